@@ -1,0 +1,22 @@
+/* cmd.h - the subcommands: argument parsing and wiring, one file each, nothing else.
+ *
+ * Each gets its own name as argv[0] and returns the exit status (spec: config G.8, G.14).
+ */
+#ifndef WEIR_CMD_CMD_H
+#define WEIR_CMD_CMD_H
+
+enum cmd_status {
+	CMD_OK = 0,
+	CMD_FAILED = 1,
+	CMD_USAGE = 2,
+	CMD_CONFIG = 78,
+};
+
+struct cmd {
+	const char *name, *help;
+	int (*run)(int argc, char **argv);
+};
+
+int cmd_version(int argc, char **argv);
+
+#endif

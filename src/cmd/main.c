@@ -1,0 +1,41 @@
+/* main.c - finds the subcommand and runs it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/base.h"
+#include "cmd/cmd.h"
+
+static const struct cmd cmds[] = {
+	{"version", "print name, version and features", cmd_version},
+};
+
+static int usage(FILE *to)
+{
+	fprintf(to, "usage: weir COMMAND [OPTION...]\n\ncommands:\n");
+	for (size_t i = 0; i < ARRAY_LEN(cmds); i++)
+		fprintf(to, "  %-10s %s\n", cmds[i].name, cmds[i].help);
+	fprintf(to, "\n`weir COMMAND -h` tells more.\n");
+	return CMD_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		return usage(stderr);
+	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
+		usage(stdout);
+		return CMD_OK;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(cmds); i++) {
+		if (!strcmp(argv[1], cmds[i].name))
+			return cmds[i].run(argc - 1, argv + 1);
+	}
+	fprintf(stderr, "weir: no command '%s'\n", argv[1]);
+	return usage(stderr);
+}
+
+int cmd_version(int argc, char **argv)
+{
+	printf("weir %s\n", WEIR_VERSION);
+	return CMD_OK;
+}
