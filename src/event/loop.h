@@ -27,13 +27,21 @@ struct loop;
  * loop takes its randomness from the kernel.
  */
 struct loop *loop_new(enum loop_backend backend, uint64_t seed);
+
+/* On the loop's thread, or once that is gone.  Messages still in the mailbox run, timers and waiters
+ * are unlinked, memory let go is freed; every chunk of the pool must be back by then.
+ */
 void loop_free(struct loop *l);
 
 /* One turn, sleeping at most `max_wait` (< 0: until something happens).  Returns how many waiters,
  * timers and messages ran: 0 means nothing was left to do before the wait ended.
  */
 int loop_turn(struct loop *l, nsec_t max_wait);
-void loop_run(struct loop *l); /* turns until loop_stop() */
+
+/* Turns until loop_stop(), which may have come first; a virtual loop also ends when nothing can ever
+ * happen again.
+ */
+void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
 
 nsec_t loop_now(const struct loop *l); /* the time this turn began */
@@ -42,7 +50,7 @@ void loop_random(struct loop *l, void *dst, size_t n);
 struct buf_pool *loop_pool(struct loop *l);
 
 /* 256 KiB (LOOP_SCRATCH) of this thread's storage, for one call at a time: nothing in it survives
- * the caller's return.
+ * the caller's return.  NULL when memory ran out.
  */
 #define LOOP_SCRATCH (256 * 1024)
 uint8_t *loop_scratch(struct loop *l);
@@ -134,5 +142,18 @@ void loop_post(struct loop *l, struct message *m); /* never fails, never blocks 
  * Whatever could still wake it must have been cancelled.
  */
 void loop_free_later(struct loop *l, void *p);
+
+/* ---- what a loop keeps for others ----------------------------------------------------------------
+ * One object per loop and purpose (a pipe pool, a name cache), made when first needed.  `key` is the
+ * address of something static in the file that owns the purpose.  loop_free() calls `free`.
+ */
+struct loop_local {
+	struct loop_local *next;
+	const void *key;
+	void (*free)(struct loop_local *local);
+};
+
+void loop_local_add(struct loop *l, struct loop_local *local);
+struct loop_local *loop_local_find(struct loop *l, const void *key); /* NULL: not there yet */
 
 #endif
