@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+"""arch.py ROOT CHECK [ARGUMENT...] - the rules of docs/ARCHITECTURE.md that a program can look after.
+
+  edges             every #include "x/y.h" in src stands on a line of the layer table (section 3.1)
+  cycles            neither the table nor the headers go round in a circle
+  headers CC...     every header of src compiles alone
+  calls             none of the calls that we do without
+  libcrypto         OpenSSL's headers only where the table's remark allows them
+  size              no file has grown beyond MAX_LINES
+  options PROGRAM   every option of the schema tables stands in the option reference
+  links             the relative links of the pages lead somewhere
+"""
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+MAX_LINES = 900
+
+# Folders whose business OpenSSL is; all others go through their interfaces.
+OPENSSL = {"crypto", "tls", "cert", "quic"}
+
+BANNED = {
+    "strcpy": "no bound; snprintf or memcpy",
+    "strcat": "no bound; wr or snprintf",
+    "stpcpy": "no bound",
+    "sprintf": "no bound; snprintf",
+    "vsprintf": "no bound; vsnprintf",
+    "gets": "no bound",
+    "strtok": "keeps global state; rd or strchr",
+    "strncpy": "may leave no end; snprintf or memcpy",
+    "atoi": "tells no errors; rd or strtol",
+    "atol": "tells no errors",
+    "atoll": "tells no errors",
+    "alloca": "no bound",
+    "system": "a shell; posix_spawn",
+    "popen": "a shell; posix_spawn",
+    "tmpnam": "a race; mkstemp",
+    "mktemp": "a race; mkstemp",
+    "rand": "predictable; crypto/random or the loop's",
+    "srand": "predictable",
+    "random": "predictable",
+    "drand48": "predictable",
+    "localtime": "keeps global state; localtime_r",
+    "gmtime": "keeps global state; gmtime_r",
+    "ctime": "keeps global state",
+    "asctime": "keeps global state",
+    "strerror": "keeps global state; err_text",
+    "inet_ntoa": "keeps global state; addr_format",
+    "gethostbyname": "blocks, keeps global state",
+    "select": "no descriptors above 1023",
+    "signal": "unclear semantics; sigaction or signalfd",
+}
+
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]+"([^"]+)"', re.M)
+
+
+def sources(root, *suffixes):
+    for folder, _, names in sorted(os.walk(os.path.join(root, "src"))):
+        for name in sorted(names):
+            if name.endswith(suffixes):
+                yield os.path.relpath(os.path.join(folder, name), root)
+
+
+def read(root, path):
+    with open(os.path.join(root, path), encoding="utf-8") as f:
+        return f.read()
+
+
+def without_comments(text):
+    """Blanks comments, string and character literals; lines keep their numbers."""
+    pattern = r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\''
+
+    def blank(m):
+        return re.sub(r"[^\n]", " ", m.group(0))
+
+    return re.sub(pattern, blank, text, flags=re.S)
+
+
+def layers(root):
+    """The table of section 3.1: folder -> set of folders that it may include."""
+    text = read(root, "docs/ARCHITECTURE.md")
+    section = text.split("### 3.1", 1)[1].split("\n## ", 1)[0]
+    table = {"base": {"base"}}
+    for line in section.splitlines():
+        cells = [c.strip() for c in line.strip().strip("|").split("|")]
+        if not line.startswith("|") or len(cells) < 2 or cells[0] in ("folder", "---"):
+            continue
+        words = re.findall(r"[a-z0-9]+", re.sub(r"\(.*?\)", "", cells[1]))
+        if "everything" in words:
+            # `everything above`, `everything`: the lines so far
+            words = [w for w in table if w != "base"]
+        for folder in re.findall(r"[a-z0-9]+", cells[0]):
+            table[folder] = {"base", folder} | set(words)
+    for folder, uses in table.items():
+        for u in uses - set(table):
+            raise SystemExit(f"docs/ARCHITECTURE.md: {folder} may use {u}, which has no line")
+    return table
+
+
+def includes(root):
+    for path in sources(root, ".c", ".h"):
+        text = read(root, path)
+        for m in INCLUDE.finditer(text):
+            yield path, text.count("\n", 0, m.start()) + 1, m.group(1)
+
+
+def check_edges(root):
+    table = layers(root)
+    for path, line, target in includes(root):
+        own, folder = path.split("/")[1], target.split("/")[0]
+        if "/" not in target:
+            yield f'{path}:{line}: "{target}": name the folder too'
+        elif not os.path.exists(os.path.join(root, "src", target)):
+            yield f'{path}:{line}: "{target}": no such header in src'
+        elif own not in table:
+            yield f"{path}:{line}: folder {own} has no line in the table of docs/ARCHITECTURE.md"
+        elif folder not in table[own]:
+            yield f'{path}:{line}: {own} may not use {folder} ("{target}")'
+
+
+def circles(graph):
+    done, path = set(), []
+
+    def walk(at):
+        if at in path:
+            yield path[path.index(at):] + [at]
+            return
+        if at in done:
+            return
+        path.append(at)
+        for to in sorted(graph.get(at, ())):
+            yield from walk(to)
+        path.pop()
+        done.add(at)
+
+    for start in sorted(graph):
+        yield from walk(start)
+
+
+def check_cycles(root):
+    allowed = {a: {b for b in bs if b not in ("base", a)} for a, bs in layers(root).items()}
+    for c in circles(allowed):
+        yield "docs/ARCHITECTURE.md: the table goes round: " + " -> ".join(c)
+    headers = {}
+    for path, _, target in includes(root):
+        if path.endswith(".h"):
+            headers.setdefault(path[4:], set()).add(target)
+    for c in circles(headers):
+        yield "headers go round: " + " -> ".join(c)
+
+
+def check_headers(root, *cc):
+    def compiles(path):
+        run = subprocess.run(
+            [*cc, "-fsyntax-only", "-std=gnu17", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror",
+             "-D_GNU_SOURCE", "-Isrc", "-x", "c", "-"],
+            input=f'#include "{path[4:]}"\n', cwd=root, capture_output=True, text=True)
+        return None if run.returncode == 0 else f"{path} does not compile alone:\n{run.stderr}"
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from filter(None, pool.map(compiles, list(sources(root, ".h"))))
+
+
+def check_calls(root):
+    call = re.compile(r"(?<![\w.>])(%s)\s*\(" % "|".join(BANNED))
+    for path in sources(root, ".c", ".h"):
+        text = without_comments(read(root, path))
+        for m in call.finditer(text):
+            yield f"{path}:{text.count(chr(10), 0, m.start()) + 1}: {m.group(1)}(): {BANNED[m.group(1)]}"
+
+
+def check_libcrypto(root):
+    for path in sources(root, ".c", ".h"):
+        m = re.search(r"^\s*#\s*include\s*<(openssl/[^>]+)>", read(root, path), re.M)
+        if m and path.split("/")[1] not in OPENSSL:
+            yield f"{path}: <{m.group(1)}> belongs to {', '.join(sorted(OPENSSL))}"
+
+
+def check_size(root):
+    for path in sources(root, ".c", ".h"):
+        lines = read(root, path).count("\n")
+        if lines > MAX_LINES:
+            yield f"{path} has {lines} lines: a file that has grown a second subject is two files"
+
+
+def check_options(root, program):
+    listed = subprocess.run([program, "options"], capture_output=True, text=True)
+    if listed.returncode != 0:
+        yield f"{program} options: status {listed.returncode}: {listed.stderr.strip()}"
+        return
+    page = "docs/manual/options.md"
+    text = read(root, page)
+    for m in re.finditer(r"^\|\s*`([^`]+)`", listed.stdout, re.M):
+        if f"`{m.group(1)}`" not in text:
+            yield f"{page}: option {m.group(1)} is missing; `./dev docs` writes the page"
+
+
+def check_links(root):
+    pages = [p for p in os.listdir(root) if p.endswith(".md")]
+    for folder, _, names in os.walk(os.path.join(root, "docs")):
+        pages += [os.path.relpath(os.path.join(folder, n), root) for n in names if n.endswith(".md")]
+    for page in sorted(pages):
+        text = re.sub(r"```.*?```", "", read(root, page), flags=re.S)
+        for target in re.findall(r"\]\(([^)\s#]+)[^)]*\)", text):
+            where = os.path.join(root, os.path.dirname(page), target)
+            if "://" not in target and not target.startswith("mailto:") and not os.path.exists(where):
+                yield f"{page}: link to {target}, which is not there"
+
+
+def main():
+    root, name, *arguments = sys.argv[1:]
+    wrong = list(globals()["check_" + name](root, *arguments))
+    for line in wrong:
+        print(line)
+    if wrong:
+        print(f"{len(wrong)} in all")
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()

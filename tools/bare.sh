@@ -1,0 +1,47 @@
+#!/bin/sh
+# bare.sh [SUITE] - `./dev demo` and `./dev check` in a minimal Debian made for the purpose.
+#
+# The system comes from debootstrap with the mirror that this machine uses, the tree is copied in and both
+# commands run inside; nothing else is prepared, but for what makes this machine's network work in
+# there too: name resolution, proxies and certificate authorities of its own.  Wants root.
+set -eu
+cd "$(dirname "$0")/.."
+suite=$1 mirror=$2
+root=${BARE_DIR:-$(mktemp -d "${TMPDIR:-/var/tmp}/weir-bare.XXXXXX")}
+
+leave() {
+	for m in dev/pts dev proc sys; do
+		if mountpoint -q "$root/$m"; then umount -l "$root/$m"; fi
+	done
+	[ -n "${BARE_DIR:-}" ] || rm -rf --one-file-system "$root"
+}
+trap leave EXIT
+trap 'exit 1' INT TERM
+
+[ -x "$root/usr/bin/apt-get" ] || debootstrap --variant=minbase "$suite" "$root" "$mirror"
+
+for m in proc sys dev; do
+	mount --rbind "/$m" "$root/$m" 2>/dev/null || mount -t "$m" "$m" "$root/$m" || :
+done
+[ -c "$root/dev/null" ] || mknod -m 666 "$root/dev/null" c 1 3
+cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
+for f in /etc/apt/apt.conf.d/*proxy*; do
+	[ ! -f "$f" ] || cp "$f" "$root/etc/apt/apt.conf.d/"
+done
+if ls /usr/local/share/ca-certificates/*.crt >/dev/null 2>&1; then
+	mkdir -p "$root/usr/local/share/ca-certificates"
+	cp /usr/local/share/ca-certificates/*.crt "$root/usr/local/share/ca-certificates/"
+fi
+
+rm -rf "$root/weir"
+mkdir "$root/weir"
+git ls-files -co --exclude-standard -z | tar -c --null -T - | tar -x -C "$root/weir"
+
+for command in "demo" "check"; do
+	echo "bare: ./dev $command on a minimal $suite" >&2
+	env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
+		${http_proxy:+"http_proxy=$http_proxy"} ${https_proxy:+"https_proxy=$https_proxy"} \
+		${no_proxy:+"no_proxy=$no_proxy"} ${GOPROXY:+"GOPROXY=$GOPROXY"} \
+		chroot "$root" sh -c "cd /weir && ./dev $command" </dev/null
+done
+echo "bare: both hold on $suite" >&2
