@@ -32,6 +32,9 @@ MUST_CHECK int addr_parse_ip(struct addr *a, const char *text, uint16_t port);
 /* "192.0.2.1:443", "[::1]:443". */
 MUST_CHECK int addr_parse(struct addr *a, const char *text);
 
+/* Decimal digits alone, 0..65535.  0 or -ERR_MALFORMED. */
+MUST_CHECK int addr_parse_port(const char *text, uint16_t *port);
+
 /* Text into `out` (ADDR_TEXT_MAX), which is returned: with port, or the bare IP (RFC 5952). */
 const char *addr_format(const struct addr *a, char *out);
 const char *addr_format_ip(const struct addr *a, char *out);

@@ -18,7 +18,7 @@ enum dest_type {
 	DEST_NONE,
 	DEST_IP4,
 	DEST_IP6,
-	DEST_NAME, /* not NUL-free checked beyond what dest_set_name() promises */
+	DEST_NAME, /* made of what dest_set_name() allows, never an IP literal */
 };
 
 struct dest {
@@ -41,7 +41,7 @@ const char *dest_format(const struct dest *d, char *out); /* DEST_TEXT_MAX bytes
 
 /* The address of an IP destination; -ERR_NO_ADDRESS for a name. */
 MUST_CHECK int dest_addr(const struct dest *d, struct addr *out);
-bool dest_equal(const struct dest *a, const struct dest *b);
+bool dest_equal(const struct dest *a, const struct dest *b); /* names: case does not matter */
 struct dest *dest_dup(const struct dest *d); /* NULL: no memory */
 void dest_copy(struct dest *to, const struct dest *from); /* from may be a dest_dup() */
 
@@ -50,6 +50,10 @@ enum dest_order {
 	DEST_SOCKS, /* type (1 IPv4, 3 name, 4 IPv6), address, port: SOCKS5, Trojan, Shadowsocks */
 	DEST_VLESS, /* port, type (1 IPv4, 2 name, 3 IPv6), address: VLESS, VMess, mux.cool */
 };
+/* A name that is an IP literal comes out as that IP.  An empty name, or a byte that no name has, is
+ * -ERR_MALFORMED at that byte.  *out is written only when all is well; DEST_NONE cannot be written
+ * (-EINVAL).
+ */
 void rd_dest(struct rd *r, enum dest_order order, struct dest *out);
 void wr_dest(struct wr *w, enum dest_order order, const struct dest *d);
 
