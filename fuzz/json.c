@@ -21,16 +21,16 @@ static int scan(const char *text, size_t len, unsigned flags, size_t *values)
 		err = json_next(&p, &t);
 		if (err)
 			return err;
-		assert(t.type == JSON_END || (t.text >= text && t.text + t.len <= text + len));
-		if (t.type == JSON_KEY || t.type == JSON_STRING) {
+		assert(t.type == JSON_T_END || (t.text >= text && t.text + t.len <= text + len));
+		if (t.type == JSON_T_KEY || t.type == JSON_T_STRING) {
 			char *copy = malloc(t.len + 1);
 
 			assert(json_unescape(&t, copy) <= t.len);
 			free(copy);
 		}
-		*values += t.type != JSON_END && t.type != JSON_KEY && t.type != JSON_OBJECT_END &&
-			   t.type != JSON_ARRAY_END;
-	} while (t.type != JSON_END);
+		*values += t.type != JSON_T_END && t.type != JSON_T_KEY &&
+			   t.type != JSON_T_OBJECT_END && t.type != JSON_T_ARRAY_END;
+	} while (t.type != JSON_T_END);
 	return 0;
 }
 
@@ -45,23 +45,23 @@ static size_t read_all(const struct json_value *v, struct arena *a)
 	int64_t n;
 	bool yes;
 
-	if (json_to_int(v, &n) == 0 && v->type == JSON_NUMBER)
+	if (json_to_int(v, &n) == 0 && v->type == JSON_T_NUMBER)
 		assert(json_to_decimal(v, &decimal) == 0);
 	if (json_to_decimal(v, &decimal) == 0)
 		assert(decimal == decimal);
-	if (json_to_text(v, a, &text) == 0 && v->type == JSON_STRING)
+	if (json_to_text(v, a, &text) == 0 && v->type == JSON_T_STRING)
 		assert(strlen(text) == v->len);
 	if (json_to_bool(v, &yes) == 0)
-		assert(v->type != JSON_OBJECT && v->type != JSON_ARRAY);
+		assert(v->type != JSON_T_OBJECT && v->type != JSON_T_ARRAY);
 	if (json_to_object(v, a, &object) == 0)
-		assert(object->type == JSON_OBJECT);
+		assert(object->type == JSON_T_OBJECT);
 	if (json_to_list(v, a, &list) == 0)
 		assert(list.count == 0 || list.items[list.count - 1]);
 	if (json_ids_init(&ids, v) == 0) {
 		while (json_ids_next(&ids, &n, &object))
 			assert(n >= 0);
 	}
-	if (v->type != JSON_OBJECT && v->type != JSON_ARRAY)
+	if (v->type != JSON_T_OBJECT && v->type != JSON_T_ARRAY)
 		return count;
 	for (const struct json_value *m = v->child; m; m = m->next) {
 		if (m->key && !m->bad_key)

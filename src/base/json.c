@@ -255,7 +255,7 @@ static int scan_number(struct json *p, struct json_token *t)
 	}
 	if (p->pos < p->len && p->text[p->pos] >= '0' && p->text[p->pos] <= '9')
 		return wrong(p, "a number must not begin with 0");
-	t->type = JSON_NUMBER;
+	t->type = JSON_T_NUMBER;
 	t->text = p->text + start;
 	t->len = p->pos - start;
 	return 0;
@@ -291,7 +291,7 @@ static int open_bracket(struct json *p, struct json_token *t, bool object)
 	p->objects |= (uint64_t)object << p->depth;
 	p->depth++;
 	p->state = WANT_FIRST;
-	t->type = object ? JSON_OBJECT : JSON_ARRAY;
+	t->type = object ? JSON_T_OBJECT : JSON_T_ARRAY;
 	t->text = p->text + p->pos++;
 	t->len = 1;
 	return 0;
@@ -299,7 +299,7 @@ static int open_bracket(struct json *p, struct json_token *t, bool object)
 
 static int close_bracket(struct json *p, struct json_token *t)
 {
-	t->type = in_object(p) ? JSON_OBJECT_END : JSON_ARRAY_END;
+	t->type = in_object(p) ? JSON_T_OBJECT_END : JSON_T_ARRAY_END;
 	t->text = p->text + p->pos++;
 	t->len = 1;
 	p->depth--;
@@ -311,14 +311,14 @@ static int read_scalar(struct json *p, struct json_token *t)
 {
 	switch (p->text[p->pos]) {
 	case '"':
-		t->type = JSON_STRING;
+		t->type = JSON_T_STRING;
 		return scan_string(p, t);
 	case 't':
-		return scan_word(p, t, "true", JSON_TRUE);
+		return scan_word(p, t, "true", JSON_T_TRUE);
 	case 'f':
-		return scan_word(p, t, "false", JSON_FALSE);
+		return scan_word(p, t, "false", JSON_T_FALSE);
 	case 'n':
-		return scan_word(p, t, "null", JSON_NULL);
+		return scan_word(p, t, "null", JSON_T_NULL);
 	case '-':
 	case '0' ... '9':
 		return scan_number(p, t);
@@ -347,7 +347,7 @@ static int read_key(struct json *p, struct json_token *t)
 
 	if (p->text[p->pos] != '"')
 		return wrong(p, "expected a key in double quotes");
-	t->type = JSON_KEY;
+	t->type = JSON_T_KEY;
 	err = scan_string(p, t);
 	if (!err)
 		err = skip_blanks(p);
@@ -413,7 +413,7 @@ int json_next(struct json *p, struct json_token *out)
 	if (p->state == DONE) {
 		if (p->pos < p->len)
 			return wrong(p, "something stands behind the end of the document");
-		*out = (struct json_token){.type = JSON_END, .at = pos_at(p, p->pos)};
+		*out = (struct json_token){.type = JSON_T_END, .at = pos_at(p, p->pos)};
 		return 0;
 	}
 	if (p->pos >= p->len && p->depth == 0)
@@ -431,9 +431,9 @@ int json_skip(struct json *p, const struct json_token *t)
 	unsigned depth;
 	int err = 0;
 
-	if (t->type == JSON_KEY)
+	if (t->type == JSON_T_KEY)
 		err = json_next(p, &next);
-	if (err || (next.type != JSON_OBJECT && next.type != JSON_ARRAY))
+	if (err || (next.type != JSON_T_OBJECT && next.type != JSON_T_ARRAY))
 		return err;
 	for (depth = p->depth; p->depth >= depth;) {
 		err = json_next(p, &next);
@@ -539,7 +539,7 @@ static bool key_equal(const struct json_token *t, const char *name, bool fold)
 	const char *text = t->text;
 	size_t len = t->len;
 
-	if (t->type != JSON_KEY || t->bad)
+	if (t->type != JSON_T_KEY || t->bad)
 		return false;
 	if (t->escaped) {
 		if (t->len > sizeof(small))

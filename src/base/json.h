@@ -4,13 +4,13 @@
  *     struct json_token t;
  *
  *     json_init(&p, text, len, JSON_RELAXED);
- *     while ((err = json_next(&p, &t)) == 0 && t.type != JSON_END)
+ *     while ((err = json_next(&p, &t)) == 0 && t.type != JSON_T_END)
  *             ...
  *     if (err)
  *             complain(p.at.line, p.at.column, p.what);
  *
  * Objects give BEGIN, then KEY and the value's tokens for each member, then END.  What json_next()
- * accepted so far was correct JSON; the whole document is correct once JSON_END has come.  Numbers
+ * accepted so far was correct JSON; the whole document is correct once JSON_T_END has come. Numbers
  * stay text, so that 64-bit integers survive; strings stay where they are, and json_unescape()
  * copies them out.  A byte order mark is skipped.  Documents to walk at will: json_value.h.
  *
@@ -31,18 +31,18 @@ enum json_flags {
 	JSON_RELAXED = JSON_COMMENTS | JSON_TRAILING_COMMAS,
 };
 
-enum json_type {
-	JSON_END, /* of the document */
-	JSON_OBJECT,
-	JSON_OBJECT_END,
-	JSON_ARRAY,
-	JSON_ARRAY_END,
-	JSON_KEY,
-	JSON_STRING,
-	JSON_NUMBER,
-	JSON_TRUE,
-	JSON_FALSE,
-	JSON_NULL,
+enum json_type {	     /* T_: jansson has the bare names, and some files include both */
+		 JSON_T_END, /* of the document */
+		 JSON_T_OBJECT,
+		 JSON_T_OBJECT_END,
+		 JSON_T_ARRAY,
+		 JSON_T_ARRAY_END,
+		 JSON_T_KEY,
+		 JSON_T_STRING,
+		 JSON_T_NUMBER,
+		 JSON_T_TRUE,
+		 JSON_T_FALSE,
+		 JSON_T_NULL,
 };
 
 struct json_pos {
@@ -71,7 +71,7 @@ struct json {
 
 void json_init(struct json *p, const char *text, size_t len, unsigned flags);
 
-/* The next token.  After JSON_END, JSON_END again. */
+/* The next token.  After JSON_T_END, JSON_T_END again. */
 MUST_CHECK int json_next(struct json *p, struct json_token *out);
 
 /* `t` is the token that json_next() gave last: skip what it opened or announced, a whole object, a

@@ -10,7 +10,7 @@
 
 static bool is_default(const struct json_value *v)
 {
-	return !v || v->type == JSON_NULL || (v->type == JSON_STRING && v->len == 0);
+	return !v || v->type == JSON_T_NULL || (v->type == JSON_T_STRING && v->len == 0);
 }
 
 static bool is_digit(char c)
@@ -142,12 +142,12 @@ int json_to_int(const struct json_value *v, int64_t *out)
 	if (is_default(v))
 		return JSON_DEFAULT;
 	switch (v->type) {
-	case JSON_TRUE:
-	case JSON_FALSE:
-		*out = v->type == JSON_TRUE;
+	case JSON_T_TRUE:
+	case JSON_T_FALSE:
+		*out = v->type == JSON_T_TRUE;
 		return 0;
-	case JSON_NUMBER:
-	case JSON_STRING:
+	case JSON_T_NUMBER:
+	case JSON_T_STRING:
 		return json_int_of_text(v->text, v->len, out);
 	default:
 		return -ERR_MALFORMED;
@@ -163,7 +163,7 @@ int json_to_decimal(const struct json_value *v, double *out)
 
 	if (is_default(v))
 		return JSON_DEFAULT;
-	if (v->type != JSON_NUMBER && v->type != JSON_STRING)
+	if (v->type != JSON_T_NUMBER && v->type != JSON_T_STRING)
 		return -ERR_MALFORMED;
 	s = v->text;
 	len = v->len;
@@ -205,16 +205,16 @@ int json_to_bool(const struct json_value *v, bool *out)
 	if (is_default(v))
 		return JSON_DEFAULT;
 	switch (v->type) {
-	case JSON_TRUE:
-	case JSON_FALSE:
-		*out = v->type == JSON_TRUE;
+	case JSON_T_TRUE:
+	case JSON_T_FALSE:
+		*out = v->type == JSON_T_TRUE;
 		return 0;
-	case JSON_NUMBER:
+	case JSON_T_NUMBER:
 		if (json_int_of_text(v->text, v->len, &n) || (n != 0 && n != 1))
 			return -ERR_MALFORMED;
 		*out = n;
 		return 0;
-	case JSON_STRING:
+	case JSON_T_STRING:
 		return bool_of_text(v->text, v->len, out);
 	default:
 		return -ERR_MALFORMED;
@@ -245,11 +245,11 @@ int json_to_text(const struct json_value *v, struct arena *a, const char **out)
 {
 	const char *text;
 
-	if (!v || v->type == JSON_NULL)
+	if (!v || v->type == JSON_T_NULL)
 		return JSON_DEFAULT;
-	if (v->bad || (v->type != JSON_STRING && v->type != JSON_NUMBER))
+	if (v->bad || (v->type != JSON_T_STRING && v->type != JSON_T_NUMBER))
 		return -ERR_MALFORMED;
-	text = v->type == JSON_STRING ? v->text : shortest_decimal(v, a);
+	text = v->type == JSON_T_STRING ? v->text : shortest_decimal(v, a);
 	if (!text)
 		return -ENOMEM;
 	*out = text;
@@ -263,27 +263,27 @@ int json_to_object(const struct json_value *v, struct arena *a, const struct jso
 
 	if (is_default(v))
 		return JSON_DEFAULT;
-	if (v->type == JSON_OBJECT) {
+	if (v->type == JSON_T_OBJECT) {
 		*out = v;
 		return 0;
 	}
-	if (v->type == JSON_ARRAY && v->len == 0) {
+	if (v->type == JSON_T_ARRAY && v->len == 0) {
 		inner = arena_alloc(a, sizeof(*inner));
 		if (!inner)
 			return -ENOMEM;
-		inner->type = JSON_OBJECT;
+		inner->type = JSON_T_OBJECT;
 		inner->at = v->at;
 		*out = inner;
 		return 0;
 	}
-	if (v->type != JSON_STRING || v->bad)
+	if (v->type != JSON_T_STRING || v->bad)
 		return -ERR_MALFORMED;
 	err = json_parse(v->text, v->len, 0, a, &inner, NULL, NULL);
 	if (err == -ENOMEM)
 		return err;
-	if (err || (inner->type != JSON_OBJECT && (inner->type != JSON_ARRAY || inner->len)))
+	if (err || (inner->type != JSON_T_OBJECT && (inner->type != JSON_T_ARRAY || inner->len)))
 		return -ERR_MALFORMED;
-	inner->type = JSON_OBJECT; /* [] again */
+	inner->type = JSON_T_OBJECT; /* [] again */
 	*out = inner;
 	return 0;
 }
@@ -380,14 +380,14 @@ static int list_of_object(const struct json_value *v, struct arena *a, struct js
 static int to_list(const struct json_value *v, const char *seps, struct arena *a,
 		   struct json_list *out)
 {
-	if (!v || v->type == JSON_NULL)
+	if (!v || v->type == JSON_T_NULL)
 		return JSON_DEFAULT;
 	switch (v->type) {
-	case JSON_ARRAY:
+	case JSON_T_ARRAY:
 		return list_of_array(v, a, out);
-	case JSON_STRING:
+	case JSON_T_STRING:
 		return list_of_text(v, seps, a, out);
-	case JSON_OBJECT:
+	case JSON_T_OBJECT:
 		return list_of_object(v, a, out);
 	default:
 		return -ERR_MALFORMED;
@@ -410,9 +410,9 @@ int json_ids_init(struct json_ids *it, const struct json_value *v)
 {
 	if (is_default(v))
 		return JSON_DEFAULT;
-	if (v->type != JSON_OBJECT && v->type != JSON_ARRAY)
+	if (v->type != JSON_T_OBJECT && v->type != JSON_T_ARRAY)
 		return -ERR_MALFORMED;
-	*it = (struct json_ids){.next = v->child, .array = v->type == JSON_ARRAY};
+	*it = (struct json_ids){.next = v->child, .array = v->type == JSON_T_ARRAY};
 	return 0;
 }
 

@@ -48,7 +48,7 @@ static void hang_in(struct builder *b, struct json_value *v)
 	} else {
 		b->root = v;
 	}
-	if (v->type == JSON_OBJECT || v->type == JSON_ARRAY) {
+	if (v->type == JSON_T_OBJECT || v->type == JSON_T_ARRAY) {
 		b->open[b->depth] = v;
 		b->tail[b->depth++] = &v->child;
 	}
@@ -62,12 +62,12 @@ static int add_value(struct builder *b, struct json *p, struct json_token *t)
 
 	if (!v)
 		return -ENOMEM;
-	if (t->type == JSON_KEY) {
+	if (t->type == JSON_T_KEY) {
 		err = set_key(v, t, b->a);
 		if (!err)
 			err = json_next(p, t);
 	}
-	if (!err && (t->type == JSON_STRING || t->type == JSON_NUMBER))
+	if (!err && (t->type == JSON_T_STRING || t->type == JSON_T_NUMBER))
 		err = set_text(v, t, b->a);
 	if (err)
 		return err;
@@ -85,7 +85,7 @@ int json_read(struct json *p, const struct json_token *first, struct arena *a,
 	int err;
 
 	for (;;) {
-		if (t.type == JSON_OBJECT_END || t.type == JSON_ARRAY_END) {
+		if (t.type == JSON_T_OBJECT_END || t.type == JSON_T_ARRAY_END) {
 			b.depth--;
 		} else {
 			err = add_value(&b, p, &t);
@@ -131,7 +131,7 @@ const struct json_value *json_get(const struct json_value *v, const char *key)
 {
 	const struct json_value *exact = NULL, *like = NULL, *m;
 
-	if (!v || v->type != JSON_OBJECT)
+	if (!v || v->type != JSON_T_OBJECT)
 		return NULL;
 	for (m = v->child; m; m = m->next) {
 		if (m->bad_key)
@@ -149,7 +149,7 @@ const struct json_value *json_get_any(const struct json_value *v, const char *co
 	for (; *keys; keys++) {
 		const struct json_value *m = json_get(v, *keys);
 
-		if (m && m->type != JSON_NULL)
+		if (m && m->type != JSON_T_NULL)
 			return m;
 	}
 	return NULL;
@@ -162,5 +162,5 @@ const struct json_value *json_unwrap(const struct json_value *doc, const char *k
 	if (json_get(doc, key))
 		return doc;
 	inner = json_get(doc, "data");
-	return inner && (inner->type == JSON_OBJECT || inner->type == JSON_ARRAY) ? inner : doc;
+	return inner && (inner->type == JSON_T_OBJECT || inner->type == JSON_T_ARRAY) ? inner : doc;
 }

@@ -3,7 +3,7 @@
  * For documents that fit in memory many times over: configuration, a panel's node description, one
  * element of a long list.  The long list itself is walked with json.h, and each element built here:
  *
- *     while ((err = json_next(&p, &t)) == 0 && t.type != JSON_ARRAY_END) {
+ *     while ((err = json_next(&p, &t)) == 0 && t.type != JSON_T_ARRAY_END) {
  *             arena_reset(&scratch);
  *             err = json_read(&p, &t, &scratch, &user);
  *             ...
@@ -29,7 +29,7 @@
 
 #define JSON_DEFAULT 1
 
-/* A value and its place among its siblings.  `type` is one of JSON_OBJECT, ARRAY, STRING, NUMBER,
+/* A value and its place among its siblings.  `type` is one of JSON_T_OBJECT, ARRAY, STRING, NUMBER,
  * TRUE, FALSE, NULL.
  */
 struct json_value {

@@ -25,12 +25,12 @@ static const char *tokens(const char *text, size_t len, unsigned flags)
 		}
 		n += (size_t)snprintf(out + n, sizeof(out) - n, "%s%s", n ? " " : "",
 				      names[t.type]);
-		if (t.type == JSON_KEY || t.type == JSON_STRING || t.type == JSON_NUMBER) {
+		if (t.type == JSON_T_KEY || t.type == JSON_T_STRING || t.type == JSON_T_NUMBER) {
 			out[n++] = ':';
 			n += json_unescape(&t, out + n);
 			out[n] = 0;
 		}
-	} while (t.type != JSON_END);
+	} while (t.type != JSON_T_END);
 	return out;
 }
 
@@ -227,7 +227,7 @@ static void skip_steps_over_a_whole_value(void **state)
 	assert_int_equal(json_next(&p, &t), 0);
 	for (const char *key = "abc"; *key; key++) {
 		assert_int_equal(json_next(&p, &t), 0);
-		assert_int_equal(t.type, JSON_KEY);
+		assert_int_equal(t.type, JSON_T_KEY);
 		assert_int_equal(t.text[0], *key);
 		assert_int_equal(json_skip(&p, &t), 0);
 	}
@@ -236,7 +236,7 @@ static void skip_steps_over_a_whole_value(void **state)
 	assert_int_equal(json_next(&p, &t), 0);
 	assert_int_equal(json_skip(&p, &t), 0);
 	assert_int_equal(json_next(&p, &t), 0);
-	assert_int_equal(t.type, JSON_OBJECT_END);
+	assert_int_equal(t.type, JSON_T_OBJECT_END);
 }
 
 static void keys_compare_with_escapes_resolved(void **state)
@@ -290,8 +290,8 @@ static void a_hundred_thousand_users_are_scanned_quickly(void **state)
 	json_init(&p, text, len, 0);
 	do {
 		assert_int_equal(json_next(&p, &t), 0);
-		keys += t.type == JSON_KEY;
-	} while (t.type != JSON_END);
+		keys += t.type == JSON_T_KEY;
+	} while (t.type != JSON_T_END);
 	spent = seconds() - start;
 	assert_int_equal(keys, 500001);
 	print_message("%zu bytes in %.1f ms\n", len, spent * 1e3);

@@ -224,7 +224,7 @@ static void l5_objects(void **state)
 	assert_int_equal(json_to_object(parse("{\"a\":1}"), &arena, &o), 0);
 	assert_int_equal(o->len, 1);
 	assert_int_equal(json_to_object(parse("[]"), &arena, &o), 0);
-	assert_int_equal(o->type, JSON_OBJECT);
+	assert_int_equal(o->type, JSON_T_OBJECT);
 	assert_null(json_get(o, "a"));
 	assert_int_equal(json_to_object(parse("\"{\\\"path\\\":\\\"/x\\\"}\""), &arena, &o), 0);
 	assert_string_equal(json_get(o, "path")->text, "/x");
@@ -317,7 +317,7 @@ static void a_long_list_is_built_element_by_element(void **state)
 	assert_int_equal(json_next(&p, &t), 0);
 	for (;;) {
 		assert_int_equal(json_next(&p, &t), 0);
-		if (t.type == JSON_ARRAY_END)
+		if (t.type == JSON_T_ARRAY_END)
 			break;
 		arena_reset(&arena);
 		assert_int_equal(json_read(&p, &t, &arena, &v), 0);
@@ -326,7 +326,7 @@ static void a_long_list_is_built_element_by_element(void **state)
 	}
 	assert_int_equal(sum, 123);
 	assert_int_equal(json_next(&p, &t), 0);
-	assert_int_equal(t.type, JSON_END);
+	assert_int_equal(t.type, JSON_T_END);
 }
 
 static void elements_are_built_and_read_quickly(void **state)
