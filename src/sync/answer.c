@@ -28,7 +28,7 @@ const char *answer_name(enum answer_class c)
 
 static bool text_is(const struct json_value *v, const char *word)
 {
-	return v && v->type == JSON_STRING && !v->bad && !strcasecmp(v->text, word);
+	return v && v->type == JSON_T_STRING && !v->bad && !strcasecmp(v->text, word);
 }
 
 static bool int_is_zero(const struct json_value *v)
@@ -50,20 +50,20 @@ static bool says_something(const struct json_value *v)
 	if (!v)
 		return false;
 	switch (v->type) {
-	case JSON_STRING:
-	case JSON_OBJECT:
-	case JSON_ARRAY:
+	case JSON_T_STRING:
+	case JSON_T_OBJECT:
+	case JSON_T_ARRAY:
 		return v->len > 0;
-	case JSON_NUMBER:
+	case JSON_T_NUMBER:
 		return !int_is_zero(v);
 	default:
-		return v->type == JSON_TRUE;
+		return v->type == JSON_T_TRUE;
 	}
 }
 
 static bool take_message(const struct json_value *v, char *message)
 {
-	if (!v || v->type != JSON_STRING || v->bad || !v->len)
+	if (!v || v->type != JSON_T_STRING || v->bad || !v->len)
 		return false;
 	notes_printable(v->text, v->len, message, ANSWER_MESSAGE_MAX);
 	return true;
@@ -89,7 +89,7 @@ bool answer_is_failure(const struct json_value *doc, char message[ANSWER_MESSAGE
 	find_message(doc, message);
 	return text_is(status, "fail") || text_is(status, "error") ||
 	       int_is_zero(json_get(doc, "ret")) || bool_is_false(json_get(doc, "success")) ||
-	       (data && data->type == JSON_FALSE) || says_something(json_get(doc, "error"));
+	       (data && data->type == JSON_T_FALSE) || says_something(json_get(doc, "error"));
 }
 
 void answer_message(const char *body, size_t len, char message[ANSWER_MESSAGE_MAX])
