@@ -4,6 +4,7 @@
 # The system comes from debootstrap with the mirror that this machine uses, the tree is copied in and both
 # commands run inside; nothing else is prepared, but for what makes this machine's network work in
 # there too: name resolution, proxies and certificate authorities of its own.  Wants root.
+# BARE_DIR keeps the system for another run, BARE_COMMANDS names other commands.
 set -eu
 cd "$(dirname "$0")/.."
 suite=$1 mirror=$2
@@ -37,7 +38,7 @@ rm -rf "$root/weir"
 mkdir "$root/weir"
 git ls-files -co --exclude-standard -z | tar -c --null -T - | tar -x -C "$root/weir"
 
-for command in "demo" "check"; do
+for command in ${BARE_COMMANDS:-demo check}; do
 	echo "bare: ./dev $command on a minimal $suite" >&2
 	env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
 		${http_proxy:+"http_proxy=$http_proxy"} ${https_proxy:+"https_proxy=$https_proxy"} \

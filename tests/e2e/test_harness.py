@@ -1,0 +1,62 @@
+"""The harness against itself: the peers talking to each other, before they talk to us."""
+import time
+
+import pytest
+from weirtest import fakepanel, socks, traffic
+from weirtest.peers import Outbound, random_credential, start_client, xray_server
+from weirtest.proc import free_port
+
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module", params=["vless-raw", "vless-tls", "trojan-raw", "trojan-tls"])
+def server(request, module_procs, cert):
+    protocol, security = request.param.split("-")
+    o = Outbound(protocol, free_port(), random_credential(), cert if security == "tls" else None)
+    xray_server(module_procs, o)
+    return o
+
+
+@pytest.mark.parametrize("client", ["xray", "sing-box"])
+def test_peers_carry_what_they_are_given(server, client, procs, target, udp_target):
+    way = start_client(client, procs, server)
+    before = target.received, target.sent
+    moved = [traffic.upload(way, target, 4 * MIB, 1), traffic.download(way, target, 4 * MIB, 2),
+             traffic.short_connections(way, target, 50)]
+    assert (target.received - before[0], target.sent - before[1]) == tuple(map(sum, zip(*moved)))
+    with socks.Udp(way.port) as u:
+        for i, to in enumerate(udp_target.addresses):
+            u.sendto(b"hello", to)
+            assert u.recvfrom() == (b"%d:hello" % i, to)
+
+
+def test_fake_panel_does_as_told(procs):
+    import http.client
+
+    panel = fakepanel.FakePanel("vless", 443, [{"id": 1, "uuid": "x"}])
+
+    def ask(action, body=None, **headers):
+        c = http.client.HTTPConnection("127.0.0.1", panel.port, timeout=10)
+        c.request("POST" if body else "GET", f"/node?action={action}&node_id=7&token=a-node-token", body, headers)
+        r = c.getresponse()
+        return r.status, r.read(), r.headers.get("ETag")
+
+    code, body, etag = ask("user")
+    assert code == 200 and b'"uuid": "x"' in body
+    assert ask("user", **{"If-None-Match": etag})[0] == 304
+    panel.faults["user"] = [fakepanel.status(500), fakepanel.not_modified, fakepanel.html]
+    assert [ask("user")[0] for _ in range(4)] == [500, 304, 200, 200]
+    panel.faults["user"] = [fakepanel.hang_up]
+    with pytest.raises((OSError, http.client.HTTPException)):
+        ask("user")
+    panel.faults["push"] = [fakepanel.commit_then_hang(0.1)]
+    with pytest.raises((OSError, http.client.HTTPException)):
+        ask("push", b'{"1":[2,3]}', **{"Idempotency-Key": "k"})
+    ask("push", b'{"1":[2,3]}', **{"Idempotency-Key": "k"})
+    assert panel.traffic(1) == (2, 3) and len(panel.pushes) == 2
+    panel.stop()
+    with pytest.raises(ConnectionRefusedError):
+        ask("user")
+    panel.start()
+    assert ask("config")[0] == 200
+    assert panel.asked("config", time.monotonic() - 5) == 1

@@ -1,0 +1,54 @@
+"""The node: `weir run -c config.json`."""
+import json
+import os
+
+from .proc import signal
+
+
+def entry(url, node, cert=None, **options):
+    """One of `Nodes` for a node of a panel (`id`, `token`, `type`)."""
+    e = {"ApiHost": url, "ApiKey": node["token"], "NodeID": node["id"], "NodeType": node["type"],
+         "ListenIP": "127.0.0.1", "AllowPrivate": True,
+         "CertConfig": {"CertMode": "file", "CertFile": cert.crt, "KeyFile": cert.key} if cert
+         else {"CertMode": "none"}}
+    e.update(options)
+    return e
+
+
+class Node:
+    def __init__(self, procs, entries, ports, **top):
+        self.procs, self.ports = procs, ports
+        self.folder = os.path.join(procs.folder, "node")
+        os.makedirs(self.folder, exist_ok=True)
+        self.config = os.path.join(self.folder, "config.json")
+        self.text = dict({
+            "Log": {"Level": "debug"},
+            "State": {"Dir": os.path.join(self.folder, "state")},
+            "Workers": 2,
+            "Nodes": entries,
+        }, **top)
+        self.write()
+        self.start()
+
+    def write(self):
+        # Renamed over, as an editor does.
+        with open(self.config + ".new", "w", encoding="ascii") as f:
+            json.dump(self.text, f, indent=1)
+        os.chmod(self.config + ".new", 0o600)
+        os.rename(self.config + ".new", self.config)
+
+    def start(self, wait=True):
+        self.proc = self.procs.start("node", [os.environ["WEIR_BIN"], "run", "-c", self.config])
+        if wait:
+            self.wait()
+
+    def wait(self, seconds=30):
+        for port in self.ports:
+            self.proc.wait_listening(port, seconds)
+
+    def reload(self):
+        self.proc.signal(signal.SIGHUP)
+
+    def stop(self):
+        status = self.proc.stop()
+        assert status == 0, f"the node ended with status {status}:\n{self.proc.tail()}"

@@ -1,0 +1,147 @@
+"""Configurations for the clients (and, for the harness to prove itself, a server) of the peers.
+
+An Outbound says what to connect to; `start_client` runs one of CLIENTS on it and gives the Way through its
+SOCKS port.
+"""
+import dataclasses
+import json
+import os
+import urllib.parse
+import uuid as uuids
+
+from .proc import free_port
+from .traffic import Way
+
+CLIENTS = ("xray", "sing-box", "weir")
+
+
+@dataclasses.dataclass
+class Outbound:
+    protocol: str              # vless, trojan
+    port: int
+    credential: str            # UUID or password
+    cert: object = None        # certs.Cert: TLS; None: raw
+    flow: str = ""             # vless: xtls-rprx-vision
+    host: str = "127.0.0.1"
+    alpn: tuple = ()
+
+
+def peer(name):
+    """The program of a peer.  One that is missing is a failure, not a reason to skip."""
+    variable = {"xray": "WEIR_XRAY", "sing-box": "WEIR_SINGBOX"}[name]
+    path = os.environ.get(variable, "")
+    assert os.access(path, os.X_OK), f"no {name} at {path or variable}: ./dev deps peers"
+    return path
+
+
+def random_credential():
+    return str(uuids.uuid4())
+
+
+def write(procs, name, config):
+    path = os.path.join(procs.folder, f"{name}.{free_port()}.json")
+    with open(path, "w", encoding="ascii") as f:
+        json.dump(config, f, indent=1)
+    return path
+
+
+# --- Xray --------------------------------------------------------------------------------------
+
+def xray_outbound(o):
+    if o.protocol == "vless":
+        user = {"id": o.credential, "encryption": "none"}
+        if o.flow:
+            user["flow"] = o.flow
+        settings = {"vnext": [{"address": o.host, "port": o.port, "users": [user]}]}
+    else:
+        settings = {"servers": [{"address": o.host, "port": o.port, "password": o.credential}]}
+    layers = {"network": "raw"}
+    if o.cert:
+        # This version refuses allowInsecure: the certificate is pinned.
+        layers["security"] = "tls"
+        layers["tlsSettings"] = {"serverName": o.cert.name, "pinnedPeerCertSha256": o.cert.sha256}
+        if o.alpn:
+            layers["tlsSettings"]["alpn"] = list(o.alpn)
+    return {"protocol": o.protocol, "settings": settings, "streamSettings": layers}
+
+
+def xray_client(procs, o, port):
+    config = {
+        "log": {"loglevel": "warning", "access": "none"},
+        "inbounds": [{"listen": "127.0.0.1", "port": port, "protocol": "socks",
+                      "settings": {"auth": "noauth", "udp": True, "ip": "127.0.0.1"}}],
+        "outbounds": [xray_outbound(o)],
+    }
+    return procs.start("xray-client", [peer("xray"), "run", "-c", write(procs, "xray-client", config)])
+
+
+def xray_server(procs, o):
+    """An Xray server that `o` fits: what the harness is proved against."""
+    if o.protocol == "vless":
+        settings = {"clients": [{"id": o.credential, "flow": o.flow}], "decryption": "none"}
+    else:
+        settings = {"clients": [{"password": o.credential}]}
+    layers = {"network": "raw"}
+    if o.cert:
+        layers["security"] = "tls"
+        layers["tlsSettings"] = {"certificates": [{"certificateFile": o.cert.crt, "keyFile": o.cert.key}]}
+    config = {
+        "log": {"loglevel": "warning", "access": "none"},
+        "inbounds": [{"listen": o.host, "port": o.port, "protocol": o.protocol, "settings": settings,
+                      "streamSettings": layers}],
+        "outbounds": [{"protocol": "freedom"}],
+    }
+    server = procs.start("xray-server", [peer("xray"), "run", "-c", write(procs, "xray-server", config)])
+    return server.wait_listening(o.port)
+
+
+# --- sing-box ----------------------------------------------------------------------------------
+
+def singbox_outbound(o):
+    out = {"type": o.protocol, "server": o.host, "server_port": o.port}
+    out["uuid" if o.protocol == "vless" else "password"] = o.credential
+    if o.flow:
+        out["flow"] = o.flow
+    if o.cert:
+        out["tls"] = {"enabled": True, "server_name": o.cert.name, "certificate_path": o.cert.crt}
+        if o.alpn:
+            out["tls"]["alpn"] = list(o.alpn)
+    return out
+
+
+def singbox_client(procs, o, port):
+    config = {
+        "log": {"level": "warn"},
+        "inbounds": [{"type": "socks", "listen": "127.0.0.1", "listen_port": port}],
+        "outbounds": [singbox_outbound(o)],
+    }
+    return procs.start("sing-box", [peer("sing-box"), "run", "-c", write(procs, "sing-box", config)])
+
+
+# --- weir connect ------------------------------------------------------------------------------
+
+def link(o):
+    """The share link of config.md G.14."""
+    query = {"type": "tcp", "security": "tls" if o.cert else "none"}
+    if o.protocol == "vless":
+        query["encryption"] = "none"
+        if o.flow:
+            query["flow"] = o.flow
+    if o.cert:
+        query["sni"] = o.cert.name
+        query["allowInsecure"] = "1"
+        if o.alpn:
+            query["alpn"] = ",".join(o.alpn)
+    credential = urllib.parse.quote(o.credential, safe="")
+    return f"{o.protocol}://{credential}@{o.host}:{o.port}?{urllib.parse.urlencode(query)}#test"
+
+
+def weir_client(procs, o, port):
+    return procs.start("connect", [os.environ["WEIR_BIN"], "connect", link(o), "--listen", f"127.0.0.1:{port}"])
+
+
+def start_client(kind, procs, o):
+    port = free_port()
+    start = {"xray": xray_client, "sing-box": singbox_client, "weir": weir_client}[kind]
+    start(procs, o, port).wait_listening(port)
+    return Way(port)

@@ -1,0 +1,154 @@
+"""Processes that a test starts: logs captured, stopped by their ids, sanitizer reports noticed."""
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+
+from . import SLOW
+
+BAD_SIGNS = re.compile(
+    r"ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error: |Assertion `.*failed|"
+    r"AddressSanitizer:DEADLYSIGNAL|stack smashing detected|malloc\(\): |free\(\): |double free")
+
+# Handed out once each: a port that was free a moment ago may be free no more when two tests ask for one.
+_given = set()
+
+
+def free_port(kind=socket.SOCK_STREAM):
+    """A port of 127.0.0.1 that nobody uses, for TCP and UDP."""
+    while True:
+        with socket.socket(socket.AF_INET, kind) as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        other = socket.SOCK_DGRAM if kind == socket.SOCK_STREAM else socket.SOCK_STREAM
+        with socket.socket(socket.AF_INET, other) as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in _given:
+            _given.add(port)
+            return port
+
+
+def wait_until(what, true, seconds=10.0, every=0.02):
+    """Waits until `true()` is; its value."""
+    end = time.monotonic() + seconds * SLOW
+    while True:
+        value = true()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds * SLOW:.0f} s for {what}")
+        time.sleep(every)
+
+
+def listens(port, host="127.0.0.1"):
+    try:
+        with socket.create_connection((host, port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+class Proc:
+    """One process with its log.  `with` it, or stop() it."""
+
+    def __init__(self, name, command, folder, env=None, cwd=None, stdin=None):
+        self.name = name
+        self.command = [str(c) for c in command]
+        self.log = os.path.join(folder, f"{name}.log")
+        self._out = open(self.log, "ab")
+        self._env = dict(os.environ, **(env or {}))
+        self._cwd = cwd
+        self.popen = None
+        self.start()
+
+    def start(self):
+        self._out.write(f"$ {' '.join(self.command)}\n".encode())
+        self._out.flush()
+        self.popen = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self._out,
+                                      stderr=self._out, env=self._env, cwd=self._cwd)
+
+    @property
+    def pid(self):
+        return self.popen.pid
+
+    def alive(self):
+        return self.popen.poll() is None
+
+    def wait_listening(self, port, seconds=20):
+        def ready():
+            if not self.alive():
+                raise AssertionError(f"{self.name} ended with status {self.popen.returncode}:\n{self.tail()}")
+            return listens(port)
+
+        wait_until(f"{self.name} to listen on {port}", ready, seconds)
+        return self
+
+    def signal(self, sig):
+        self.popen.send_signal(sig)
+
+    def kill(self):
+        """SIGKILL, as a crash would."""
+        self.popen.kill()
+        self.popen.wait()
+
+    def stop(self, seconds=20):
+        """SIGTERM; the exit status.  Whoever does not go within the time is killed, and that is a failure."""
+        if self.alive():
+            self.popen.terminate()
+            try:
+                self.popen.wait(seconds * SLOW)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise AssertionError(f"{self.name} did not end within {seconds * SLOW:.0f} s of SIGTERM") from None
+        return self.popen.returncode
+
+    def text(self):
+        with open(self.log, encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def tail(self, size=4000):
+        return self.text()[-size:]
+
+    def complaint(self):
+        """What a sanitizer or an assertion had to say, or None."""
+        text = self.text()
+        m = BAD_SIGNS.search(text)
+        return text[m.start():m.start() + 6000] if m else None
+
+    def memory_kb(self):
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as f:
+            return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1))
+
+
+class Procs:
+    """All processes of one test; the `procs` fixture."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+        self.all = []
+
+    def start(self, name, command, **more):
+        same = sum(p.name.split(".")[0] == name for p in self.all)
+        p = Proc(name if not same else f"{name}.{same}", command, self.folder, **more)
+        self.all.append(p)
+        return p
+
+    def stop_all(self):
+        wrong = []
+        for p in reversed(self.all):
+            try:
+                p.stop()
+            except AssertionError as e:
+                wrong.append(str(e))
+        for p in self.all:
+            if p.complaint():
+                wrong.append(f"{p.name}:\n{p.complaint()}")
+        return wrong
+
+
+__all__ = ["Proc", "Procs", "free_port", "wait_until", "listens", "signal"]
