@@ -2,7 +2,7 @@
 import json
 import os
 
-from .proc import signal
+from .proc import free_port, signal
 
 
 def entry(url, node, cert=None, **options):
@@ -16,9 +16,9 @@ def entry(url, node, cert=None, **options):
 
 
 class Node:
-    def __init__(self, procs, entries, ports, **top):
-        self.procs, self.ports = procs, ports
-        self.folder = os.path.join(procs.folder, "node")
+    def __init__(self, procs, entries, ports, name="node", **top):
+        self.procs, self.ports, self.name = procs, ports, name
+        self.folder = os.path.join(procs.folder, f"{name}.{free_port()}")
         os.makedirs(self.folder, exist_ok=True)
         self.config = os.path.join(self.folder, "config.json")
         self.text = dict({
@@ -38,7 +38,7 @@ class Node:
         os.rename(self.config + ".new", self.config)
 
     def start(self, wait=True):
-        self.proc = self.procs.start("node", [os.environ["WEIR_BIN"], "run", "-c", self.config])
+        self.proc = self.procs.start(self.name, [os.environ["WEIR_BIN"], "run", "-c", self.config])
         if wait:
             self.wait()
 

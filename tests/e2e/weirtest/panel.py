@@ -63,6 +63,9 @@ class Panel:
         return self.admin("POST", "/nodes", {"type": kind, "port": port, "host": "127.0.0.1", "settings": dict(
             {"push_interval": 1, "pull_interval": 1}, **settings)})
 
+    def change_node(self, nid, **fields):
+        return self.admin("PATCH", f"/nodes/{nid}", fields)
+
     def traffic(self, uid):
         u = self.user(uid)
         return u["u"], u["d"]

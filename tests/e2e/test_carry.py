@@ -1,0 +1,111 @@
+"""Every protocol, raw and under TLS, with every client: bytes arrive whole, and the panel bills exactly them."""
+import random
+
+import pytest
+from weirtest import SLOW, socks, traffic
+from weirtest.lab import KINDS, Lab
+from weirtest.peers import CLIENTS, random_credential, start_client
+from weirtest.proc import wait_until
+
+MIB = 1 << 20
+SIZE = 16 * MIB if SLOW == 1 else 2 * MIB
+SHORT = 1000 if SLOW == 1 else 100
+
+pytestmark = [pytest.mark.quick, pytest.mark.needs("run", "panel", "connect")]
+
+
+@pytest.fixture(scope="module")
+def lab(module_procs, cert):
+    return Lab(module_procs, cert)
+
+
+def connect(lab, target, kind, client):
+    """A user of his own, and the way of a client that connects as him."""
+    user = lab.user()
+    return user, lab.until_served(lab.client(kind, client, user), target, user)
+
+
+@pytest.fixture(scope="module", params=[f"{k}-{c}" for k in KINDS for c in CLIENTS])
+def path(request, lab, target):
+    protocol, security, client = request.param.split("-", 2)
+    return connect(lab, target, f"{protocol}-{security}", client)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def own_path(request, lab, target):
+    """Half-closes are our own client's: Xray and sing-box end both directions soon after the first."""
+    return connect(lab, target, request.param, "weir")
+
+
+def test_upload_arrives_whole_and_is_billed(path, target):
+    user, way = path
+    user.moved(traffic.upload(way, target, SIZE, 1))
+    user.assert_billed()
+
+
+def test_download_arrives_whole_and_is_billed(path, target):
+    user, way = path
+    user.moved(traffic.download(way, target, SIZE, 2))
+    user.assert_billed()
+
+
+def test_a_thousand_short_connections(path, target):
+    user, way = path
+    user.moved(traffic.short_connections(way, target, SHORT))
+    user.assert_billed()
+
+
+def test_half_close_by_the_client_still_brings_the_answer(own_path, target):
+    user, way = own_path
+    user.moved(traffic.half_close_up(way, target, MIB + 1, 3))
+    user.assert_billed()
+
+
+def test_half_close_by_the_target_still_takes_the_rest(own_path, target):
+    user, way = own_path
+    seed = random.randrange(1 << 40)
+    sent = traffic.half_close_down(way, target, MIB + 1, seed)
+    wait_until("the target to see the end", lambda: target.tails.get(seed) is not None)
+    assert target.tails[seed] == sent
+    user.moved((len(f"TAIL {MIB + 1} {seed}\n") + sent[1], MIB + 1))
+    user.assert_billed()
+
+
+def test_udp_with_several_peers_and_one_that_was_never_asked(path, udp_target):
+    """Full cone: one association, four peers, and an answer from an address never sent to."""
+    user, way = path
+    with socks.Udp(way.port) as u:
+        for size in (1, 100, 1200, 1400):
+            for i, to in enumerate(udp_target.addresses):
+                data = random.Random(size + i).randbytes(size)
+                u.sendto(data, to)
+                answer, source = u.recvfrom()
+                assert (answer, source) == (b"%d:%s" % (i, data), to)
+                user.moved((len(data), len(answer)))
+    with socks.Udp(way.port) as u:
+        u.sendto(b"VIA 3 x", udp_target.addresses[0])
+        answer, source = u.recvfrom()
+        assert (answer, source) == (b"3:VIA 3 x", udp_target.addresses[3])
+        user.moved((7, len(answer)))
+    user.assert_billed()
+
+
+def test_udp_association_keeps_one_source(path, udp_target):
+    user, way = path
+    before = [set(s) for s in udp_target.sources]
+    with socks.Udp(way.port) as u:
+        for i in (0, 1):
+            u.sendto(b"x", udp_target.addresses[i])
+            user.moved((1, len(u.recvfrom()[0])))
+    new = [udp_target.sources[i] - before[i] for i in (0, 1)]
+    assert new[0] == new[1] and len(new[0]) == 1
+    user.assert_billed()
+
+
+def test_a_stranger_gets_nothing(lab, target, procs):
+    for kind in KINDS:
+        way = start_client("xray", procs, lab.outbound(kind, random_credential()))
+        connections = target.connections
+        with pytest.raises((OSError, EOFError)):
+            traffic.echo(way, target, b"let me in")
+        assert target.connections == connections

@@ -1,0 +1,101 @@
+"""kill -9 in mid-transfer, at random moments: client-received <= billed <= target-sent, and nothing twice."""
+import random
+import threading
+import time
+
+import pytest
+from weirtest import SOAK, traffic
+from weirtest.lab import Lab
+from weirtest.proc import wait_until
+from weirtest.targets import CHUNK, HashServer, stream
+
+pytestmark = pytest.mark.needs("run", "panel", "connect")
+
+KILLS = 50 if SOAK else 6
+
+
+class Load:
+    """Downloads and uploads that start again when they are broken off, counting what the client saw."""
+
+    def __init__(self, way, target):
+        self.way, self.target = way, target
+        self.received = self.sent = 0
+        self._stop = False
+        self._lock = threading.Lock()
+        self._threads = [threading.Thread(target=self._run, args=(f,), daemon=True)
+                         for f in (self._down, self._down, self._up)]
+        for t in self._threads:
+            t.start()
+
+    def _count(self, received=0, sent=0):
+        with self._lock:
+            self.received += received
+            self.sent += sent
+
+    def _run(self, move):
+        while not self._stop:
+            try:
+                with self.way.open(self.target, 5) as s:
+                    move(s)
+            except (OSError, EOFError):
+                time.sleep(0.05)
+
+    def _say(self, s, line):
+        # Counted before it is sent: the upper bound of what can have been billed.
+        self._count(sent=len(line))
+        s.sendall(line)
+
+    def _down(self, s):
+        self._say(s, b"GET 1000000000 1\n")
+        while not self._stop:
+            n = len(s.recv(CHUNK))
+            if not n:
+                return
+            self._count(received=n)
+
+    def _up(self, s):
+        self._say(s, b"PUT 1000000000\n")
+        self._count(received=len(traffic.read_line(s)))
+        for chunk in stream(1000000000, 2):
+            if self._stop:
+                return
+            for at in range(0, len(chunk), 16384):
+                self._count(sent=len(chunk[at:at + 16384]))
+                s.sendall(chunk[at:at + 16384])
+
+    def stop(self):
+        self._stop = True
+        for t in self._threads:
+            t.join()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind, client", [("vless-raw", "weir"), ("trojan-tls", "xray")])
+def test_kill_9_neither_loses_nor_doubles(procs, cert, kind, client):
+    target = HashServer()
+    lab = Lab(procs, cert, [kind])
+    user = lab.user(speed_limit=400)
+    way = lab.until_served(lab.client(kind, client, user), target)
+    first = target.received, target.sent
+    wait_until("the first report", lambda: lab.panel.traffic(user.id) == first)
+
+    load = Load(way, target)
+    for _ in range(KILLS):
+        time.sleep(random.uniform(0.3, 2.0))
+        lab.node.proc.kill()
+        lab.node.start()
+    time.sleep(1)
+    load.stop()
+    # Two reports after the last byte the totals stand still.
+    last = [None]
+
+    def settled():
+        now = lab.panel.traffic(user.id)
+        same, last[0] = now == last[0], now
+        return same and now[1] >= load.received + first[1]
+
+    wait_until("the totals to settle", settled, 20, 2.5)
+    up, down = last[0]
+    assert load.received + first[1] <= down <= target.sent
+    assert target.received <= up <= load.sent + first[0]
+    target.close()

@@ -1,0 +1,138 @@
+"""What a user may: his rate, his presence in the panel."""
+import threading
+import time
+
+import pytest
+from weirtest import SLOW, traffic
+from weirtest.fakepanel import FakePanel
+from weirtest.lab import Lab
+from weirtest.node import Node, entry
+from weirtest.peers import Outbound, random_credential, start_client
+from weirtest.proc import free_port, wait_until
+from weirtest.targets import CHUNK, stream
+
+pytestmark = pytest.mark.needs("run", "panel", "connect")
+
+MBPS = 40
+
+
+@pytest.fixture(scope="module")
+def lab(module_procs, cert):
+    return Lab(module_procs, cert)
+
+
+@pytest.fixture(scope="module", params=["vless-raw", "trojan-tls"])
+def limited(request, lab, target):
+    user = lab.user(speed_limit=MBPS)
+    return lab.until_served(lab.client(request.param, "weir", user), target)
+
+
+def measure(sockets, move, seconds):
+    """Mbit/s that `move(socket)` (bytes of one step) makes on all sockets together, after a second of run-up."""
+    end = time.monotonic() + 1 + seconds
+    marks = []
+
+    def run(s):
+        while time.monotonic() < end:
+            n = move(s)
+            if not n:
+                return
+            marks.append((time.monotonic(), n))
+
+    threads = [threading.Thread(target=run, args=(s,)) for s in sockets]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    marks.sort()
+    inside = [(t, n) for t, n in marks if t > end - seconds]
+    return sum(n for _, n in inside[1:]) * 8 / 1e6 / (inside[-1][0] - inside[0][0])
+
+
+@pytest.mark.parametrize("connections", [1, 4])
+def test_download_keeps_the_agreed_rate_within_three_percent(limited, target, connections):
+    sockets = [limited.open(target) for _ in range(connections)]
+    for i, s in enumerate(sockets):
+        s.sendall(f"GET {1 << 30} {i}\n".encode())
+    rate = measure(sockets, lambda s: len(s.recv(CHUNK)), 5)
+    for s in sockets:
+        traffic.reset(s)
+    assert rate == pytest.approx(MBPS, rel=0.03)
+
+
+def test_upload_keeps_the_agreed_rate_within_three_percent(limited, target):
+    s = limited.open(target)
+    s.sendall(f"PUT {1 << 30}\n".encode())
+    traffic.read_line(s)
+    data = next(stream(16384, 1))
+    # What fills the buffers on the way goes at once; the rate is what the target takes.
+    received = [target.received]
+    end = time.monotonic() + 6
+
+    def watch():
+        time.sleep(1.5)
+        received[0] = target.received, time.monotonic()
+        time.sleep(4)
+        received.append((target.received, time.monotonic()))
+
+    t = threading.Thread(target=watch)
+    t.start()
+    while time.monotonic() < end:
+        s.sendall(data)
+    t.join()
+    traffic.reset(s)
+    (a, t0), (b, t1) = received
+    assert (b - a) * 8 / 1e6 / (t1 - t0) == pytest.approx(MBPS, rel=0.03)
+
+
+def test_a_changed_limit_holds_for_connections_that_run(lab, target):
+    user = lab.user(speed_limit=80)
+    way = lab.until_served(lab.client("vless-raw", "weir", user), target)
+    with way.open(target) as s:
+        s.sendall(f"GET {1 << 30} 1\n".encode())
+        assert measure([s], lambda s: len(s.recv(CHUNK)), 2) == pytest.approx(80, rel=0.1)
+        lab.panel.change_user(user.id, speed_limit=20)
+        time.sleep(3)
+        assert measure([s], lambda s: len(s.recv(CHUNK)), 3) == pytest.approx(20, rel=0.05)
+        traffic.reset(s)
+
+
+def test_the_sessions_of_a_removed_user_end_within_a_second(procs, target):
+    port = free_port()
+    gone, stays = random_credential(), random_credential()
+    panel = FakePanel("vless", port, [{"id": 1, "uuid": gone}, {"id": 2, "uuid": stays}])
+    Node(procs, [entry(panel.url, panel.as_node())], [port])
+    ways = [start_client("weir", procs, Outbound("vless", port, c)) for c in (gone, stays)]
+    quiet = [w.open(target) for w in ways]
+    for s in quiet:
+        s.sendall(b"ECHO\n1")
+        assert s.recv(1) == b"1"
+    busy = ways[0].open(target)
+    busy.sendall(f"GET {1 << 34} 1\n".encode())
+    ended = {}
+
+    def until_end(name, s):
+        try:
+            while s.recv(CHUNK):
+                pass
+        except OSError:
+            pass
+        ended[name] = time.monotonic()
+
+    for name, s in (("quiet", quiet[0]), ("busy", busy)):
+        threading.Thread(target=until_end, args=(name, s), daemon=True).start()
+    panel.users = [{"id": 2, "uuid": stays}]
+    now = time.monotonic()
+    wait_until("the node to ask", lambda: panel.asked("user", now), 5)
+    told = next(t for t, action, _ in panel.log if action == "user" and t >= now)
+    wait_until("both sessions to end", lambda: len(ended) == 2, 5)
+    assert max(ended.values()) - told < 1.0 * SLOW
+    # His neighbour has noticed nothing, and he himself is not let in again.
+    quiet[1].sendall(b"2")
+    assert quiet[1].recv(1) == b"2"
+    with pytest.raises((OSError, EOFError)):
+        traffic.echo(ways[0], target, b"again")
+    # What he moved is reported all the same.
+    wait_until("the report of a user who is gone", lambda: panel.traffic(1)[1] > 0, 10)
+
+

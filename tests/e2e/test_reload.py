@@ -1,0 +1,135 @@
+"""SIGHUP and changes at the panel, under load: no connection is lost, and a broken file changes nothing."""
+import threading
+import time
+
+import pytest
+from weirtest import SLOW, traffic
+from weirtest.lab import KINDS, Lab
+from weirtest.node import entry
+from weirtest.peers import Outbound, start_client
+from weirtest.proc import free_port, listens, wait_until
+from weirtest.socks import recv_exactly
+
+pytestmark = [pytest.mark.quick, pytest.mark.needs("run", "panel", "connect")]
+
+
+@pytest.fixture
+def lab(procs, cert):
+    return Lab(procs, cert)
+
+
+class Conversations:
+    """A long conversation on every inbound that must never miss a beat, and short ones all the time."""
+
+    def __init__(self, ways, target):
+        self.ways, self.target = ways, target
+        self.long = [w.open(target) for w in ways]
+        for s in self.long:
+            s.sendall(b"ECHO\n")
+        self.wrong, self.beats, self.short = [], 0, 0
+        self._stop = False
+        self._threads = [threading.Thread(target=f, daemon=True) for f in (self._beat, self._dial)]
+        for t in self._threads:
+            t.start()
+
+    def _beat(self):
+        while not self._stop:
+            for i, s in enumerate(self.long):
+                try:
+                    word = b"%08d" % self.beats
+                    s.sendall(word)
+                    assert recv_exactly(s, 8) == word
+                except (OSError, EOFError, AssertionError) as e:
+                    self.wrong.append(f"long conversation {i}: {e!r}")
+                    return
+            self.beats += 1
+            time.sleep(0.01)
+
+    def _dial(self):
+        while not self._stop:
+            for i, w in enumerate(self.ways):
+                try:
+                    traffic.echo(w, self.target, b"short")
+                    self.short += 1
+                except (OSError, EOFError, AssertionError) as e:
+                    self.wrong.append(f"short conversation over {i}: {e!r}")
+
+    def stop(self):
+        self._stop = True
+        for t in self._threads:
+            t.join()
+        for s in self.long:
+            s.close()
+        assert not self.wrong, self.wrong[:5]
+        assert self.beats > 20 and self.short > 20
+
+
+@pytest.fixture
+def talk(lab, target):
+    user = lab.user()
+    ways = [lab.until_served(lab.client(kind, "weir", user), target) for kind in KINDS]
+    return Conversations(ways, target)
+
+
+def test_reload_under_load_loses_no_connection(lab, talk):
+    for i in range(10):
+        # Nothing, a log level, a limit: what may change while all goes on.
+        lab.node.text["Log"]["Level"] = "debug" if i % 2 else "info"
+        for e in lab.node.text["Nodes"]:
+            e["LimitConfig"] = {"SpeedLimit": 900 + i}
+        lab.node.write()
+        lab.node.reload()
+        time.sleep(0.3)
+    talk.stop()
+    assert lab.node.proc.alive()
+
+
+def test_a_broken_file_changes_nothing(lab, talk):
+    with open(lab.node.config, encoding="ascii") as f:
+        good = f.read()
+    for bad in ["{", good.replace('"NodeID"', '"NodeIDD"'), "", '{"Nodes": 5}']:
+        with open(lab.node.config, "w", encoding="ascii") as f:
+            f.write(bad)
+        lab.node.reload()
+        time.sleep(0.5)
+        assert lab.node.proc.alive()
+    talk.stop()
+
+
+def test_a_node_that_comes_and_goes_leaves_the_others_alone(lab, talk, target, procs):
+    port = free_port()
+    row = lab.panel.add_node("vless", port, tls=0)
+    lab.node.text["Nodes"].append(entry(lab.panel.url, row, Name="fifth"))
+    lab.node.write()
+    lab.node.reload()
+    lab.node.proc.wait_listening(port)
+    user = lab.user()
+    lab.until_served(start_client("weir", procs, Outbound("vless", port, user.credential)), target)
+    lab.node.text["Nodes"].pop()
+    lab.node.write()
+    lab.node.reload()
+    wait_until("the fifth to be gone", lambda: not listens(port), 10)
+    talk.stop()
+
+
+def test_a_port_changed_at_the_panel_moves_the_inbound_and_drains_the_old(lab, target, procs):
+    user = lab.user()
+    way = lab.until_served(lab.client("vless-raw", "weir", user), target)
+    with way.open(target) as s:
+        s.sendall(b"ECHO\n1")
+        assert s.recv(1) == b"1"
+        port = free_port()
+        lab.panel.change_node(lab.rows["vless-raw"]["id"], port=port)
+        lab.node.proc.wait_listening(port, 10 * SLOW)
+        traffic.echo(start_client("weir", procs, Outbound("vless", port, user.credential)), target, b"new")
+        s.sendall(b"2")
+        assert s.recv(1) == b"2"
+
+
+def test_sigterm_ends_in_order_with_everything_reported(lab, target):
+    user = lab.user()
+    way = lab.until_served(lab.client("vless-raw", "weir", user), target, user)
+    user.moved(traffic.download(way, target, 3 << 20, 1))
+    lab.node.stop()
+    # No node runs any more: what is on the panel now was in the last push.
+    assert lab.panel.traffic(user.id) == (user.up, user.down)

@@ -1,0 +1,78 @@
+"""A panel, a node with four inbounds, and clients of each kind: what most end-to-end tests stand on."""
+import dataclasses
+
+from . import SLOW
+from .node import Node, entry
+from .panel import Panel
+from .peers import Outbound, random_credential, start_client
+from .proc import free_port, wait_until
+
+KINDS = ("vless-raw", "vless-tls", "trojan-raw", "trojan-tls")
+
+
+@dataclasses.dataclass
+class User:
+    """A user of the panel, and what the panel should say about him when all has been reported."""
+    lab: object
+    id: int
+    credential: str
+    up: int = 0
+    down: int = 0
+
+    def moved(self, both):
+        self.up += both[0]
+        self.down += both[1]
+
+    def assert_billed(self, seconds=10):
+        """The panel's totals become exactly what was moved, and stay so over another report."""
+        expected = self.up, self.down
+
+        def billed():
+            got = self.lab.panel.traffic(self.id)
+            assert got[0] <= expected[0] and got[1] <= expected[1], f"billed {got}, moved {expected}"
+            return got == expected
+
+        try:
+            wait_until("the panel's totals", billed, seconds)
+        except AssertionError as e:
+            raise AssertionError(f"{e}; billed {self.lab.panel.traffic(self.id)}, moved {expected}") from None
+
+
+class Lab:
+    def __init__(self, procs, cert, kinds=KINDS, top=None, settings=None, **options):
+        self.procs, self.cert, self.kinds = procs, cert, kinds
+        self.panel = Panel(procs)
+        self.ports, self.rows, entries = {}, {}, []
+        for kind in kinds:
+            protocol, security = kind.split("-")
+            self.ports[kind] = free_port()
+            row = self.panel.add_node(protocol, self.ports[kind], tls=int(security == "tls"), **(settings or {}))
+            self.rows[kind] = row
+            entries.append(entry(self.panel.url, row, cert if security == "tls" else None, Name=kind, **options))
+        self.node = Node(procs, entries, list(self.ports.values()), **(top or {}))
+
+    def outbound(self, kind, credential):
+        protocol, security = kind.split("-")
+        return Outbound(protocol, self.ports[kind], credential, self.cert if security == "tls" else None)
+
+    def user(self, **limits):
+        row = self.panel.add_user(uuid=random_credential(), **limits)
+        return User(self, row["id"], row["uuid"])
+
+    def client(self, kind, client, user):
+        return start_client(client, self.procs, self.outbound(kind, user.credential))
+
+    def until_served(self, way, target, user=None):
+        """Waits until the node has pulled the user: the first conversation that succeeds."""
+        from . import traffic
+
+        def try_it():
+            try:
+                return traffic.echo(way, target, b"are you there")
+            except (OSError, EOFError):
+                return None
+
+        moved = wait_until("the node to know the user", try_it, 10 * SLOW, 0.2)
+        if user:
+            user.moved(moved)
+        return way
