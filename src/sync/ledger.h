@@ -1,10 +1,10 @@
 /* ledger.h - what was counted, what was promised to a panel, what the panel has taken.
  *
  * Every byte is in exactly one place: pending (the counters beyond "last reported"), carried (bytes
- * of users and processes that are gone), frozen (a batch that waits for its panel), acknowledged, or
- * a dead letter.  Each step from one place to the next is one SQLite transaction, and the counters
- * live in a file that outlasts the process, so that neither restart nor kill -9 at any moment loses
- * or doubles a byte.
+ * of users and processes that are gone), frozen (a batch that waits for its panel), acknowledged,
+ * or a dead letter.  Each step from one place to the next is one SQLite transaction, and the
+ * counters live in a file that outlasts the process, so that neither restart nor kill -9 at any
+ * moment loses or doubles a byte.
  *
  *     ledger_open(dir, workers, &l, why);         settles what earlier processes left
  *     ledger_node(l, url, id, type, &node);
@@ -32,8 +32,8 @@
 
 struct ledger;
 
-/* `dir` exists and is ours; NULL: in memory, nothing survives.  0, -ERR_DATABASE, -errno; `why` (may
- * be NULL) says more, also about what was put aside.
+/* `dir` exists and is ours; NULL: in memory, nothing survives.  0, -ERR_DATABASE, -errno; `why`
+ * (may be NULL) says more, also about what was put aside.
  */
 MUST_CHECK int ledger_open(const char *dir, unsigned workers, struct ledger **out,
 			   char why[LEDGER_WHY_MAX]);
@@ -57,7 +57,8 @@ int ledger_sync_counters(struct ledger *l);
 MUST_CHECK int ledger_node(struct ledger *l, const char *url, int64_t id, const char *type,
 			   uint32_t *node);
 
-/* ---- freezing --------------------------------------------------------------------------------- */
+/* ---- freezing ---------------------------------------------------------------------------------
+ */
 struct ledger_freeze {
 	uint64_t threshold;   /* only users with more than this many bytes pending; 0: everybody */
 	uint32_t batch_users; /* PushBatchUsers; 0: 5000 */
@@ -73,7 +74,8 @@ MUST_CHECK int ledger_freeze(struct ledger *l, uint32_t node, const struct ledge
  */
 int ledger_settle(void *ledger, const uint32_t *slots, size_t n);
 
-/* ---- batches ------------------------------------------------------------------------------------ */
+/* ---- batches ------------------------------------------------------------------------------------
+ */
 struct ledger_entry {
 	int64_t user;
 	uint64_t up, down; /* <= LEDGER_VALUE_MAX */
@@ -85,7 +87,7 @@ struct ledger_batch {
 	uint32_t node;
 	uint32_t n;
 	uint32_t refused; /* times in a row */
-	bool in_flight;   /* ledger_sending() without an outcome: after a restart it is ambiguous */
+	bool in_flight;	  /* ledger_sending() without an outcome: after a restart it is ambiguous */
 	int64_t created;  /* seconds since 1970 */
 	struct ledger_entry *entries; /* by ledger_load() only, ascending by user, each user once */
 	struct traffic total;
@@ -118,7 +120,8 @@ MUST_CHECK int ledger_split(struct ledger *l, int64_t seq);
 /* Into the dead letters: refused for good, or dropped because its fate is unknown. */
 MUST_CHECK int ledger_bury(struct ledger *l, int64_t seq, const char *reason);
 
-/* ---- questions ----------------------------------------------------------------------------------- */
+/* ---- questions
+ * ----------------------------------------------------------------------------------- */
 struct ledger_totals {
 	uint64_t users; /* with pending or carried bytes */
 	struct traffic pending, carried, frozen, dead;

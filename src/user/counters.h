@@ -1,14 +1,14 @@
 /* counters.h - how many bytes each user has moved, per worker, in a file that survives kill -9.
  *
- * A slot belongs to one (node, user) at a time.  Each worker has a column with a pair {up, down} per
- * slot, and is its only writer: adding is a load, an add and a store.  The pairs never shrink and are
- * never cleared, not even when a slot changes hands: "last reported" in the ledger says where the
- * bytes of the present owner begin.
+ * A slot belongs to one (node, user) at a time.  Each worker has a column with a pair {up, down}
+ * per slot, and is its only writer: adding is a load, an add and a store.  The pairs never shrink
+ * and are never cleared, not even when a slot changes hands: "last reported" in the ledger says
+ * where the bytes of the present owner begin.
  *
- * The columns are a shared file mapping: what was stored is the kernel's when the process is killed.
- * One file per process (an epoch, named by 16 random bytes), locked while its process lives; who
- * finds the lock free settles the file and deletes it (see sync/ledger.h).  The file grows in
- * segments that never move.
+ * The columns are a shared file mapping: what was stored is the kernel's when the process is
+ * killed. One file per process (an epoch, named by 16 random bytes), locked while its process
+ * lives; who finds the lock free settles the file and deletes it (see sync/ledger.h).  The file
+ * grows in segments that never move.
  *
  * Threads: counters_add() by the worker whose column it is; counters_total() and counters_sync() by
  * anyone; the rest by the control thread.
@@ -51,7 +51,7 @@ struct counters {
 	uint8_t *_Atomic seg[COUNTERS_SEG_MAX]; /* owners, then one column per worker */
 	_Atomic uint32_t nseg;
 	uint32_t workers;
-	int fd; /* -1: anonymous, for tests and ephemeral commands */
+	int fd;	     /* -1: anonymous, for tests and ephemeral commands */
 	bool frozen; /* opened for reading: a file of a process that is gone */
 	uint8_t epoch[COUNTERS_EPOCH_LEN];
 	char *path;
@@ -91,7 +91,8 @@ int counters_sync(struct counters *c);
 
 static inline struct counter *counters_at(const struct counters *c, unsigned worker, uint32_t slot)
 {
-	uint8_t *seg = atomic_load_explicit(&c->seg[slot >> COUNTERS_SEG_SHIFT], memory_order_acquire);
+	uint8_t *seg =
+		atomic_load_explicit(&c->seg[slot >> COUNTERS_SEG_SHIFT], memory_order_acquire);
 	size_t column = COUNTERS_SEG_SLOTS * sizeof(struct counters_owner) +
 			worker * COUNTERS_SEG_SLOTS * sizeof(struct counter);
 

@@ -3,11 +3,11 @@
  * A list is applied as a difference (rules U1-U9 of the panel interface).  What the workers see
  * changes in four steps, so that nobody is without service in between and no byte is lost:
  *
- *   1. user_registry_apply()   limits change in place; if somebody came, went or was re-keyed, there
- *                              is a publication with a new table
+ *   1. user_registry_apply()   limits change in place; if somebody came, went or was re-keyed,
+ * there is a publication with a new table
  *   2. the caller mails publication->table to each worker, which swaps its pointer and answers
- *   3. user_publication_ack()  for each answer; with the last one the old table is freed, the removed
- *                              users get no new connection and their old ones are kicked
+ *   3. user_publication_ack()  for each answer; with the last one the old table is freed, the
+ * removed users get no new connection and their old ones are kicked
  *   4. user_registry_reap()    now and then until it returns 0: who has no connection left is
  *                              settled in the ledger, its slot and memory freed
  *
@@ -22,19 +22,21 @@
 #include "user/user_list.h"
 
 /* Fill key_len + secret_len bytes from a credential.  0, or an error: the user is invalid. */
-typedef int user_derive(void *arg, const char *credential, size_t len, uint8_t *key, uint8_t *secret);
+typedef int user_derive(void *arg, const char *credential, size_t len, uint8_t *key,
+			uint8_t *secret);
 
-struct user_rules {	     /* LimitConfig; changes live */
+struct user_rules {	       /* LimitConfig; changes live */
 	uint64_t speed_bps;    /* cap on everybody; 0: none */
 	uint32_t device_limit; /* for users without their own */
 	uint32_t conn_limit;
-	uint32_t grace_s; /* a device counts this long after its last connection: max(60, 2 * push) */
+	uint32_t grace_s; /* a device counts this long after its last connection: max(60, 2 * push)
+			   */
 	bool sum;	  /* SpeedLimitScope: sum */
 };
 
 struct user_registry_conf {
-	uint32_t node;		   /* ledger_node() */
-	struct counters *counters; /* outlives the registry */
+	uint32_t node;		    /* ledger_node() */
+	struct counters *counters;  /* outlives the registry */
 	size_t key_len, secret_len; /* 1 .. USER_KEY_MAX together */
 	user_derive *derive; /* NULL: the key is the credential itself, key_len bytes, no secret */
 	void *derive_arg;
@@ -93,7 +95,8 @@ void user_registry_set_rules(struct user_registry *r, const struct user_rules *r
 /* The dynamic speed limit of one user; 0 lifts it. */
 void user_registry_set_dynamic(struct user_registry *r, struct user *u, uint64_t speed_bps);
 
-/* ---- online devices (rules D1-D7) ---------------------------------------------------------------- */
+/* ---- online devices (rules D1-D7)
+ * ---------------------------------------------------------------- */
 
 /* What the panel counts online over all nodes, our own last report included; whoever is not in the
  * list has none.  n = 0 forgets: the panel could not be asked for too long.
@@ -102,17 +105,22 @@ struct user_alive {
 	int64_t id;
 	uint32_t devices;
 };
-void user_registry_set_alive(struct user_registry *r, const struct user_alive *v, size_t n, nsec_t now);
+void user_registry_set_alive(struct user_registry *r, const struct user_alive *v, size_t n,
+			     nsec_t now);
 
 #define USER_REPORT_DEVICES 200 /* per user */
 
-/* The devices of every user who is online or was since the last call.  `each` gets n addresses (one
- * per device, the latest; port 0), or n = 0 once for a user who was in the last report and is gone.
- * Users who moved fewer than min_bytes since the last call are left out.
- */
+/* `addrs` has one address per device, the latest, with port 0; n = 0: this user is offline now. */
 typedef void user_online(void *arg, int64_t id, const struct addr *addrs, size_t n);
-void user_registry_report_online(struct user_registry *r, uint64_t min_bytes, nsec_t now,
-				 user_online *each, void *arg);
+
+/* The devices of every user who is online or was since the last call.  Left out are users who moved
+ * fewer than min_bytes since then (rule D3); with `offline`, who was reported and is gone is
+ * reported once as that (ReportOffline: only where the panel replaces a user's devices by the
+ * report). Also where no panel wants to know (each = NULL): this is what forgets those who have
+ * left.
+ */
+void user_registry_report_online(struct user_registry *r, uint64_t min_bytes, bool offline,
+				 nsec_t now, user_online *each, void *arg);
 
 struct user_census {
 	uint32_t users, online, devices, conns;

@@ -1,8 +1,9 @@
 /* user.h - a user of a node as the data path sees it: found by credential, admitted, metered.
  *
- * A struct user is one object from the pull that brought it to the pull that takes it away, whatever
- * happens to its limits in between.  Workers find it in a user_table, an immutable snapshot that the
- * control thread publishes (registry.h); each of a worker's sessions holds a user_conn:
+ * A struct user is one object from the pull that brought it to the pull that takes it away,
+ * whatever happens to its limits in between.  Workers find it in a user_table, an immutable
+ * snapshot that the control thread publishes (registry.h); each of a worker's sessions holds a
+ * user_conn:
  *
  *     u = user_table_find(table, key);                 in the turn that authenticates
  *     user_conn_init(&s->conn, worker, &s->kick);
@@ -13,7 +14,8 @@
  *     ...
  *     user_conn_end(&s->conn, now);
  *
- * A user found in one turn and begun in another needs a reference in between: user_get(), user_put().
+ * A user found in one turn and begun in another needs a reference in between: user_get(),
+ * user_put().
  *
  * Threads: as the functions say.  The shared words are the rates, `refs`, and `live` (own lock,
  * touched when a session begins and ends); everything else is written by control alone.
@@ -39,22 +41,23 @@
 
 struct user_live; /* devices and connections: live.h */
 
+/* By size, so that `bytes` begins without padding: there are a hundred thousand of these. */
 struct user {
-	_Atomic uint32_t refs;	/* connections and user_get()s, with the bits above */
-	_Atomic uint32_t slot;	/* into the counters; changes when the user is re-keyed */
-	_Atomic int64_t id;	/* the panel's number */
-	struct rate rate[2];	/* by enum traffic_dir */
+	struct rate rate[2];		/* by enum traffic_dir */
+	_Atomic int64_t id;		/* the panel's number */
 	struct user_live *_Atomic live; /* NULL: nobody was here lately */
-	_Atomic uint32_t conn_limit;	/* effective limits; 0: none */
+	_Atomic uint32_t refs;		/* connections and user_get()s, with the bits above */
+	_Atomic uint32_t slot;		/* into the counters; changes when the user is re-keyed */
+	_Atomic uint32_t conn_limit;	/* limits in force; 0: none */
+	uint32_t own_conn_limit; /* own_*, speed, dynamic: control's, before defaults and caps */
+	uint32_t speed_kbps, dynamic_kbps;
+	uint16_t own_device_limit;
 	_Atomic uint16_t device_limit;
 	_Atomic uint16_t elsewhere; /* devices that other nodes have online */
 	_Atomic uint16_t grace_s;   /* how long a device counts after its last connection */
-	_Atomic bool sum;	    /* both directions share rate[TRAFFIC_UP] */
-	uint8_t key_len, secret_len;
 	uint16_t credential_len;
-	uint32_t speed_kbps, dynamic_kbps;	/* control: own limit, and that of the dynamic rule */
-	uint16_t own_device_limit; /* control: what the panel said, before defaults */
-	uint32_t own_conn_limit;
+	_Atomic bool sum; /* both directions share rate[TRAFFIC_UP] */
+	uint8_t key_len, secret_len;
 	uint8_t bytes[]; /* key, secret, credential, NUL */
 };
 
@@ -80,23 +83,27 @@ static inline int64_t user_id(const struct user *u)
 	return atomic_load_explicit(&u->id, memory_order_relaxed);
 }
 
-/* ---- the table: immutable, read by all workers ------------------------------------------------ */
+/* ---- the table: immutable, read by all workers ------------------------------------------------
+ */
 struct user_table;
 
-/* The user with this key (the registry's key_len bytes), or NULL.  An empty or NULL table has none. */
+/* The user with this key (the registry's key_len bytes), or NULL.  An empty or NULL table has none.
+ */
 struct user *user_table_find(const struct user_table *t, const void *key);
 
 /* For protocols that must try their users one by one. */
 size_t user_table_count(const struct user_table *t);
 struct user *user_table_at(const struct user_table *t, size_t i);
 
-/* ---- references --------------------------------------------------------------------------------- */
+/* ---- references ---------------------------------------------------------------------------------
+ */
 
 /* True with a reference taken; false: the user has been removed. */
 MUST_CHECK bool user_get(struct user *u);
 void user_put(struct user *u);
 
-/* ---- one per worker thread, shared by all nodes ------------------------------------------------- */
+/* ---- one per worker thread, shared by all nodes -------------------------------------------------
+ */
 struct user_worker {
 	struct loop *loop;
 	const struct counters *counters; /* NULL: nothing is counted */
@@ -112,7 +119,8 @@ void user_worker_init(struct user_worker *w, struct loop *loop, const struct cou
 /* Every conn has ended and the loop will not run again (its mailbox is no longer read). */
 void user_worker_done(struct user_worker *w);
 
-/* ---- a session's hold on its user --------------------------------------------------------------- */
+/* ---- a session's hold on its user ---------------------------------------------------------------
+ */
 struct user_device;
 
 struct user_conn {
@@ -120,9 +128,9 @@ struct user_conn {
 	struct user_device *device; /* NULL: its address is unknown */
 	struct list_node link;	    /* in the user's list, or in the worker's `kicks` */
 	struct user_worker *worker;
-	struct waiter *kicked;	/* queued on the worker's loop when `why` has been set */
-	_Atomic nsec_t active;	/* when bytes last moved */
-	int16_t why;		/* 0, -ERR_KICKED: user removed, -ERR_LIMIT: pushed out by a newer one */
+	struct waiter *kicked; /* queued on the worker's loop when `why` has been set */
+	_Atomic nsec_t active; /* when bytes last moved */
+	int16_t why; /* 0, -ERR_KICKED: user removed, -ERR_LIMIT: pushed out by a newer one */
 	bool udp;
 	bool condemned; /* under the user's lock: out of its list, on the way to `kicks` */
 };
@@ -166,19 +174,21 @@ static inline void user_charge(struct user *u, enum traffic_dir dir, size_t byte
 {
 	if (likely(!rate_get(&u->rate[dir])))
 		return;
-	rate_charge(&u->rate[atomic_load_explicit(&u->sum, memory_order_relaxed) ? TRAFFIC_UP : dir],
-		    now, bytes);
+	rate_charge(
+		&u->rate[atomic_load_explicit(&u->sum, memory_order_relaxed) ? TRAFFIC_UP : dir],
+		now, bytes);
 }
 
 /* `bytes` have been taken from their sender: count them, charge the rate, note the activity. */
-static inline void user_conn_count(struct user_conn *c, enum traffic_dir dir, size_t bytes, nsec_t now)
+static inline void user_conn_count(struct user_conn *c, enum traffic_dir dir, size_t bytes,
+				   nsec_t now)
 {
 	struct user *u = c->user;
 
 	/* The slot is read each time: re-keying a user moves it to a new one. */
 	if (c->worker && c->worker->counters)
 		counters_add(c->worker->counters, c->worker->index,
-			     atomic_load_explicit(&u->slot, memory_order_relaxed), dir, bytes);
+			     atomic_load_explicit(&u->slot, memory_order_acquire), dir, bytes);
 	atomic_store_explicit(&c->active, now, memory_order_relaxed);
 	user_charge(u, dir, bytes, now);
 }

@@ -8,7 +8,7 @@
 #include "base/base.h"
 
 struct user_entry {
-	int64_t id;		/* <= 0 is an invalid user; so is a credential that is NULL or empty */
+	int64_t id; /* <= 0 is an invalid user; so is a credential that is NULL or empty */
 	const char *credential; /* in the list's memory, NUL-terminated */
 	uint32_t credential_len;
 	uint64_t speed_bps;    /* bits per second; 0: none */

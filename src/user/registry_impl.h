@@ -1,0 +1,46 @@
+/* registry_impl.h - what the files of the registry share. */
+#ifndef WEIR_USER_REGISTRY_IMPL_H
+#define WEIR_USER_REGISTRY_IMPL_H
+
+#include "user/live.h"
+#include "user/registry.h"
+#include "user/table.h"
+
+/* Open addressing, four bytes a place, at most 7/8 full: a number of the caller's to a place in the
+ * list, plus one; 0 is empty. */
+struct user_index {
+	uint32_t *at;
+	size_t mask;
+};
+
+struct user_registry {
+	struct user_registry_conf conf;
+	struct hash_key hash;
+	struct user_table *table; /* of the last apply */
+	struct user_index ids;	  /* id -> place in the table's list */
+	struct user **dying;	  /* removed everywhere, not settled yet */
+	size_t ndying, dying_cap;
+	uint32_t *retired; /* slots that nobody counts into any more, not settled yet */
+	size_t nretired, retired_cap;
+	unsigned publications;		 /* under way */
+	size_t owed_dying, owed_retired; /* what those will add, room reserved */
+	nsec_t last_report;
+};
+
+/* Spreads ids, which come in rows.  Invertible: no two ids collide in 64 bits. */
+static inline uint64_t mix64(uint64_t v)
+{
+	v ^= v >> 32;
+	v *= 0xd6e8feb86659fd93u;
+	v ^= v >> 32;
+	v *= 0xd6e8feb86659fd93u;
+	return v ^ v >> 32;
+}
+
+/* Where in the table's list the user with this id is.  False: nowhere. */
+bool user_registry_place(const struct user_registry *r, int64_t id, size_t *place);
+
+/* Work out the limits in force from the user's own and the rules.  True: something changed. */
+bool user_registry_refresh(struct user_registry *r, struct user *u);
+
+#endif
