@@ -13,6 +13,7 @@
 #define MUST_CHECK     __attribute__((warn_unused_result))
 #define PRINTF(f, a)   __attribute__((format(printf, f, a)))
 #define UNUSED         __attribute__((unused))
+#define UNINIT	       __attribute__((uninitialized)) /* a large local of the data path, filled before use */
 #define ARRAY_LEN(a)   (sizeof(a) / sizeof((a)[0]))
 #define likely(x)      __builtin_expect(!!(x), 1)
 #define unlikely(x)    __builtin_expect(!!(x), 0)

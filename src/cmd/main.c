@@ -1,4 +1,5 @@
 /* main.c - finds the subcommand and runs it. */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@ static int usage(FILE *to)
 
 int main(int argc, char **argv)
 {
+	signal(SIGPIPE, SIG_IGN); /* splice() has no flag against it */
 	if (argc < 2)
 		return usage(stderr);
 	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {

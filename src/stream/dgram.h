@@ -23,12 +23,13 @@ struct dgram_ops {
 	/* Up to `max` packets into p[].  >0: that many, chunks now the caller's.  0: orderly end (a
 	 * carrying stream ended).  -EAGAIN.  <0: broken. */
 	int (*recv)(struct dgram *d, struct packet *p, int max);
-	/* Send p[0..n).  Returns how many were taken (chunks with them, dropped ones included), >= 1,
-	 * or -EAGAIN with none taken, or <0: broken. */
+	/* Send p[0..n).  Returns how many were taken (chunks with them, dropped ones included), >=
+	 * 1, or -EAGAIN with none taken, or <0: broken. */
 	int (*send)(struct dgram *d, struct packet *p, int n);
 	void (*want)(struct dgram *d, unsigned ev, struct waiter *w);
 	void (*free)(struct dgram *d);
-	int (*query)(const struct dgram *d, enum stream_attr attr, union stream_value *out); /* optional */
+	int (*query)(const struct dgram *d, enum stream_attr attr,
+		     union stream_value *out); /* optional */
 };
 
 struct dgram {

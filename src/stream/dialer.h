@@ -1,6 +1,8 @@
-/* dialer.h - how streams are obtained: direct (with happy eyeballs), through a proxy, never (block).
+/* dialer.h - how streams are obtained: direct (with happy eyeballs), through a proxy, never
+ * (block).
  *
- * A dial is one attempt to reach one destination.  Start it, wait on its waiter, ask for the result:
+ * A dial is one attempt to reach one destination.  Start it, wait on its waiter, ask for the
+ * result:
  *
  *     d = dialer_dial(dialer, loop, &dest, &self->waiter);      NULL: no memory
  *     ... in the wake: err = dial_result(d, &stream);           -EAGAIN: spurious, keep waiting
@@ -28,9 +30,11 @@ struct dial {
 
 struct dialer_ops {
 	const char *name; /* "direct", "block", "socks" */
-	struct dial *(*dial)(struct dialer *d, struct loop *l, const struct dest *to, struct waiter *w);
+	struct dial *(*dial)(struct dialer *d, struct loop *l, const struct dest *to,
+			     struct waiter *w);
 	/* A datagram association; each packet names its own destination.  0 or <0. */
-	int (*dgram)(struct dialer *d, struct loop *l, const struct dest *first, struct dgram **out);
+	int (*dgram)(struct dialer *d, struct loop *l, const struct dest *first,
+		     struct dgram **out);
 };
 
 /* Immutable after construction, shared by threads or one per worker: the owner says which. */

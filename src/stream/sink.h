@@ -9,7 +9,8 @@
 #include "stream/stream.h"
 
 struct sink {
-	void (*stream)(struct sink *k, struct stream *s); /* ownership passes; open() is still to be driven */
+	void (*stream)(struct sink *k,
+		       struct stream *s); /* ownership passes; open() is still to be driven */
 	void (*dgram)(struct sink *k, struct dgram *d);
 	void (*closed)(struct sink *k); /* the feeding side is gone; nothing more will come */
 };

@@ -7,18 +7,17 @@
  * S2  Stop early for fairness -> queue yourself; never want() without having failed.
  * S3  Wakes may be spurious.
  * S4  Whoever buffers, flushes.  Accepted bytes are the layer's to deliver, with its own waiter.
- * S5  A layer that ever buffers intercepts want() for both events; one that never does delegates both.
- * S6  push() takes from the front of `src`; what it leaves is untouched and still the caller's.
- * S7  pull() returns 0 only for an orderly end.
- * S8  shut() is re-callable until 0.  Half-close is the rule; a layer that cannot carry it says so in
- *     query(STREAM_HALF_CLOSE), and the relay lingers.
- * S9  free() at any time, from any wake, once.  Memory goes after the turn.
- * S10 A stream belongs to one loop for life.
- * S11 No layer has timers except those its protocol demands; deadlines belong to the session.
- * S12 The layer's `name` is its trace word, metric label and configuration word.
+ * S5  A layer that ever buffers intercepts want() for both events; one that never does delegates
+ * both. S6  push() takes from the front of `src`; what it leaves is untouched and still the
+ * caller's. S7  pull() returns 0 only for an orderly end. S8  shut() is re-callable until 0.
+ * Half-close is the rule; a layer that cannot carry it says so in query(STREAM_HALF_CLOSE), and the
+ * relay lingers. S9  free() at any time, from any wake, once.  Memory goes after the turn. S10 A
+ * stream belongs to one loop for life. S11 No layer has timers except those its protocol demands;
+ * deadlines belong to the session. S12 The layer's `name` is its trace word, metric label and
+ * configuration word.
  *
- * Call through the stream_*() functions below: they serve un-read bytes first and supply the default
- * for what a layer leaves out.
+ * Call through the stream_*() functions below: they serve un-read bytes first and supply the
+ * default for what a layer leaves out.
  */
 #ifndef WEIR_STREAM_STREAM_H
 #define WEIR_STREAM_STREAM_H
@@ -52,20 +51,22 @@ enum stream_network {
 struct stream_request {
 	struct user *user; /* a reference of the layer's; the session takes its own */
 	enum stream_network network;
-	struct dest dest; /* of UDP: the first or only destination; DEST_NONE when packets carry their own */
+	struct dest dest; /* of UDP: the first or only destination; DEST_NONE when packets carry
+			     their own */
 	/* UDP: wrap `s` (this layer, ownership passes) into a dgram.  NULL for TCP. */
 	struct dgram *(*udp)(struct stream *s);
 };
 
 enum stream_attr {
-	STREAM_REQUEST,	    /* .request: once open() has returned 0 */
-	STREAM_PEER,	    /* .addr: the far end's address; -ENOTSUP when unknown */
-	STREAM_LOCAL,	    /* .addr */
-	STREAM_HALF_CLOSE,  /* .num: 1 if an end of stream can be sent while reading goes on; default 1 */
-	STREAM_SNI,	    /* .text: server name, lower case, "" for none */
-	STREAM_ALPN,	    /* .text: negotiated, "" for none */
+	STREAM_REQUEST,	   /* .request: once open() has returned 0 */
+	STREAM_PEER,	   /* .addr: the far end's address; -ENOTSUP when unknown */
+	STREAM_LOCAL,	   /* .addr */
+	STREAM_HALF_CLOSE, /* .num: 1 if an end of stream can be sent while reading goes on; default
+			      1 */
+	STREAM_SNI,	   /* .text: server name, lower case, "" for none */
+	STREAM_ALPN,	   /* .text: negotiated, "" for none */
 	STREAM_TLS_VERSION, /* .num: 0x0303, 0x0304 */
-	STREAM_REJECT,	    /* .stream: after -ERR_REJECTED, the stream that already mirrors a target */
+	STREAM_REJECT, /* .stream: after -ERR_REJECTED, the stream that already mirrors a target */
 	STREAM_RECORD_MODE, /* set only: .num bits of 1 << enum stream_dir */
 	STREAM_ABORT,	    /* set only: free() shall reset (RST) instead of closing */
 };
@@ -93,8 +94,8 @@ struct stream_ops {
 	/* Move up to `max` payload bytes to the end of `dst`.  >0: moved.  0: orderly end.
 	 * -EAGAIN: none now.  <0: broken; a stream cut short is -ERR_TRUNCATED, never 0. */
 	ssize_t (*pull)(struct stream *s, struct bufq *dst, size_t max);
-	/* Take bytes off the front of `src`.  >0: that many are now the stream's to deliver, without
-	 * further calls.  -EAGAIN: none taken.  <0: broken. */
+	/* Take bytes off the front of `src`.  >0: that many are now the stream's to deliver,
+	 * without further calls.  -EAGAIN: none taken.  <0: broken. */
 	ssize_t (*push)(struct stream *s, struct bufq *src);
 	/* Queue `w` once an event of `ev` may let pull or push progress. */
 	void (*want)(struct stream *s, unsigned ev, struct waiter *w);
@@ -110,7 +111,8 @@ struct stream_ops {
 	 * NULL: cannot now, nothing has changed. */
 	struct stream *(*peel)(struct stream *s, struct bufq *first);
 	int (*bypass)(struct stream *s, enum stream_dir dir);
-	/* 0: here is the descriptor and nothing is buffered above it; -EAGAIN: later; -ENOTSUP: never. */
+	/* 0: here is the descriptor and nothing is buffered above it; -EAGAIN: later; -ENOTSUP:
+	 * never. */
 	int (*splice)(struct stream *s, enum stream_dir dir, struct stream_raw *out);
 	int (*query)(const struct stream *s, enum stream_attr attr, union stream_value *out);
 	int (*set)(struct stream *s, enum stream_attr attr, union stream_value v);
@@ -136,9 +138,10 @@ void stream_free(struct stream *s); /* NULL is fine */
  * An end of stream already seen is seen again after them. */
 void stream_unread(struct stream *s, struct bufq *q);
 
-struct stream *stream_peel(struct stream *s, struct bufq *first);	/* NULL where unsupported */
-int stream_bypass(struct stream *s, enum stream_dir dir);		/* -ENOTSUP likewise */
-int stream_splice(struct stream *s, enum stream_dir dir, struct stream_raw *out); /* IN: -EAGAIN while bytes are un-read */
+struct stream *stream_peel(struct stream *s, struct bufq *first); /* NULL where unsupported */
+int stream_bypass(struct stream *s, enum stream_dir dir);	  /* -ENOTSUP likewise */
+int stream_splice(struct stream *s, enum stream_dir dir,
+		  struct stream_raw *out); /* IN: -EAGAIN while bytes are un-read */
 int stream_query(const struct stream *s, enum stream_attr attr, union stream_value *out);
 int stream_set(struct stream *s, enum stream_attr attr, union stream_value v);
 
