@@ -21,7 +21,7 @@ static int usage(FILE *to)
 
 int main(int argc, char **argv)
 {
-	signal(SIGPIPE, SIG_IGN); /* splice() has no flag against it */
+	sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL); /* splice() raises it */
 	if (argc < 2)
 		return usage(stderr);
 	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {

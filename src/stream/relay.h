@@ -1,13 +1,18 @@
 /* relay.h - carries bytes between two open streams until both directions have ended.
  *
  * Per direction copy or splice, chosen by what the streams offer, re-asked while it runs (a layer
- * may start to bypass).  Bytes are metered while they move: look at the allowance before, count once
- * taken from the sender and before handing on, so client-received <= billed <= target-sent at any
- * moment.  Half-close is carried; the idle timer runs on both directions together; once one
+ * may start to bypass).  Bytes are metered while they move: look at the allowance before, count
+ * once taken from the sender and before handing on, so client-received <= billed <= target-sent at
+ * any moment.  Half-close is carried; the idle timer runs on both directions together; once one
  * direction has ended the linger timer bounds the other's silence.  Buffers exist only in flight.
  *
- * The owner embeds it, and is woken through `done` exactly once, with `result` set, when nothing more
- * will move.  The streams stay the owner's: it frees them after relay_stop() or after `done`.
+ * A stream that cannot half-close is shut only when nothing more will come from it, or when the
+ * linger time is over: that is an orderly end for it.  A side that fails to take bytes is still
+ * read to its end, within the linger time: an answer sent ahead of a reset arrives.  Every other
+ * error ends the relay at once.
+ *
+ * The owner embeds it, and is woken through `done` exactly once, with `result` set, when nothing
+ * more will move.  The streams stay the owner's: it frees them after relay_stop() or after `done`.
  *
  * Threads: the streams' loop.
  */
@@ -24,48 +29,58 @@ enum relay_dir {
 /* Who counts and limits.  Both functions run on the data path. */
 struct meter {
 	/* How many of `want` bytes may move now (> 0), or 0 with *pause > 0: ask again then. */
-	size_t (*allow)(struct meter *m, enum relay_dir dir, size_t want, nsec_t now, nsec_t *pause);
+	size_t (*allow)(struct meter *m, enum relay_dir dir, size_t want, nsec_t now,
+			nsec_t *pause);
 	/* These bytes have been taken from their sender. */
 	void (*count)(struct meter *m, enum relay_dir dir, size_t bytes, nsec_t now);
 };
 
 struct relay_conf {
 	nsec_t idle;   /* no byte either way for this long ends it with -ERR_IDLE; 0: never */
-	nsec_t linger; /* the same once one direction has ended; 0: never */
+	nsec_t linger; /* the same once one direction has ended, where shorter; 0: no difference */
 	bool splice;   /* allowed to splice */
 };
 
 struct pipe_pair;
 
+/* The relay's own; others may read `bytes`. */
 struct relay_flow {
 	struct stream *src, *dst;
-	struct bufq queue;	/* in flight, copy mode */
-	struct pipe_pair *pipe; /* in flight, splice mode */
-	uint32_t in_pipe;
-	uint32_t read_size;	/* adaptive, 16 KiB .. 256 KiB */
+	struct bufq queue;	/* in flight, copied */
+	struct pipe_pair *pipe; /* in flight, spliced; held only while it holds something */
 	uint64_t bytes;		/* taken from src */
-	bool eof, done;
+	nsec_t pause_until;	/* told so by the meter; 0: not paused */
+	uint32_t in_pipe;
+	bool eof;  /* src has ended, or dst takes no more */
+	bool done; /* and dst has been told */
 	uint8_t mode, quiet;
 };
 
 struct relay {
-	struct relay_flow flow[2]; /* by enum relay_dir */
-	struct meter *meter;	   /* NULL: neither counted nor limited */
+	struct relay_flow flow[2];     /* by enum relay_dir */
+	struct meter *meter;	       /* NULL: neither counted nor limited */
 	const struct relay_conf *conf; /* outlives the relay */
 	struct loop *loop;
 	struct waiter run;
 	struct timer timer; /* idle, linger and rate pauses */
 	nsec_t last;	    /* when a byte last moved */
-	nsec_t pause_until[2];
+	uint64_t spliced;
 	struct waiter *done;
-	int result; /* 0: both directions ended in order */
+	int result; /* 0: both directions ended in order; else the first error */
+	bool ended;
 };
 
-/* `first` (may be NULL) is sent to `a` before anything from `b`; not metered; it is left empty. */
+/* Both streams are open().  `first` (may be NULL) is sent to `a` before anything from `b`; not
+ * metered; it is left empty.  Nothing moves before the next wake.
+ */
 void relay_start(struct relay *r, struct loop *loop, struct stream *a, struct stream *b,
 		 struct bufq *first, struct meter *meter, const struct relay_conf *conf,
 		 struct waiter *done);
-void relay_stop(struct relay *r); /* no wake follows; idempotent */
+
+/* No wake follows: a `done` that is queued and has not run is called off.  Idempotent.  The streams
+ * may still hold the relay's waiter: they are freed in the same turn, or the relay outlives them.
+ */
+void relay_stop(struct relay *r);
 
 /* Spliced bytes since start, for metrics and tests. */
 uint64_t relay_spliced(const struct relay *r);

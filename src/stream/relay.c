@@ -1,0 +1,445 @@
+/* relay.c - see relay.h.
+ *
+ * One waiter serves both directions: a wake gives each of them one step.  A step first hands on
+ * what is in flight, then reads once, hands that on, and leaves; who could go on is queued again.
+ * Bytes are taken from the source only when nothing is in flight, so that a slow receiver slows the
+ * sender: at most one read (256 KiB copied, a pipe full spliced) is held per direction.
+ *
+ * That rule also tells the two meanings of EAGAIN apart: the pipe is always empty when the source
+ * is spliced into it, so it is the source that has nothing.  What cannot be told is whether a short
+ * splice has emptied the source (a pipe also fills by number of fragments), so the `ready` bit of
+ * the source falls by EAGAIN only.
+ *
+ * A flow begins by copying, goes over to splice when a read comes back big, and returns to copying
+ * after a few small ones: for those a pipe only adds system calls.
+ */
+#include "stream/relay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/err.h"
+#include "net/pipe_pool.h"
+
+#define COPY_MAX   (256 * 1024)
+#define SPLICE_MAX PIPE_SIZE
+#define PIPE_MIN   (256 * 1024)
+#define BIG	   (16 * 1024) /* a read of this size is bulk */
+#define QUIET_MAX  4	       /* small ones in a row that end splicing */
+
+enum flow_mode {
+	FLOW_COPY,
+	FLOW_SPLICE,
+	FLOW_COPY_ONLY, /* one of the streams will never be raw */
+};
+
+static struct relay_flow *opposite(struct relay *r, struct relay_flow *f)
+{
+	return f == &r->flow[RELAY_UP] ? &r->flow[RELAY_DOWN] : &r->flow[RELAY_UP];
+}
+
+static enum relay_dir dir_of(const struct relay *r, const struct relay_flow *f)
+{
+	return f == &r->flow[RELAY_UP] ? RELAY_UP : RELAY_DOWN;
+}
+
+static void flow_release(struct relay *r, struct relay_flow *f)
+{
+	bufq_done(&f->queue);
+	pipe_put(r->loop, f->pipe, f->in_pipe > 0);
+	f->pipe = NULL;
+	f->in_pipe = 0;
+}
+
+static void relay_let_go(struct relay *r)
+{
+	r->ended = true;
+	waiter_cancel(&r->run);
+	timer_stop(&r->timer);
+	flow_release(r, &r->flow[RELAY_UP]);
+	flow_release(r, &r->flow[RELAY_DOWN]);
+}
+
+static void relay_end(struct relay *r, int err)
+{
+	if (!r->result)
+		r->result = err;
+	relay_let_go(r);
+	loop_queue(r->loop, r->done);
+}
+
+/* ---- handing on
+ * ---------------------------------------------------------------------------------- */
+
+static int flush_pipe(struct relay *r, struct relay_flow *f)
+{
+	struct stream_raw raw;
+	ssize_t n;
+	int err;
+
+	err = stream_splice(f->dst, STREAM_OUT, &raw);
+	if (err)
+		return err;
+	while (f->in_pipe > 0) {
+		if (!(raw.io->ready & IO_WR))
+			return -EAGAIN;
+		n = splice(f->pipe->r, NULL, raw.io->fd, NULL, f->in_pipe,
+			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			raw.io->ready &= ~IO_WR;
+		if (n <= 0)
+			return n < 0 ? -errno : -EPIPE;
+		f->in_pipe -= (uint32_t)n;
+		r->last = loop_now(r->loop);
+	}
+	pipe_put(r->loop, f->pipe, false);
+	f->pipe = NULL;
+	return 0;
+}
+
+static int flush_queue(struct relay *r, struct relay_flow *f)
+{
+	ssize_t n;
+
+	while (!bufq_empty(&f->queue)) {
+		n = stream_push(f->dst, &f->queue);
+		if (n < 0)
+			return (int)n;
+		r->last = loop_now(r->loop);
+	}
+	return 0;
+}
+
+/* 0: nothing is in flight any more.  -EAGAIN: dst will wake us. */
+static int flow_flush(struct relay *r, struct relay_flow *f)
+{
+	int err = 0;
+
+	if (f->pipe)
+		err = flush_pipe(r, f);
+	else if (!bufq_empty(&f->queue))
+		err = flush_queue(r, f);
+	if (err == -EAGAIN)
+		stream_want(f->dst, STREAM_WR, &r->run);
+	return err;
+}
+
+/* ---- taking
+ * -------------------------------------------------------------------------------------- */
+
+/* A small pipe (the kernel grants an unprivileged user so much in all) costs more than copying. */
+static struct pipe_pair *pipe_for_bulk(struct loop *l)
+{
+	struct pipe_pair *p = pipe_get(l);
+
+	if (p && p->size >= PIPE_MIN)
+		return p;
+	pipe_put(l, p, false);
+	return NULL;
+}
+
+/* As stream_pull(), into the pipe; -ENOTSUP: not now, or never. */
+static ssize_t take_spliced(struct relay *r, struct relay_flow *f, size_t max)
+{
+	struct stream_raw in, out;
+	ssize_t n;
+	int err;
+
+	err = stream_splice(f->src, STREAM_IN, &in);
+	if (!err)
+		err = stream_splice(f->dst, STREAM_OUT, &out);
+	if (err) {
+		f->mode = err == -ENOTSUP ? FLOW_COPY_ONLY : FLOW_COPY;
+		return -ENOTSUP;
+	}
+	if (!(in.io->ready & IO_RD))
+		return -EAGAIN;
+	f->pipe = pipe_for_bulk(r->loop);
+	if (!f->pipe)
+		return -ENOTSUP;
+	do {
+		n = splice(in.io->fd, NULL, f->pipe->w, NULL, max,
+			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	} while (n < 0 && errno == EINTR);
+	if (n > 0) {
+		f->in_pipe = (uint32_t)n;
+		r->spliced += (uint64_t)n;
+		return n;
+	}
+	err = n < 0 ? -errno : 0;
+	if (err == -EAGAIN)
+		in.io->ready &= ~IO_RD;
+	pipe_put(r->loop, f->pipe, false);
+	f->pipe = NULL;
+	return err;
+}
+
+static ssize_t take(struct relay *r, struct relay_flow *f, size_t max)
+{
+	ssize_t n;
+
+	if (f->mode == FLOW_SPLICE) {
+		n = take_spliced(r, f, max);
+		if (n != -ENOTSUP)
+			return n;
+	}
+	return stream_pull(f->src, &f->queue, MIN(max, (size_t)COPY_MAX));
+}
+
+/* Choose the way of the next read by the size of this one. */
+static void flow_adapt(struct relay *r, struct relay_flow *f, size_t got)
+{
+	if (got >= BIG) {
+		f->quiet = 0;
+		if (f->mode == FLOW_COPY && r->conf->splice)
+			f->mode = FLOW_SPLICE;
+	} else if (f->mode == FLOW_SPLICE && ++f->quiet >= QUIET_MAX) {
+		f->quiet = 0;
+		f->mode = FLOW_COPY;
+	}
+}
+
+/* How much may be taken now; 0: paused, and the timer will tell. */
+static size_t flow_allowance(struct relay *r, struct relay_flow *f, nsec_t now)
+{
+	size_t max = f->mode == FLOW_SPLICE ? SPLICE_MAX : COPY_MAX;
+	nsec_t pause = 0;
+
+	if (f->pause_until > now)
+		return 0;
+	f->pause_until = 0;
+	if (!r->meter)
+		return max;
+	max = r->meter->allow(r->meter, dir_of(r, f), max, now, &pause);
+	if (max == 0)
+		f->pause_until = now + MAX(pause, NSEC_MS);
+	return max;
+}
+
+/* >0: in flight now, and counted.  0: src has ended.  -EAGAIN: src or the timer will wake us. */
+static ssize_t flow_take(struct relay *r, struct relay_flow *f)
+{
+	nsec_t now = loop_now(r->loop);
+	size_t max = flow_allowance(r, f, now);
+	ssize_t n;
+
+	if (max == 0)
+		return -EAGAIN;
+	n = take(r, f, max);
+	if (n == -EAGAIN)
+		stream_want(f->src, STREAM_RD, &r->run);
+	if (n < 0)
+		return n;
+	r->last = now;
+	if (n == 0)
+		return 0;
+	/* Before the first of them is handed on: what the receiver got is never more than this. */
+	f->bytes += (uint64_t)n;
+	if (r->meter)
+		r->meter->count(r->meter, dir_of(r, f), (size_t)n, now);
+	flow_adapt(r, f, (size_t)n);
+	return n;
+}
+
+/* ---- one direction
+ * ------------------------------------------------------------------------------- */
+
+static bool can_half_close(const struct stream *s)
+{
+	union stream_value v;
+
+	return stream_query(s, STREAM_HALF_CLOSE, &v) == 0 && v.num != 0;
+}
+
+/* src has ended and all of it has been handed on: dst is told. */
+static int flow_shut(struct relay *r, struct relay_flow *f)
+{
+	int err;
+
+	if (!opposite(r, f)->eof && !can_half_close(f->dst))
+		return 0;
+	err = stream_shut(f->dst);
+	if (err == -EAGAIN) {
+		stream_want(f->dst, STREAM_WR, &r->run);
+		return 0;
+	}
+	f->done = err == 0;
+	return err;
+}
+
+/* dst does not take what it is sent.  It may have said why, ahead of closing: let that arrive. */
+static int flow_broken(struct relay *r, struct relay_flow *f, int err)
+{
+	if (opposite(r, f)->eof || r->conf->linger == 0)
+		return err;
+	if (!r->result)
+		r->result = err;
+	flow_release(r, f);
+	f->eof = f->done = true;
+	return 0;
+}
+
+/* One step.  1: could go on at once.  0: somebody will wake us.  <0: the relay is over.
+ * After a small read the source is most likely empty, which a second look makes certain, often
+ * without a system call; to queue for it would cost a turn.
+ */
+static int flow_step(struct relay *r, struct relay_flow *f)
+{
+	ssize_t n = 0;
+	int err;
+
+	for (int reads = 0;; reads++) {
+		if (f->done)
+			return 0;
+		err = flow_flush(r, f);
+		if (err == -EAGAIN)
+			return 0;
+		if (err)
+			return flow_broken(r, f, err);
+		if (f->eof)
+			return flow_shut(r, f);
+		if (reads == 2 || n >= BIG)
+			return 1;
+		n = flow_take(r, f);
+		if (n == -EAGAIN)
+			return 0;
+		if (n < 0)
+			return (int)n;
+		f->eof = n == 0;
+	}
+}
+
+/* ---- the relay
+ * ----------------------------------------------------------------------------------- */
+
+/* When silence has lasted too long; 0: never.  Time spent paused is not silence. */
+static nsec_t silence_deadline(const struct relay *r)
+{
+	const struct relay_flow *up = &r->flow[RELAY_UP], *down = &r->flow[RELAY_DOWN];
+	nsec_t paused = MAX(up->pause_until, down->pause_until);
+	nsec_t since = MAX(r->last, paused), limit = r->conf->idle;
+
+	if ((up->eof || down->eof) && r->conf->linger && (!limit || r->conf->linger < limit))
+		limit = r->conf->linger;
+	return limit ? since + limit : 0;
+}
+
+static void arm(struct relay *r, nsec_t at)
+{
+	if (at && (!timer_armed(&r->timer) || at < r->timer.at))
+		timer_set(r->loop, &r->timer, at);
+}
+
+/* The timer is moved only to come earlier: bytes that move push the deadline away, and a timer that
+ * fires too early sets itself again.
+ */
+static void relay_arm(struct relay *r)
+{
+	arm(r, silence_deadline(r));
+	arm(r, r->flow[RELAY_UP].pause_until);
+	arm(r, r->flow[RELAY_DOWN].pause_until);
+}
+
+static void relay_run(struct waiter *w)
+{
+	struct relay *r = container_of(w, struct relay, run);
+	bool again = false;
+
+	if (r->ended)
+		return;
+	for (int dir = RELAY_UP; dir <= RELAY_DOWN; dir++) {
+		struct relay_flow *f = &r->flow[dir], *other = opposite(r, f);
+		bool eof = f->eof;
+		int step = flow_step(r, f);
+
+		if (step < 0) {
+			relay_end(r, step);
+			return;
+		}
+		/* The other direction may be waiting for just this end, to shut its own. */
+		again |= step > 0 || (f->eof != eof && other->eof && !other->done);
+	}
+	if (r->flow[RELAY_UP].done && r->flow[RELAY_DOWN].done) {
+		relay_end(r, 0);
+		return;
+	}
+	relay_arm(r);
+	if (again)
+		loop_queue(r->loop, &r->run);
+}
+
+/* Silent for too long.  For a stream that cannot half-close this is how the end arrives. */
+static void relay_expire(struct relay *r)
+{
+	int err = -ERR_IDLE;
+
+	for (int dir = RELAY_UP; dir <= RELAY_DOWN; dir++) {
+		struct relay_flow *f = &r->flow[dir];
+		bool in_flight = f->pipe || !bufq_empty(&f->queue);
+
+		if (f->eof && !f->done && !in_flight && !can_half_close(f->dst)) {
+			stream_shut(f->dst);
+			err = 0;
+		}
+	}
+	relay_end(r, err);
+}
+
+static void relay_timer(struct timer *t)
+{
+	struct relay *r = container_of(t, struct relay, timer);
+	nsec_t now = loop_now(r->loop), deadline = silence_deadline(r);
+
+	if (deadline && now >= deadline) {
+		relay_expire(r);
+		return;
+	}
+	for (int dir = RELAY_UP; dir <= RELAY_DOWN; dir++) {
+		struct relay_flow *f = &r->flow[dir];
+
+		if (f->pause_until && f->pause_until <= now) {
+			r->last = MAX(r->last, f->pause_until);
+			f->pause_until = 0;
+			loop_queue(r->loop, &r->run);
+		}
+	}
+	relay_arm(r);
+}
+
+static void flow_init(struct relay_flow *f, struct loop *l, struct stream *src, struct stream *dst)
+{
+	*f = (struct relay_flow){.src = src, .dst = dst};
+	bufq_init(&f->queue, loop_pool(l), COPY_MAX);
+}
+
+void relay_start(struct relay *r, struct loop *loop, struct stream *a, struct stream *b,
+		 struct bufq *first, struct meter *meter, const struct relay_conf *conf,
+		 struct waiter *done)
+{
+	*r = (struct relay){.meter = meter, .conf = conf, .loop = loop, .done = done};
+	flow_init(&r->flow[RELAY_UP], loop, a, b);
+	flow_init(&r->flow[RELAY_DOWN], loop, b, a);
+	waiter_init(&r->run, relay_run);
+	timer_init(&r->timer, relay_timer);
+	r->last = loop_now(loop);
+	if (first)
+		bufq_move(&r->flow[RELAY_DOWN].queue, first, SIZE_MAX);
+	relay_arm(r);
+	loop_queue(loop, &r->run);
+}
+
+void relay_stop(struct relay *r)
+{
+	if (r->ended && r->done)
+		waiter_cancel(r->done);
+	r->done = NULL;
+	if (!r->ended)
+		relay_let_go(r);
+}
+
+uint64_t relay_spliced(const struct relay *r)
+{
+	return r->spliced;
+}

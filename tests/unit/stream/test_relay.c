@@ -1,0 +1,750 @@
+#include "unit.h"
+
+#include <signal.h>
+
+#include "hostile.h"
+#include "net/pipe_pool.h"
+#include "stream/pair.h"
+#include "stream/relay.h"
+#include "stream/tcp.h"
+
+#include "ends.h"
+
+/* user <-> a [relay] b <-> target */
+
+struct fake_meter {
+	struct meter m;
+	size_t bytes[2], calls[2];
+	size_t per_second; /* 0: unlimited */
+	size_t most;	   /* at once; 0: as asked */
+	nsec_t paid_until[2];
+};
+
+struct bed {
+	struct loop *l;
+	struct talker user, target;
+	struct stream *a, *b;
+	struct relay r;
+	struct relay_conf conf;
+	struct fake_meter meter;
+	struct waiter done;
+	int dones;
+};
+
+static size_t fake_allow(struct meter *m, enum relay_dir dir, size_t want, nsec_t now,
+			 nsec_t *pause)
+{
+	struct fake_meter *f = container_of(m, struct fake_meter, m);
+
+	if (f->per_second && f->paid_until[dir] > now) {
+		*pause = f->paid_until[dir] - now;
+		return 0;
+	}
+	return f->most ? MIN(f->most, want) : want;
+}
+
+static void fake_count(struct meter *m, enum relay_dir dir, size_t bytes, nsec_t now)
+{
+	struct fake_meter *f = container_of(m, struct fake_meter, m);
+
+	assert_true(bytes > 0);
+	f->bytes[dir] += bytes;
+	f->calls[dir]++;
+	if (f->per_second)
+		f->paid_until[dir] = MAX(f->paid_until[dir], now) +
+				     (nsec_t)bytes * NSEC_SEC / (nsec_t)f->per_second;
+}
+
+static void on_done(struct waiter *w)
+{
+	container_of(w, struct bed, done)->dones++;
+}
+
+static void bed_init(struct bed *t, struct loop *l)
+{
+	*t = (struct bed){.l = l,
+			  .conf = {.idle = 300 * NSEC_SEC, .linger = 10 * NSEC_SEC, .splice = true},
+			  .meter.m = {.allow = fake_allow, .count = fake_count}};
+	waiter_init(&t->done, on_done);
+}
+
+static void bed_join(struct bed *t, enum ends_kind kind)
+{
+	ends_join(t->l, kind, &t->user.s, &t->a);
+	ends_join(t->l, kind, &t->b, &t->target.s);
+}
+
+static void bed_open(struct bed *t, enum ends_kind kind)
+{
+	bed_init(t, loop_new(kind == ENDS_PAIR ? LOOP_VIRTUAL : LOOP_EPOLL, 1));
+	bed_join(t, kind);
+}
+
+static void bed_start(struct bed *t)
+{
+	relay_start(&t->r, t->l, t->a, t->b, NULL, &t->meter.m, &t->conf, &t->done);
+}
+
+static void bed_stop(struct bed *t)
+{
+	relay_stop(&t->r);
+	relay_stop(&t->r);
+	stream_free(t->a);
+	stream_free(t->b);
+	talker_stop(&t->user);
+	talker_stop(&t->target);
+}
+
+static void bed_close(struct bed *t)
+{
+	bed_stop(t);
+	assert_int_equal(loop_pool(t->l)->nused, 0);
+	loop_free(t->l);
+}
+
+static bool relay_done(void *state)
+{
+	return ((struct bed *)state)->dones > 0;
+}
+
+static bool all_done(void *state)
+{
+	struct bed *t = state;
+
+	return t->dones > 0 && talker_done(&t->user) && talker_done(&t->target);
+}
+
+static void holds_nothing(const struct bed *t)
+{
+	for (int dir = RELAY_UP; dir <= RELAY_DOWN; dir++) {
+		assert_true(bufq_empty(&t->r.flow[dir].queue));
+		assert_null(t->r.flow[dir].queue.head);
+		assert_null(t->r.flow[dir].pipe);
+	}
+}
+
+/* ---- both directions to their end
+ * ---------------------------------------------------------------- */
+
+static void bytes_cross_both_ways(enum ends_kind kind, bool splice)
+{
+	struct bed t;
+
+	bed_open(&t, kind);
+	t.conf.splice = splice;
+	t.user.burst = t.target.burst = 50000;
+	t.user.appetite = t.target.appetite = 100000;
+	talker_start(&t.user, t.user.s, 1500000, 1, 2);
+	talker_start(&t.target, t.target.s, 700001, 2, 1);
+	bed_start(&t);
+	assert_true(run_until(t.l, all_done, &t));
+	assert_int_equal(t.dones, 1);
+	assert_int_equal(t.r.result, 0);
+	assert_int_equal(t.user.err, 0);
+	assert_int_equal(t.target.err, 0);
+	assert_int_equal(t.target.received, 1500000);
+	assert_int_equal(t.user.received, 700001);
+	assert_int_equal(t.meter.bytes[RELAY_UP], 1500000);
+	assert_int_equal(t.meter.bytes[RELAY_DOWN], 700001);
+	assert_int_equal(t.r.flow[RELAY_UP].bytes, 1500000);
+	assert_int_equal(relay_spliced(&t.r) > 0, splice && kind != ENDS_PAIR);
+	holds_nothing(&t);
+	bed_close(&t);
+}
+
+static void copied_and_spliced_bytes_are_equal_and_both_metered(void **state)
+{
+	for (int kind = 0; kind < ENDS_KINDS; kind++) {
+		bytes_cross_both_ways((enum ends_kind)kind, false);
+		bytes_cross_both_ways((enum ends_kind)kind, true);
+	}
+}
+
+static void half_close_the_answer_arrives_after_the_user_has_stopped_sending(void **state)
+{
+	for (int kind = 0; kind < ENDS_KINDS; kind++) {
+		struct bed t;
+		char text[64];
+
+		bed_open(&t, (enum ends_kind)kind);
+		bed_start(&t);
+		push_text(t.user.s, "request");
+		assert_int_equal(stream_shut(t.user.s), 0);
+		assert_int_equal(pull_text(t.target.s, text), 7);
+		assert_int_equal(pull_text(t.target.s, text), 0);
+		push_text(t.target.s, "the answer");
+		assert_int_equal(pull_text(t.user.s, text), 10);
+		assert_string_equal(text, "the answer");
+		assert_int_equal(t.dones, 0);
+		assert_int_equal(stream_shut(t.target.s), 0);
+		assert_int_equal(pull_text(t.user.s, text), 0);
+		settle(t.l);
+		assert_int_equal(t.dones, 1);
+		assert_int_equal(t.r.result, 0);
+		bed_close(&t);
+	}
+}
+
+static void half_close_linger_bounds_the_silence_of_the_other_direction(void **state)
+{
+	struct bed t;
+	nsec_t begun;
+	char text[64];
+
+	bed_open(&t, ENDS_PAIR);
+	bed_start(&t);
+	settle(t.l);
+	assert_int_equal(stream_shut(t.user.s), 0);
+	begun = loop_now(t.l);
+	for (int i = 0; i < 5; i++) { /* not silent yet */
+		loop_turn(t.l, 0);
+		push_text(t.target.s, "drip");
+		assert_int_equal(pull_text(t.user.s, text), 4);
+		for (nsec_t until = loop_now(t.l) + 8 * NSEC_SEC; loop_now(t.l) < until;)
+			loop_turn(t.l, until - loop_now(t.l));
+	}
+	assert_true(run_until(t.l, relay_done, &t));
+	assert_int_equal(t.r.result, -ERR_IDLE);
+	assert_in_range((loop_now(t.l) - begun) / NSEC_SEC, 42, 43);
+	bed_close(&t);
+}
+
+static void half_close_a_stream_that_cannot_is_shut_when_nothing_more_comes_from_it(void **state)
+{
+	struct bed t;
+	char text[64];
+
+	bed_open(&t, ENDS_PAIR);
+	pair_set_half_close(t.b, false);
+	bed_start(&t);
+	push_text(t.user.s, "request");
+	assert_int_equal(stream_shut(t.user.s), 0);
+	assert_int_equal(pull_text(t.target.s, text), 7);
+	settle(t.l);
+	assert_false(pair_is_shut(t.b));
+	push_text(t.target.s, "answer");
+	assert_int_equal(stream_shut(t.target.s), 0);
+	assert_int_equal(pull_text(t.user.s, text), 6);
+	settle(t.l);
+	assert_true(pair_is_shut(t.b));
+	assert_true(pair_is_shut(t.a));
+	assert_int_equal(t.dones, 1);
+	assert_int_equal(t.r.result, 0);
+	bed_close(&t);
+}
+
+static void half_close_a_stream_that_cannot_ends_in_order_after_the_linger_time(void **state)
+{
+	struct bed t;
+	nsec_t begun;
+
+	bed_open(&t, ENDS_PAIR);
+	pair_set_half_close(t.a, false);
+	bed_start(&t);
+	begun = loop_now(t.l);
+	assert_int_equal(stream_shut(t.target.s), 0);
+	assert_true(run_until(t.l, relay_done, &t));
+	assert_int_equal(t.r.result, 0);
+	assert_true(pair_is_shut(t.a));
+	assert_in_range((loop_now(t.l) - begun) / NSEC_MS, 10000, 10010);
+	bed_close(&t);
+}
+
+static void first_goes_ahead_of_the_answer_and_is_not_metered(void **state)
+{
+	struct bed t;
+	struct bufq first;
+	char text[64];
+
+	bed_open(&t, ENDS_PAIR);
+	bufq_init(&first, loop_pool(t.l), SIZE_MAX);
+	assert_int_equal(bufq_append(&first, "head ", 5), 0);
+	push_text(t.target.s, "body");
+	relay_start(&t.r, t.l, t.a, t.b, &first, &t.meter.m, &t.conf, &t.done);
+	assert_true(bufq_empty(&first));
+	settle(t.l);
+	assert_int_equal(pull_text(t.user.s, text), 9);
+	assert_string_equal(text, "head body");
+	assert_int_equal(t.meter.bytes[RELAY_DOWN], 4);
+	bed_close(&t);
+}
+
+/* ---- errors
+ * -------------------------------------------------------------------------------------- */
+
+static void a_truncated_side_ends_it_with_that_error_and_nothing_orderly(void **state)
+{
+	struct bed t;
+	char text[64];
+
+	bed_open(&t, ENDS_PAIR);
+	bed_start(&t);
+	push_text(t.target.s, "half a sent");
+	pair_truncate(t.target.s);
+	settle(t.l);
+	assert_int_equal(t.dones, 1);
+	assert_int_equal(t.r.result, -ERR_TRUNCATED);
+	assert_int_equal(pull_text(t.user.s, text), 11);
+	assert_false(pair_is_shut(t.a));
+	bed_close(&t);
+}
+
+static void a_reset_ends_it(void **state)
+{
+	for (int kind = 0; kind < ENDS_KINDS; kind += 2) { /* unix knows no reset */
+		struct bed t;
+
+		bed_open(&t, (enum ends_kind)kind);
+		bed_start(&t);
+		settle(t.l);
+		assert_int_equal(stream_set(t.user.s, STREAM_ABORT, (union stream_value){.num = 1}),
+				 0);
+		stream_free(t.user.s);
+		t.user.s = NULL;
+		settle(t.l);
+		assert_int_equal(t.dones, 1);
+		assert_int_equal(t.r.result, -ECONNRESET);
+		bed_close(&t);
+	}
+}
+
+static void an_answer_sent_ahead_of_a_reset_arrives(void **state)
+{
+	for (int kind = 0; kind < ENDS_KINDS; kind += 2) {
+		struct bed t;
+		char text[64];
+
+		bed_open(&t, (enum ends_kind)kind);
+		bed_start(&t);
+		settle(t.l);
+		/* A server that refuses an upload: it answers, closes, and resets what still comes.
+		 */
+		push_text(t.target.s, "too large");
+		stream_free(t.target.s);
+		t.target.s = NULL;
+		push_text(t.user.s, "upload");
+		settle(t.l);
+		push_text(t.user.s, "upload");
+		assert_int_equal(pull_text(t.user.s, text), 9);
+		assert_string_equal(text, "too large");
+		bed_close(&t);
+	}
+}
+
+static void a_side_that_takes_no_more_is_read_to_its_end_within_the_linger_time(void **state)
+{
+	struct dribble_conf cut = DRIBBLE(1);
+	struct bed t;
+	char text[64];
+
+	bed_open(&t, ENDS_PAIR);
+	cut.max = 60;
+	cut.cut_out = 3;
+	cut.cut_out_err = -EPIPE;
+	t.b = dribble_new(t.b, &cut);
+	bed_start(&t);
+	push_text(t.user.s, "upload");
+	settle(t.l);
+	assert_int_equal(t.dones, 0);
+	push_text(t.target.s, "why");
+	assert_int_equal(pull_text(t.user.s, text), 3);
+	assert_true(run_until(t.l, relay_done, &t));
+	assert_int_equal(t.r.result, -EPIPE);
+	bed_close(&t);
+}
+
+/* ---- time
+ * ---------------------------------------------------------------------------------------- */
+
+static void silence_both_ways_ends_it(void **state)
+{
+	struct bed t;
+	nsec_t begun;
+	char text[64];
+
+	bed_open(&t, ENDS_PAIR);
+	bed_start(&t);
+	begun = loop_now(t.l);
+	for (int i = 0; i < 4; i++) {
+		nsec_t until = begun + (i + 1) * 200 * NSEC_SEC;
+
+		push_text(i % 2 ? t.user.s : t.target.s, "x");
+		assert_int_equal(pull_text(i % 2 ? t.target.s : t.user.s, text), 1);
+		while (loop_now(t.l) < until)
+			loop_turn(t.l, until - loop_now(t.l));
+	}
+	assert_int_equal(t.dones, 0);
+	assert_true(run_until(t.l, relay_done, &t));
+	assert_int_equal(t.r.result, -ERR_IDLE);
+	assert_in_range((loop_now(t.l) - begun) / NSEC_SEC, 900, 901);
+	bed_close(&t);
+}
+
+static void without_limits_nothing_but_an_end_ends_it(void **state)
+{
+	struct bed t;
+
+	bed_open(&t, ENDS_PAIR);
+	t.conf = (struct relay_conf){0};
+	bed_start(&t);
+	settle(t.l);
+	assert_int_equal(loop_turn(t.l, -1), 0); /* no timer at all */
+	assert_int_equal(stream_shut(t.user.s), 0);
+	settle(t.l);
+	assert_int_equal(loop_turn(t.l, -1), 0);
+	assert_int_equal(t.dones, 0);
+	bed_close(&t);
+}
+
+static void a_rate_is_held_exactly(void **state)
+{
+	struct bed t;
+	nsec_t begun;
+
+	bed_open(&t, ENDS_PAIR);
+	t.meter.per_second = 1000000;
+	t.meter.most = 20000;
+	t.user.burst = 50000;
+	t.user.keep_open = true;
+	talker_start(&t.user, t.user.s, 100000000, 1, 2);
+	talker_start(&t.target, t.target.s, 0, 2, 1);
+	bed_start(&t);
+	begun = loop_now(t.l);
+	while (loop_now(t.l) < begun + 60 * NSEC_SEC)
+		assert_true(loop_turn(t.l, -1) > 0);
+	assert_in_range(t.meter.bytes[RELAY_UP], 59900000, 60100000);
+	assert_in_range(t.target.received, 59900000, 60100000);
+	bed_close(&t);
+}
+
+static void a_pause_is_not_silence(void **state)
+{
+	struct bed t;
+
+	bed_open(&t, ENDS_PAIR);
+	t.conf.idle = 2 * NSEC_SEC;
+	t.meter.per_second = 10; /* a read of 100 bytes pauses for 10 s */
+	t.user.burst = 100;
+	t.user.keep_open = true;
+	t.meter.most = 100;
+	talker_start(&t.user, t.user.s, 1000, 1, 2);
+	talker_start(&t.target, t.target.s, 0, 2, 1);
+	bed_start(&t);
+	assert_true(run_until(t.l, relay_done, &t));
+	assert_int_equal(t.r.result, -ERR_IDLE);
+	assert_int_equal(t.target.received, 1000);
+	bed_close(&t);
+}
+
+/* ---- memory and fairness
+ * ------------------------------------------------------------------------- */
+
+static void a_slow_receiver_slows_the_sender_and_memory_stays_bounded(void **state)
+{
+	for (int splice = 0; splice < 2; splice++) {
+		for (int kind = 0; kind < ENDS_KINDS; kind++) {
+			struct bed t;
+
+			bed_open(&t, (enum ends_kind)kind);
+			t.conf.splice = splice;
+			t.user.burst = 100000;
+			t.user.keep_open = true;
+			talker_start(&t.user, t.user.s, 100000000, 1, 2);
+			bed_start(&t);
+			settle(t.l); /* the target reads nothing */
+			assert_true(loop_pool(t.l)->nused <= 16 + 16 + 2);
+			assert_true(t.user.sent < 32000000);
+			assert_true(bufq_len(&t.r.flow[RELAY_UP].queue) <= 256 * 1024);
+			/* It goes on where it stopped. */
+			talker_start(&t.target, t.target.s, 0, 2, 1);
+			for (int i = 0; i < 300; i++)
+				loop_turn(t.l, NSEC_MS);
+			assert_true(t.target.received > 1000000);
+			bed_close(&t);
+		}
+	}
+}
+
+static void S2_one_read_per_wake_and_direction(void **state)
+{
+	struct bed t;
+
+	bed_open(&t, ENDS_TCP);
+	t.conf.splice = false;
+	t.user.burst = 500000;
+	t.user.keep_open = true;
+	talker_start(&t.user, t.user.s, 2000000, 1, 2);
+	settle(t.l);
+	bed_start(&t);
+	for (size_t i = 1; i < 20; i++) {
+		loop_turn(t.l, 5 * NSEC_MS);
+		assert_true(t.meter.calls[RELAY_UP] <= i);
+	}
+	assert_true(t.meter.calls[RELAY_UP] > 2);
+	bed_close(&t);
+}
+
+static void S3_spurious_wakes_change_nothing(void **state)
+{
+	struct bed t;
+	char text[64];
+
+	bed_open(&t, ENDS_PAIR);
+	bed_start(&t);
+	for (int i = 0; i < 10; i++) {
+		loop_queue(t.l, &t.r.run);
+		settle(t.l);
+	}
+	push_text(t.user.s, "x");
+	assert_int_equal(pull_text(t.target.s, text), 1);
+	assert_int_equal(t.meter.calls[RELAY_UP], 1);
+	bed_close(&t);
+}
+
+/* What the user has received was billed; what was billed had been sent. */
+static void billing_never_runs_behind_delivery_nor_ahead_of_the_sender(void **state)
+{
+	struct bed t;
+
+	bed_open(&t, ENDS_PAIR);
+	t.target.burst = 30000;
+	talker_start(&t.user, t.user.s, 0, 1, 2);
+	talker_start(&t.target, t.target.s, 2000000, 2, 1);
+	bed_start(&t);
+	while (!all_done(&t)) {
+		assert_true(loop_turn(t.l, -1) > 0);
+		assert_true(t.user.received <= t.meter.bytes[RELAY_DOWN]);
+		assert_true(t.meter.bytes[RELAY_DOWN] <= t.target.sent);
+	}
+	bed_close(&t);
+}
+
+static void exchange(struct bed *t, size_t bytes)
+{
+	struct bufq q, got;
+	uint8_t c = 0;
+
+	bufq_init(&q, loop_pool(t->l), SIZE_MAX);
+	bufq_init(&got, loop_pool(t->l), SIZE_MAX);
+	while (bufq_len(&q) < bytes)
+		assert_int_equal(bufq_append(&q, &c, 1), 0);
+	for (size_t n = 0; n < bytes;) {
+		ssize_t k;
+
+		if (!bufq_empty(&q))
+			stream_push(t->user.s, &q);
+		k = stream_pull(t->target.s, &got, 1 << 20);
+		if (k > 0)
+			n += (size_t)k;
+		bufq_done(&got);
+		loop_turn(t->l, NSEC_MS);
+	}
+	bufq_done(&q);
+}
+
+static void bulk_is_spliced_small_messages_are_copied_and_idle_holds_nothing(void **state)
+{
+	struct bed t;
+	uint64_t spliced;
+
+	bed_open(&t, ENDS_TCP);
+	bed_start(&t);
+	for (int i = 0; i < 20; i++)
+		exchange(&t, 500);
+	assert_int_equal(relay_spliced(&t.r), 0);
+	exchange(&t, 2000000);
+	assert_true(relay_spliced(&t.r) > 1000000);
+	for (int i = 0; i < 20; i++)
+		exchange(&t, 500);
+	spliced = relay_spliced(&t.r);
+	for (int i = 0; i < 20; i++)
+		exchange(&t, 500);
+	assert_int_equal(relay_spliced(&t.r), spliced);
+	settle(t.l);
+	holds_nothing(&t);
+	assert_int_equal(loop_pool(t.l)->nused, 0);
+	exchange(&t, 2000000);
+	assert_true(relay_spliced(&t.r) > spliced);
+	assert_int_equal(t.meter.bytes[RELAY_UP], t.r.flow[RELAY_UP].bytes);
+	bed_close(&t);
+}
+
+static void spliced_bytes_obey_a_rate_too(void **state)
+{
+	struct bed t;
+	nsec_t begun, spent;
+
+	bed_open(&t, ENDS_TCP);
+	t.meter.per_second = 20000000;
+	t.meter.most = 64 * 1024;
+	t.user.burst = 200000;
+	t.target.appetite = 300000;
+	t.user.keep_open = true;
+	talker_start(&t.user, t.user.s, 100000000, 1, 2);
+	talker_start(&t.target, t.target.s, 0, 2, 1);
+	loop_turn(t.l, 0);
+	begun = loop_now(t.l);
+	bed_start(&t);
+	while (loop_now(t.l) < begun + 500 * NSEC_MS)
+		loop_turn(t.l, 10 * NSEC_MS);
+	spent = loop_now(t.l) - begun;
+	assert_true(relay_spliced(&t.r) > 1000000);
+	assert_true(t.meter.bytes[RELAY_UP] <= (size_t)(spent / NSEC_MS) * 20000 + 200000);
+	bed_close(&t);
+}
+
+static void a_relay_is_small(void **state)
+{
+	assert_true(sizeof(struct relay) <= 300);
+}
+
+/* ---- endings
+ * ------------------------------------------------------------------------------------- */
+
+static void done_comes_once_and_not_after_a_stop(void **state)
+{
+	struct bed t;
+
+	bed_open(&t, ENDS_PAIR);
+	bed_start(&t);
+	assert_int_equal(stream_shut(t.user.s), 0);
+	assert_int_equal(stream_shut(t.target.s), 0);
+	loop_turn(t.l, 0);
+	while (!t.r.ended)
+		loop_turn(t.l, 0);
+	/* Queued, or delivered: either way no more than once. */
+	settle(t.l);
+	assert_int_equal(t.dones, 1);
+	bed_close(&t);
+
+	bed_open(&t, ENDS_PAIR);
+	bed_start(&t);
+	pair_reset(t.user.s, -ECONNRESET);
+	relay_stop(&t.r);
+	settle(t.l);
+	assert_int_equal(t.dones, 0);
+	bed_close(&t);
+}
+
+static void start_dribbled(struct loop *l, void *state)
+{
+	struct bed *t = state;
+	struct dribble_conf x = DRIBBLE(5), y = DRIBBLE(6);
+
+	bed_init(t, l);
+	assert_int_equal(pair_new(l, 50, &t->user.s, &t->a), 0);
+	assert_int_equal(pair_new(l, 60, &t->b, &t->target.s), 0);
+	t->a = dribble_new(t->a, &x);
+	t->b = dribble_new(t->b, &y);
+	talker_start(&t->user, t->user.s, 250, 1, 2);
+	talker_start(&t->target, t->target.s, 150, 2, 1);
+	bed_start(t);
+}
+
+static void stop_dribbled(void *state)
+{
+	struct bed *t = state;
+
+	bed_stop(t);
+	waiter_cancel(&t->done);
+}
+
+static void check_dribbled(void *state)
+{
+	struct bed *t = state;
+
+	assert_int_equal(t->r.result, 0);
+	assert_int_equal(t->user.received, 150);
+	assert_int_equal(t->target.received, 250);
+	assert_int_equal(t->meter.bytes[RELAY_UP], 250);
+	assert_int_equal(t->meter.bytes[RELAY_DOWN], 150);
+}
+
+static void a_dribbled_relay_can_be_killed_at_each_turn(void **state)
+{
+	int turns = kill_at_each_turn(&(struct scenario){start_dribbled, all_done, stop_dribbled,
+							 check_dribbled, sizeof(struct bed)},
+				      1);
+
+	assert_true(turns > 50);
+}
+
+static void a_dribbled_relay_without_half_close_delivers_the_same(void **state)
+{
+	struct loop *l = loop_new(LOOP_VIRTUAL, 1);
+	struct dribble_conf x = DRIBBLE(7), y = DRIBBLE(8);
+	struct bed t;
+
+	bed_init(&t, l);
+	assert_int_equal(pair_new(l, 500, &t.user.s, &t.a), 0);
+	assert_int_equal(pair_new(l, 600, &t.b, &t.target.s), 0);
+	pair_set_half_close(t.a, false);
+	pair_set_half_close(t.b, false);
+	t.a = dribble_new(t.a, &x);
+	t.b = dribble_new(t.b, &y);
+	talker_start(&t.user, t.user.s, 2500, 1, 2);
+	talker_start(&t.target, t.target.s, 1500, 2, 1);
+	bed_start(&t);
+	assert_true(run_until(l, all_done, &t));
+	assert_int_equal(t.r.result, 0);
+	assert_int_equal(t.user.received, 1500);
+	assert_int_equal(t.target.received, 2500);
+	bed_close(&t);
+}
+
+/* Sockets, killed while pipes and queues are full. */
+static void a_stop_in_full_flow_leaves_nothing(void **state)
+{
+	for (int splice = 0; splice < 2; splice++) {
+		for (int turns = 0; turns < 40; turns++) {
+			struct bed t;
+
+			bed_open(&t, ENDS_TCP);
+			t.conf.splice = splice;
+			t.user.burst = t.target.burst = 200000;
+			talker_start(&t.user, t.user.s, 100000000, 1, 2);
+			talker_start(&t.target, t.target.s, 100000000, 2, 1);
+			bed_start(&t);
+			for (int i = 0; i < turns; i++)
+				loop_turn(t.l, NSEC_MS);
+			bed_close(&t);
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(copied_and_spliced_bytes_are_equal_and_both_metered),
+		cmocka_unit_test(half_close_the_answer_arrives_after_the_user_has_stopped_sending),
+		cmocka_unit_test(half_close_linger_bounds_the_silence_of_the_other_direction),
+		cmocka_unit_test(
+			half_close_a_stream_that_cannot_is_shut_when_nothing_more_comes_from_it),
+		cmocka_unit_test(
+			half_close_a_stream_that_cannot_ends_in_order_after_the_linger_time),
+		cmocka_unit_test(first_goes_ahead_of_the_answer_and_is_not_metered),
+		cmocka_unit_test(a_truncated_side_ends_it_with_that_error_and_nothing_orderly),
+		cmocka_unit_test(a_reset_ends_it),
+		cmocka_unit_test(an_answer_sent_ahead_of_a_reset_arrives),
+		cmocka_unit_test(
+			a_side_that_takes_no_more_is_read_to_its_end_within_the_linger_time),
+		cmocka_unit_test(silence_both_ways_ends_it),
+		cmocka_unit_test(without_limits_nothing_but_an_end_ends_it),
+		cmocka_unit_test(a_rate_is_held_exactly),
+		cmocka_unit_test(a_pause_is_not_silence),
+		cmocka_unit_test(a_slow_receiver_slows_the_sender_and_memory_stays_bounded),
+		cmocka_unit_test(S2_one_read_per_wake_and_direction),
+		cmocka_unit_test(S3_spurious_wakes_change_nothing),
+		cmocka_unit_test(billing_never_runs_behind_delivery_nor_ahead_of_the_sender),
+		cmocka_unit_test(bulk_is_spliced_small_messages_are_copied_and_idle_holds_nothing),
+		cmocka_unit_test(spliced_bytes_obey_a_rate_too),
+		cmocka_unit_test(a_relay_is_small),
+		cmocka_unit_test(done_comes_once_and_not_after_a_stop),
+		cmocka_unit_test(a_dribbled_relay_can_be_killed_at_each_turn),
+		cmocka_unit_test(a_dribbled_relay_without_half_close_delivers_the_same),
+		cmocka_unit_test(a_stop_in_full_flow_leaves_nothing),
+	};
+
+	sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
