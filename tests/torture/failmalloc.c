@@ -7,8 +7,9 @@
  * hexadecimal) leaves out what the test itself asks for.  At the end the number of counted allocations
  * goes to the file FAILMALLOC_COUNT names.
  *
- * A program that dies says where: `died of SIGNAL at OFFSET OFFSET...`, the innermost place of its own
- * code first.  That tells a test that went on without what it had asked for from a fault of ours.
+ * A program that dies says where: `died of SIGNAL in the same|a later call at OFFSET OFFSET...`, the
+ * innermost place of its own code first.  The call is the test's into our code: one that dies in a later
+ * call than the one that was refused memory went on with what it had not got.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -29,6 +30,7 @@ static int (*next_posix_memalign)(void **, size_t, size_t);
 static void *(*next_aligned_alloc)(size_t, size_t);
 
 static uintptr_t base, text_from, text_to, skip_from, skip_to;
+static uintptr_t failed_place; /* in the test's code: the call that was refused */
 static unsigned long fail_at;
 static atomic_ulong counted;
 
@@ -51,13 +53,26 @@ static int find_text(struct dl_phdr_info *info, size_t size, void *arg)
 	return 1;
 }
 
+/* Where in the test's own code the innermost call that leaves it stands. */
+static uintptr_t test_place(void **frames, int n)
+{
+	for (int i = 0; i < n; i++) {
+		uintptr_t at = (uintptr_t)frames[i];
+
+		if (at >= skip_from && at < skip_to)
+			return at;
+	}
+	return 0;
+}
+
 /* Everything here is past saving, so stdio in a signal handler is the lesser evil. */
 static void say_where(int sig)
 {
 	void *frames[64];
 	int n = backtrace(frames, 64);
 
-	fprintf(stderr, "\ndied of %d at", sig);
+	fprintf(stderr, "\ndied of %d in %s call at", sig,
+		test_place(frames, n) == failed_place ? "the same" : "a later");
 	for (int i = 0; i < n; i++) {
 		uintptr_t at = (uintptr_t)frames[i];
 
@@ -131,11 +146,13 @@ __attribute__((destructor)) static void finish(void)
 static int fails(void *caller)
 {
 	uintptr_t at = (uintptr_t)caller;
+	void *frames[64];
 
 	if (at < text_from || at >= text_to || (at >= skip_from && at < skip_to))
 		return 0;
 	if (atomic_fetch_add(&counted, 1) + 1 != fail_at)
 		return 0;
+	failed_place = test_place(frames, backtrace(frames, 64));
 	errno = ENOMEM;
 	return 1;
 }

@@ -17,4 +17,12 @@
 #include "base/base.h"
 #include "base/err.h"
 
+/* How many times longer things may take: sanitizers are slow, and ./dev says how slow. */
+static inline double unit_slow(void)
+{
+	const char *slow = getenv("WEIR_SLOW");
+
+	return slow ? atof(slow) : 1;
+}
+
 #endif
