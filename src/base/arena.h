@@ -33,6 +33,6 @@ void *arena_alloc(struct arena *a, size_t size);
 char *arena_dup(struct arena *a, const void *bytes, size_t len);
 char *arena_strdup(struct arena *a, const char *s);
 char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF(2, 3);
-char *arena_vprintf(struct arena *a, const char *fmt, va_list ap);
+char *arena_vprintf(struct arena *a, const char *fmt, va_list ap) PRINTF(2, 0);
 
 #endif

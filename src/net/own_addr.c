@@ -12,7 +12,7 @@ struct own_table {
 
 void own_addr_init(struct own_addr *o)
 {
-	*o = (struct own_addr){0};
+	memset(o, 0, sizeof(*o));
 }
 
 void own_addr_done(struct own_addr *o)

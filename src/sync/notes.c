@@ -15,7 +15,7 @@ void notes_printable(const char *bytes, size_t len, char *out, size_t size)
 	out[n] = '\0';
 }
 
-static void put(char *out, size_t size, const char *fmt, va_list ap)
+static PRINTF(3, 0) void put(char *out, size_t size, const char *fmt, va_list ap)
 {
 	int n = vsnprintf(out, size, fmt, ap);
 
