@@ -103,7 +103,7 @@ static int set_up(int fd, const struct addr *at, const struct listener_conf *con
 	return listen(fd, conf->backlog > 0 ? conf->backlog : SOMAXCONN) < 0 ? -errno : 0;
 }
 
-int listener_open(struct listener *l, const struct addr *at, const struct listener_conf *conf)
+int listener_bind(const struct addr *at, const struct listener_conf *conf, int *out)
 {
 	int fd, err;
 
@@ -111,8 +111,22 @@ int listener_open(struct listener *l, const struct addr *at, const struct listen
 	if (err)
 		return err;
 	err = set_up(fd, at, conf);
-	if (!err)
-		err = listener_adopt(l, fd);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	*out = fd;
+	return 0;
+}
+
+int listener_open(struct listener *l, const struct addr *at, const struct listener_conf *conf)
+{
+	int fd, err;
+
+	err = listener_bind(at, conf, &fd);
+	if (err)
+		return err;
+	err = listener_adopt(l, fd);
 	if (err)
 		close(fd);
 	return err;
@@ -153,3 +167,19 @@ void listener_close(struct listener *l)
 	l->fd = -1;
 }
 
+
+void listener_drain(struct listener *l)
+{
+	while (l->fd >= 0) {
+		struct addr peer = {.len = sizeof(peer.in6)};
+		int fd = accept4(l->fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0) {
+			l->accepted++;
+			sock_set_nodelay(fd, true);
+			l->accept(l, fd, &peer);
+		} else if (!only_this_one(errno)) {
+			listener_close(l);
+		}
+	}
+}

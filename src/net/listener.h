@@ -48,6 +48,9 @@ void listener_init(struct listener *l, struct loop *loop,
 MUST_CHECK int listener_open(struct listener *l, const struct addr *at,
 			     const struct listener_conf *conf);
 
+/* Only the socket, bound and listening, for listener_adopt() on another thread.  0 or -errno. */
+MUST_CHECK int listener_bind(const struct addr *at, const struct listener_conf *conf, int *fd);
+
 /* Take over a listening socket (from an old process, or bound before privileges went).  On failure
  * the descriptor stays the caller's.
  */
@@ -58,5 +61,10 @@ void listener_pause(struct listener *l);
 void listener_resume(struct listener *l);
 
 void listener_close(struct listener *l); /* idempotent */
+
+/* Accept what has already connected, then close: a bare close would reset the connections that wait
+ * in the backlog.  From the owner's own call, not from within `accept`.
+ */
+void listener_drain(struct listener *l);
 
 #endif

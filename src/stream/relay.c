@@ -15,6 +15,7 @@
  */
 #include "stream/relay.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 
@@ -112,10 +113,24 @@ static int flush_queue(struct relay *r, struct relay_flow *f)
 	return 0;
 }
 
+/* The head joins what goes first: no chunk is held for it while nothing does. */
+static int put_head(struct relay *r, struct relay_flow *f)
+{
+	size_t n = r->nhead;
+
+	if (f != &r->flow[RELAY_DOWN] || (bufq_empty(&f->queue) && !f->eof))
+		return 0;
+	r->nhead = 0;
+	return bufq_prepend(&f->queue, r->head, n);
+}
+
 /* 0: nothing is in flight any more.  -EAGAIN: dst will wake us. */
 static int flow_flush(struct relay *r, struct relay_flow *f)
 {
-	int err = 0;
+	int err = r->nhead ? put_head(r, f) : 0;
+
+	if (err)
+		return err;
 
 	if (f->pipe)
 		err = flush_pipe(r, f);
@@ -424,8 +439,10 @@ void relay_start(struct relay *r, struct loop *loop, struct stream *a, struct st
 	waiter_init(&r->run, relay_run);
 	timer_init(&r->timer, relay_timer);
 	r->last = loop_now(loop);
-	if (first)
-		bufq_move(&r->flow[RELAY_DOWN].queue, first, SIZE_MAX);
+	if (first) {
+		assert(bufq_len(first) <= RELAY_HEAD);
+		r->nhead = (uint8_t)bufq_take(first, r->head, RELAY_HEAD);
+	}
 	relay_arm(r);
 	loop_queue(loop, &r->run);
 }

@@ -56,6 +56,8 @@ struct relay_flow {
 	uint8_t mode, quiet;
 };
 
+#define RELAY_HEAD 16
+
 struct relay {
 	struct relay_flow flow[2];     /* by enum relay_dir */
 	struct meter *meter;	       /* NULL: neither counted nor limited */
@@ -66,12 +68,15 @@ struct relay {
 	nsec_t last;	    /* when a byte last moved */
 	uint64_t spliced;
 	struct waiter *done;
+	uint8_t head[RELAY_HEAD], nhead; /* waits for the first byte to `a`, or its end */
 	int result; /* 0: both directions ended in order; else the first error */
 	bool ended;
 };
 
-/* Both streams are open().  `first` (may be NULL) is sent to `a` before anything from `b`; not
- * metered; it is left empty.  Nothing moves before the next wake.
+/* Both streams are open().  `first` (may be NULL, at most RELAY_HEAD bytes) goes to `a` together with
+ * the first bytes from `b`, or alone before the end when there are none: a protocol's answer, which
+ * would give itself away as a record of its own.  It is not metered, and left empty.  Nothing moves
+ * before the next wake.
  */
 void relay_start(struct relay *r, struct loop *loop, struct stream *a, struct stream *b,
 		 struct bufq *first, struct meter *meter, const struct relay_conf *conf,

@@ -1,0 +1,240 @@
+#include "stream/framed.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define READ_MAX  65536
+#define OUT_LIMIT (256 * 1024)
+
+struct framed {
+	struct dgram d;
+	struct stream *lower;
+	const struct framing *framing;
+	struct framed_state st;
+	struct bufq in, out;
+	size_t skip; /* payload bytes still to be thrown away */
+	bool ended;
+	int err;	   /* of the last flush */
+	struct waiter run; /* on the lower stream, for both events (S5) */
+	struct waiter *rd, *wr;
+};
+
+static void flush(struct framed *f)
+{
+	ssize_t n;
+
+	while (!bufq_empty(&f->out) && !f->err) {
+		n = stream_push(f->lower, &f->out);
+		if (n == -EAGAIN) {
+			stream_want(f->lower, STREAM_WR, &f->run);
+			return;
+		}
+		if (n < 0)
+			f->err = (int)n;
+	}
+}
+
+static void wake_one(struct framed *f, struct waiter **w)
+{
+	struct waiter *who = *w;
+
+	*w = NULL;
+	if (who)
+		loop_queue(f->d.loop, who);
+}
+
+static void framed_wake(struct waiter *w)
+{
+	struct framed *f = container_of(w, struct framed, run);
+
+	flush(f);
+	wake_one(f, &f->rd);
+	if (f->err || bufq_space(&f->out) > 0)
+		wake_one(f, &f->wr);
+}
+
+static void framed_want(struct dgram *d, unsigned ev, struct waiter *w)
+{
+	struct framed *f = container_of(d, struct framed, d);
+
+	if (ev & STREAM_RD) {
+		f->rd = w;
+		stream_want(f->lower, STREAM_RD, &f->run);
+	}
+	if (ev & STREAM_WR) {
+		f->wr = w;
+		stream_want(f->lower, STREAM_WR, &f->run);
+	}
+}
+
+/* Read more: 1, or what pull() said; end in the middle of a packet is a truncation. */
+static int fill(struct framed *f)
+{
+	ssize_t n = stream_pull(f->lower, &f->in, READ_MAX);
+
+	if (n > 0)
+		return 1;
+	if (n == 0 && (!bufq_empty(&f->in) || f->skip))
+		return -ERR_TRUNCATED;
+	return (int)n;
+}
+
+static void drain_skip(struct framed *f)
+{
+	size_t n = MIN(f->skip, bufq_len(&f->in));
+
+	bufq_drain(&f->in, n);
+	f->skip -= n;
+}
+
+/* 1: p holds a packet.  0: something else was consumed, look again.  -ERR_MORE: bytes are missing. */
+static int parse_one(struct framed *f, struct packet *p)
+{
+	struct framed_head h = {0};
+	const uint8_t *bytes;
+	struct rd r;
+	size_t got;
+	int err;
+
+	drain_skip(f);
+	if (bufq_empty(&f->in))
+		return -ERR_MORE;
+	bytes = bufq_linear(&f->in, FRAMED_HEAD_MAX, &got);
+	if (!bytes)
+		return -ENOMEM;
+	r = rd_of(bytes, got);
+	err = f->framing->parse(&f->st, &r, &h);
+	if (err)
+		return err;
+	if (h.skip || h.end || h.len > BUF_PAYLOAD) {
+		if (!h.skip && !h.end)
+			f->d.dropped++;
+		f->ended |= h.end;
+		f->skip = h.len;
+		bufq_drain(&f->in, r.pos);
+		return 0;
+	}
+	if (bufq_len(&f->in) < r.pos + h.len)
+		return -ERR_MORE;
+	p->buf = buf_new(f->in.pool);
+	if (!p->buf)
+		return -ENOMEM;
+	bufq_drain(&f->in, r.pos);
+	p->buf->end += (uint32_t)bufq_take(&f->in, buf_head(p->buf), h.len);
+	if (h.dest.type == DEST_NONE && f->st.fixed)
+		dest_copy(&p->dest, f->st.fixed);
+	else
+		dest_copy(&p->dest, &h.dest);
+	return 1;
+}
+
+static int framed_recv(struct dgram *d, struct packet *p, int max)
+{
+	struct framed *f = container_of(d, struct framed, d);
+	int n = 0, err;
+
+	while (n < max && !f->ended) {
+		err = parse_one(f, &p[n]);
+		if (err > 0) {
+			n++;
+		} else if (err == -ERR_MORE) {
+			if (n > 0)
+				return n; /* what is here goes up before more is read */
+			err = fill(f);
+			if (err <= 0)
+				return err;
+		} else if (err < 0) {
+			return n > 0 && err == -ENOMEM ? n : err;
+		}
+	}
+	return n;
+}
+
+/* Header into the chunk's front room where it fits, else in a chunk of its own. */
+static void queue_packet(struct framed *f, struct packet *p)
+{
+	uint8_t head[FRAMED_HEAD_MAX];
+	struct wr w = wr_of(head, sizeof(head));
+	struct buf *b = p->buf;
+
+	p->buf = NULL;
+	if (buf_len(b) > f->framing->max ||
+	    f->framing->emit(&f->st, &w, &p->dest, buf_len(b)) < 0 || w.err) {
+		f->d.dropped++;
+		buf_free(b);
+		return;
+	}
+	if (b->start >= w.len) {
+		b->start -= (uint32_t)w.len;
+		memcpy(buf_head(b), head, w.len);
+	} else if (bufq_append(&f->out, head, w.len)) {
+		f->d.dropped++;
+		buf_free(b);
+		return;
+	}
+	bufq_push(&f->out, b);
+}
+
+static int framed_send(struct dgram *d, struct packet *p, int n)
+{
+	struct framed *f = container_of(d, struct framed, d);
+	int i;
+
+	if (f->err)
+		return f->err;
+	if (bufq_space(&f->out) == 0)
+		return -EAGAIN;
+	for (i = 0; i < n && bufq_space(&f->out) > 0; i++)
+		queue_packet(f, &p[i]);
+	flush(f);
+	return i;
+}
+
+static void framed_free(struct dgram *d)
+{
+	struct framed *f = container_of(d, struct framed, d);
+
+	waiter_cancel(&f->run);
+	bufq_done(&f->in);
+	bufq_done(&f->out);
+	stream_free(f->lower);
+	free(f->st.fixed);
+	loop_free_later(d->loop, f);
+}
+
+static int framed_query(const struct dgram *d, enum stream_attr attr, union stream_value *out)
+{
+	return stream_query(container_of(d, const struct framed, d)->lower, attr, out);
+}
+
+static const struct dgram_ops framed_ops = {
+	.name = "framed",
+	.recv = framed_recv,
+	.send = framed_send,
+	.want = framed_want,
+	.free = framed_free,
+	.query = framed_query,
+};
+
+struct dgram *framed_new(struct stream *lower, const struct framing *framing, bool client,
+			 const struct dest *fixed, struct bufq *first)
+{
+	struct framed *f = calloc(1, sizeof(*f));
+
+	if (!f || (fixed && !(f->st.fixed = dest_dup(fixed)))) {
+		free(f);
+		stream_free(lower);
+		return NULL;
+	}
+	f->d = (struct dgram){.ops = &framed_ops, .loop = lower->loop};
+	f->lower = lower;
+	f->framing = framing;
+	f->st.client = client;
+	waiter_init(&f->run, framed_wake);
+	bufq_init(&f->in, loop_pool(lower->loop), READ_MAX);
+	bufq_init(&f->out, loop_pool(lower->loop), OUT_LIMIT);
+	if (first)
+		bufq_move(&f->out, first, SIZE_MAX);
+	return &f->d;
+}
