@@ -1,0 +1,190 @@
+#include "proto/client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#define ANSWER_MAX 512
+
+struct client_stream {
+	struct stream s;
+	struct stream *lower;
+	struct bufq out; /* the request, until it is on its way */
+	struct bufq in;	 /* the answer, until it is whole */
+	client_answer answer;
+	bool opened;
+};
+
+static struct client_stream *of(const struct stream *s)
+{
+	return container_of(s, struct client_stream, s);
+}
+
+static int client_open(struct stream *s)
+{
+	return stream_open(of(s)->lower);
+}
+
+/* 0: the request has gone; -EAGAIN; <0. */
+static int send_request(struct client_stream *c)
+{
+	ssize_t n;
+
+	while (!bufq_empty(&c->out)) {
+		n = stream_push(c->lower, &c->out);
+		if (n < 0)
+			return (int)n;
+	}
+	return 0;
+}
+
+static int skip_answer(struct client_stream *c)
+{
+	const uint8_t *bytes;
+	struct rd r;
+	ssize_t n;
+	size_t got;
+	int err = -ERR_MORE;
+
+	while (c->answer && err == -ERR_MORE) {
+		if (bufq_len(&c->in) >= ANSWER_MAX)
+			return -ERR_MALFORMED;
+		n = stream_pull(c->lower, &c->in, ANSWER_MAX - bufq_len(&c->in));
+		if (n <= 0)
+			return n == 0 ? -ERR_TRUNCATED : (int)n;
+		bytes = bufq_linear(&c->in, ANSWER_MAX, &got);
+		if (!bytes)
+			return -ENOMEM;
+		r = rd_of(bytes, got);
+		err = c->answer(&r);
+		if (err && err != -ERR_MORE)
+			return err;
+		if (!err) {
+			bufq_drain(&c->in, r.pos);
+			stream_unread(c->lower, &c->in);
+			c->answer = NULL;
+		}
+	}
+	return 0;
+}
+
+static ssize_t client_pull(struct stream *s, struct bufq *dst, size_t max)
+{
+	struct client_stream *c = of(s);
+	int err;
+
+	err = send_request(c);
+	if (err && err != -EAGAIN)
+		return err;
+	err = skip_answer(c);
+	if (err)
+		return err;
+	return stream_pull(c->lower, dst, max);
+}
+
+/* The request rides in front of the caller's bytes, in one write.  What the lower layer left of it
+ * is taken off `src` again: nothing of ours stays in the caller's queue (S6).
+ */
+static ssize_t push_joined(struct client_stream *c, struct bufq *src)
+{
+	uint8_t head[CLIENT_REQUEST_MAX];
+	size_t len = bufq_take(&c->out, head, sizeof(head)), left;
+	ssize_t n;
+
+	if (bufq_prepend(src, head, len))
+		return -ENOMEM;
+	n = stream_push(c->lower, src);
+	left = len - MIN(len, n > 0 ? (size_t)n : 0);
+	bufq_drain(src, left);
+	if (left > 0 && bufq_append(&c->out, head + len - left, left))
+		return -ENOMEM;
+	if (n < 0)
+		return n;
+	return (size_t)n > len ? n - (ssize_t)len : -EAGAIN;
+}
+
+static ssize_t client_push(struct stream *s, struct bufq *src)
+{
+	struct client_stream *c = of(s);
+
+	if (!bufq_empty(&c->out))
+		return push_joined(c, src);
+	return stream_push(c->lower, src);
+}
+
+static void client_want(struct stream *s, unsigned ev, struct waiter *w)
+{
+	stream_want(of(s)->lower, ev, w);
+}
+
+static int client_shut(struct stream *s)
+{
+	int err = send_request(of(s));
+
+	return err ? err : stream_shut(of(s)->lower);
+}
+
+static void client_free(struct stream *s)
+{
+	struct client_stream *c = of(s);
+
+	bufq_done(&c->out);
+	bufq_done(&c->in);
+	stream_free(c->lower);
+	stream_done(&c->s);
+	loop_free_later(s->loop, c);
+}
+
+static int client_splice(struct stream *s, enum stream_dir dir, struct stream_raw *out)
+{
+	struct client_stream *c = of(s);
+
+	if (dir == STREAM_IN ? c->answer != NULL : !bufq_empty(&c->out))
+		return -EAGAIN;
+	return stream_splice(c->lower, dir, out);
+}
+
+static int client_query(const struct stream *s, enum stream_attr attr, union stream_value *out)
+{
+	return stream_query(of(s)->lower, attr, out);
+}
+
+static int client_set(struct stream *s, enum stream_attr attr, union stream_value v)
+{
+	return stream_set(of(s)->lower, attr, v);
+}
+
+static const struct stream_ops client_ops = {
+	.name = "client",
+	.open = client_open,
+	.pull = client_pull,
+	.push = client_push,
+	.want = client_want,
+	.shut = client_shut,
+	.free = client_free,
+	.splice = client_splice,
+	.query = client_query,
+	.set = client_set,
+};
+
+struct stream *client_stream_new(struct stream *lower, const void *request,
+				 size_t len, client_answer answer)
+{
+	struct client_stream *c = calloc(1, sizeof(*c));
+
+	if (!c) {
+		stream_free(lower);
+		return NULL;
+	}
+	assert(len <= CLIENT_REQUEST_MAX);
+	stream_init(&c->s, &client_ops, lower->loop);
+	c->lower = lower;
+	c->answer = answer;
+	bufq_init(&c->out, loop_pool(lower->loop), SIZE_MAX);
+	bufq_init(&c->in, loop_pool(lower->loop), ANSWER_MAX);
+	if (bufq_append(&c->out, request, len)) {
+		client_free(&c->s);
+		return NULL;
+	}
+	return &c->s;
+}

@@ -1,0 +1,223 @@
+/* One UDP association: unconnected sockets, every packet names its destination (udp.md).
+ *
+ * A name keeps the one address it resolved to for the life of the association, and what that address
+ * sends is labelled with the name again, so that the client recognises it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "proto/direct/direct_dial.h"
+#include "stream/udp.h"
+
+#define NAMES_MAX 64 /* names of one association */
+#define HELD_MAX  8  /* packets that wait for one name */
+
+struct name {
+	struct name *next;
+	struct dest *dest; /* the name with its port */
+	struct addr addr;  /* len 0 until resolved */
+	int err;
+	struct resolve q;
+	struct waiter wake;
+	struct direct_dgram *owner;
+	struct buf *held[HELD_MAX];
+	int nheld;
+};
+
+struct direct_dgram {
+	struct dgram d;
+	struct direct *direct;
+	struct dgram *udp;
+	struct name *names;
+	int nnames;
+};
+
+static struct direct_dgram *of(const struct dgram *d)
+{
+	return container_of(d, struct direct_dgram, d);
+}
+
+static void drop(struct direct_dgram *g, struct buf *b)
+{
+	g->d.dropped++;
+	buf_free(b);
+}
+
+static void send_to(struct direct_dgram *g, struct buf *b, const struct addr *to)
+{
+	struct packet p = {.buf = b};
+
+	dest_set_addr(&p.dest, to);
+	if (dgram_send(g->udp, &p, 1) < 1)
+		drop(g, b);
+}
+
+/* The answer is here: choose one address, and let the packets go that waited for it. */
+static void name_resolved(struct name *n)
+{
+	struct direct_dgram *g = n->owner;
+	int err = n->q.err;
+
+	if (!err) {
+		err = direct_select(g->direct, n->q.addrs, n->q.n, n->dest->port);
+		if (err > 0)
+			n->addr = n->q.addrs[0];
+	}
+	n->err = err < 0 ? err : 0;
+	for (int i = 0; i < n->nheld; i++) {
+		if (n->addr.len)
+			send_to(g, n->held[i], &n->addr);
+		else
+			drop(g, n->held[i]);
+	}
+	n->nheld = 0;
+}
+
+static void name_wake(struct waiter *w)
+{
+	name_resolved(container_of(w, struct name, wake));
+}
+
+static struct name *name_add(struct direct_dgram *g, const struct dest *dest)
+{
+	struct name *n;
+
+	if (g->nnames >= NAMES_MAX)
+		return NULL;
+	n = calloc(1, sizeof(*n));
+	if (!n || !(n->dest = dest_dup(dest))) {
+		free(n);
+		return NULL;
+	}
+	n->owner = g;
+	waiter_init(&n->wake, name_wake);
+	n->next = g->names;
+	g->names = n;
+	g->nnames++;
+	if (resolver_start(g->direct->resolver, &n->q, (const char *)n->dest->bytes, &n->wake) !=
+	    -EAGAIN)
+		name_resolved(n);
+	return n;
+}
+
+static struct name *name_get(struct direct_dgram *g, const struct dest *dest)
+{
+	struct name *n;
+
+	for (n = g->names; n; n = n->next) {
+		if (dest_equal(n->dest, dest))
+			return n;
+	}
+	return name_add(g, dest);
+}
+
+static void send_to_name(struct direct_dgram *g, struct packet *p)
+{
+	struct name *n = name_get(g, &p->dest);
+
+	if (n && n->addr.len)
+		send_to(g, p->buf, &n->addr);
+	else if (n && n->q.query && n->nheld < HELD_MAX)
+		n->held[n->nheld++] = p->buf;
+	else
+		drop(g, p->buf);
+}
+
+static void send_one(struct direct_dgram *g, struct packet *p)
+{
+	struct addr to;
+
+	if (p->dest.type == DEST_NAME) {
+		send_to_name(g, p);
+	} else if (dest_addr(&p->dest, &to) || direct_check(g->direct, &to)) {
+		drop(g, p->buf);
+	} else if (dgram_send(g->udp, p, 1) < 1) {
+		drop(g, p->buf);
+	}
+	p->buf = NULL;
+}
+
+/* UDP may drop, so nothing ever waits here for a socket to take more. */
+static int direct_send(struct dgram *d, struct packet *p, int n)
+{
+	for (int i = 0; i < n; i++)
+		send_one(of(d), &p[i]);
+	return n;
+}
+
+static void relabel(struct direct_dgram *g, struct packet *p)
+{
+	struct addr from;
+
+	if (!g->names || dest_addr(&p->dest, &from))
+		return;
+	for (struct name *n = g->names; n; n = n->next) {
+		if (n->addr.len && addr_equal(&n->addr, &from)) {
+			dest_copy(&p->dest, n->dest);
+			return;
+		}
+	}
+}
+
+static int direct_recv(struct dgram *d, struct packet *p, int max)
+{
+	int n = dgram_recv(of(d)->udp, p, max);
+
+	for (int i = 0; i < n; i++)
+		relabel(of(d), &p[i]);
+	return n;
+}
+
+static void direct_want(struct dgram *d, unsigned ev, struct waiter *w)
+{
+	dgram_want(of(d)->udp, ev, w);
+}
+
+static void direct_free(struct dgram *d)
+{
+	struct direct_dgram *g = of(d);
+	struct name *n;
+
+	while ((n = g->names)) {
+		g->names = n->next;
+		resolver_cancel(g->direct->resolver, &n->q);
+		waiter_cancel(&n->wake);
+		while (n->nheld > 0)
+			buf_free(n->held[--n->nheld]);
+		free(n->dest);
+		loop_free_later(d->loop, n);
+	}
+	dgram_free(g->udp);
+	loop_free_later(d->loop, g);
+}
+
+static const struct dgram_ops direct_dgram_ops = {
+	.name = "direct",
+	.recv = direct_recv,
+	.send = direct_send,
+	.want = direct_want,
+	.free = direct_free,
+};
+
+int direct_dgram(struct dialer *dialer, struct loop *l, const struct dest *first,
+		 struct dgram **out)
+{
+	struct direct *direct = container_of(dialer, struct direct, dialer);
+	struct direct_dgram *g = calloc(1, sizeof(*g));
+	int err;
+
+	if (!g)
+		return -ENOMEM;
+	g->d = (struct dgram){.ops = &direct_dgram_ops, .loop = l};
+	g->direct = direct;
+	err = udp_dgram_new(l, first->type == DEST_IP6 ? AF_INET6 : AF_INET,
+			    direct->conf->source.len ? &direct->conf->source : NULL, &g->udp);
+	if (err) {
+		free(g);
+		return err;
+	}
+	*out = &g->d;
+	return 0;
+}

@@ -1,0 +1,28 @@
+/* proto.h - the protocols an inbound can speak, and what each needs to be one.
+ *
+ * Adding a protocol: a folder, and its line in registry.c.
+ */
+#ifndef WEIR_PROTO_PROTO_H
+#define WEIR_PROTO_PROTO_H
+
+#include "stream/stream.h"
+#include "user/user.h"
+
+/* What the server layers of one inbound on one worker share.  Outlives them. */
+struct proto_inbound {
+	const struct user_table *users; /* the worker's present table; swapped between turns */
+	bool first_pull_decides;	/* a fallback stands behind: a short first read goes there */
+};
+
+struct proto {
+	const char *name;
+	size_t key_len; /* of the credential's index key */
+	/* Credential text to index key.  -ERR_MALFORMED: an invalid user (panel-apis 3.2). */
+	int (*user_key)(const char *credential, size_t len, uint8_t *key);
+	/* The inbound layer over `lower`, whose ownership passes.  NULL: no memory, `lower` is freed. */
+	struct stream *(*server)(struct stream *lower, const struct proto_inbound *inbound);
+};
+
+const struct proto *proto_find(const char *name); /* NULL: not in this build */
+
+#endif

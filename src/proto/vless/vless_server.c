@@ -1,0 +1,102 @@
+/* The server side of VLESS.  UDP bodies: command 2 is length-prefixed packets of one destination,
+ * command 3 is one XUDP association (mux.cool with a single UDP session).
+ */
+#include "proto/header.h"
+#include "proto/vless/vless.h"
+#include "proto/vless/vless_udp.h"
+#include "transport/muxcool/xudp.h"
+
+static void vless_answer(struct bufq *first)
+{
+	uint8_t head[2];
+	struct wr w = wr_of(head, sizeof(head));
+
+	vless_response_emit(&w);
+	/* Two bytes that cannot be stored mean that the session's next allocation fails as well. */
+	(void)!bufq_append(first, head, w.len);
+}
+
+static struct dgram *make_udp(struct stream *s, const struct framing *framing,
+			      const struct dest *fixed)
+{
+	struct header_server *h = container_of(s, struct header_server, s);
+	struct dest dest;
+	struct bufq first;
+	struct stream *lower;
+	struct dgram *d;
+
+	if (fixed)
+		dest_copy(&dest, fixed);
+	bufq_init(&first, loop_pool(h->s.loop), 64);
+	lower = stream_peel(s, &first);
+	d = framed_new(lower, framing, false, fixed ? &dest : NULL, &first);
+	bufq_done(&first);
+	return d;
+}
+
+static struct dgram *plain_udp(struct stream *s)
+{
+	struct header_server *h = container_of(s, struct header_server, s);
+
+	return make_udp(s, &vless_udp_framing, &h->request.dest);
+}
+
+static struct dgram *xudp(struct stream *s)
+{
+	return make_udp(s, &xudp_framing, NULL);
+}
+
+static int vless_parse(struct header_server *h, struct rd *in)
+{
+	struct vless_request req;
+	uint8_t key[VLESS_ID_LEN];
+	int err;
+
+	err = vless_prefix_parse(in, req.id);
+	if (err)
+		return err;
+	vless_key_of_id(req.id, key);
+	h->request.user = user_table_find(h->inbound->users, key);
+	if (!h->request.user)
+		return -ERR_AUTH;
+	h->known = true;
+
+	err = vless_request_parse(in, &req);
+	if (err)
+		return err;
+	if (req.flow != VLESS_FLOW_NONE)
+		return -ERR_UNSUPPORTED;
+	h->request.network = req.cmd == VLESS_TCP ? NETWORK_TCP : NETWORK_UDP;
+	h->request.udp = req.cmd == VLESS_UDP ? plain_udp : req.cmd == VLESS_MUX ? xudp : NULL;
+	h->request.dest = req.dest;
+	return 0;
+}
+
+static const struct header_ops vless_ops = {
+	.stream = HEADER_STREAM_OPS("vless"),
+	.max = VLESS_REQ_MAX,
+	.parse = vless_parse,
+	.answer = vless_answer,
+};
+
+static struct stream *vless_server(struct stream *lower, const struct proto_inbound *inbound)
+{
+	return header_server_new(lower, &vless_ops, inbound);
+}
+
+static int vless_user_key(const char *credential, size_t len, uint8_t *key)
+{
+	uint8_t id[VLESS_ID_LEN];
+	int err = vless_id_of_text(credential, len, id);
+
+	if (!err)
+		vless_key_of_id(id, key);
+	return err;
+}
+
+const struct proto vless_proto = {
+	.name = "vless",
+	.key_len = VLESS_ID_LEN,
+	.user_key = vless_user_key,
+	.server = vless_server,
+};
