@@ -1,0 +1,296 @@
+#include "dns/dns.h"
+
+#include <ares.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "dns/cache.h"
+
+#define TTL_MIN	   (5 * NSEC_SEC)
+#define TTL_MAX	   (3600 * NSEC_SEC)
+#define TTL_FAILED (5 * NSEC_SEC)
+#define TRY_MS	   2000 /* one server, one try */
+#define TRIES	   2
+#define SOCKETS	   16
+
+/* One struct resolve that waits for an entry. */
+struct dns_wait {
+	struct list_node link;
+	struct resolve *q;
+};
+
+struct dns_sock {
+	struct watch w;
+	struct dns *dns;
+};
+
+struct dns {
+	struct resolver resolver;
+	struct loop *loop;
+	ares_channel ares;
+	struct timer timer; /* when c-ares wants to be asked about its time-outs */
+	struct dns_sock socks[SOCKETS];
+	struct dns_cache cache;
+	bool dying;
+};
+
+/* What an answer needs to find its entry again.  Entries under way are pinned in the cache. */
+struct dns_query {
+	struct dns *dns;
+	struct dns_entry *entry;
+};
+
+static void set_timer(struct dns *d)
+{
+	struct timeval tv, *next = ares_timeout(d->ares, NULL, &tv);
+
+	if (next)
+		timer_set(d->loop, &d->timer,
+			  loop_now(d->loop) + next->tv_sec * NSEC_SEC + next->tv_usec * NSEC_US +
+				  NSEC_MS);
+	else
+		timer_stop(&d->timer);
+}
+
+static void on_timer(struct timer *t)
+{
+	struct dns *d = container_of(t, struct dns, timer);
+
+	ares_process_fd(d->ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	set_timer(d);
+}
+
+static void on_socket(struct watch *w, unsigned ev)
+{
+	struct dns_sock *s = container_of(w, struct dns_sock, w);
+	struct dns *d = s->dns;
+
+	ares_process_fd(d->ares, ev & IO_RD ? w->fd : ARES_SOCKET_BAD,
+			ev & IO_WR ? w->fd : ARES_SOCKET_BAD);
+	set_timer(d);
+}
+
+/* c-ares opens, changes (rd, wr) and is about to close (neither) one of its sockets. */
+static void on_state(void *arg, ares_socket_t fd, int rd, int wr)
+{
+	struct dns *d = arg;
+	struct dns_sock *s = NULL;
+
+	for (size_t i = 0; i < SOCKETS && !s; i++) {
+		if (d->socks[i].w.fd == fd)
+			s = &d->socks[i];
+	}
+	for (size_t i = 0; i < SOCKETS && !s; i++) {
+		if (d->socks[i].w.fd < 0)
+			s = &d->socks[i];
+	}
+	if (!s)
+		return; /* more servers than sockets: this one times out, the others answer */
+	s->w.fd = fd;
+	/* A watch that cannot be set means a time-out, which is an answer, too. */
+	(void)!watch_set(d->loop, &s->w, (rd ? IO_RD : 0u) | (wr ? IO_WR : 0u));
+	if (!rd && !wr)
+		s->w.fd = -1;
+}
+
+static void answer(struct resolve *q, const struct dns_entry *e)
+{
+	q->query = NULL;
+	q->err = e->err;
+	q->n = MIN(e->n, RESOLVE_MAX);
+	for (int i = 0; i < q->n; i++)
+		q->addrs[i] = e->addrs[i];
+}
+
+static void wake_waiting(struct dns *d, struct dns_entry *e)
+{
+	struct list_node *n;
+
+	while ((n = list_pop(&e->waiting))) {
+		struct dns_wait *wait = list_entry(n, struct dns_wait, link);
+
+		answer(wait->q, e);
+		loop_queue(d->loop, wait->q->waiter);
+		free(wait);
+	}
+}
+
+static int collect(const struct ares_addrinfo *ai, struct addr *out, nsec_t *ttl)
+{
+	const struct ares_addrinfo_node *node;
+	int n = 0;
+
+	for (node = ai->nodes; node && n < RESOLVE_MAX; node = node->ai_next) {
+		if (node->ai_family == AF_INET) {
+			const struct sockaddr_in *in = (const void *)node->ai_addr;
+
+			out[n++] = addr_from_ip4(&in->sin_addr, 0);
+		} else if (node->ai_family == AF_INET6) {
+			const struct sockaddr_in6 *in6 = (const void *)node->ai_addr;
+
+			out[n++] = addr_from_ip6(&in6->sin6_addr, 0);
+		}
+		*ttl = MIN(*ttl, MAX(TTL_MIN, node->ai_ttl * NSEC_SEC));
+	}
+	return n;
+}
+
+static int err_of_status(int status)
+{
+	switch (status) {
+	case ARES_ENOTFOUND:
+	case ARES_ENODATA:
+		return -ERR_NO_ADDRESS;
+	case ARES_ENOMEM:
+		return -ENOMEM;
+	default:
+		return -ERR_RESOLVE;
+	}
+}
+
+static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *ai)
+{
+	struct dns_query *query = arg;
+	struct dns *d = query->dns;
+	struct dns_entry *e = query->entry;
+	struct addr addrs[RESOLVE_MAX];
+	nsec_t ttl = TTL_MAX;
+	int n = 0, err = 0;
+
+	free(query);
+	if (status == ARES_SUCCESS)
+		n = collect(ai, addrs, &ttl);
+	else
+		err = err_of_status(status);
+	if (ai)
+		ares_freeaddrinfo(ai);
+	if (n == 0 && !err)
+		err = -ERR_NO_ADDRESS;
+	e->busy = false;
+	if (d->dying)
+		return;
+	dns_entry_set(e, addrs, n, err, loop_now(d->loop) + (err ? TTL_FAILED : ttl));
+	wake_waiting(d, e);
+}
+
+static int ask(struct dns *d, struct dns_entry *e)
+{
+	const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+	struct dns_query *query = calloc(1, sizeof(*query));
+
+	if (!query)
+		return -ENOMEM;
+	query->dns = d;
+	query->entry = e;
+	e->busy = true;
+	ares_getaddrinfo(d->ares, e->name, NULL, &hints, on_answer, query);
+	set_timer(d);
+	return 0;
+}
+
+static int dns_start(struct resolver *r, struct resolve *q, const char *name)
+{
+	struct dns *d = container_of(r, struct dns, resolver);
+	struct dns_entry *e = dns_cache_get(&d->cache, name);
+	struct dns_wait *wait;
+
+	q->err = -ENOMEM;
+	if (!e)
+		return 0;
+	if (!e->busy && e->expires <= loop_now(d->loop) && ask(d, e))
+		return 0;
+	if (!e->busy) { /* known, or answered from the hosts file just now */
+		answer(q, e);
+		return 0;
+	}
+	wait = calloc(1, sizeof(*wait));
+	if (!wait)
+		return 0;
+	wait->q = q;
+	q->query = wait;
+	list_add_tail(&e->waiting, &wait->link);
+	return -EAGAIN;
+}
+
+static void dns_cancel(struct resolver *r, struct resolve *q)
+{
+	struct dns_wait *wait = q->query;
+
+	list_del(&wait->link);
+	free(wait);
+	q->query = NULL;
+}
+
+static const struct resolver_ops dns_ops = {
+	.start = dns_start,
+	.cancel = dns_cancel,
+};
+
+struct dns *dns_new(struct loop *l)
+{
+	struct ares_options opt = {.timeout = TRY_MS, .tries = TRIES, .sock_state_cb = on_state};
+	struct dns *d = calloc(1, sizeof(*d));
+	uint64_t seed;
+
+	if (!d)
+		return NULL;
+	opt.sock_state_cb_data = d;
+	for (size_t i = 0; i < SOCKETS; i++)
+		d->socks[i] = (struct dns_sock){.w = {.fd = -1, .fire = on_socket}, .dns = d};
+	if (ares_init_options(&d->ares, &opt,
+			      ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB)) {
+		free(d);
+		return NULL;
+	}
+	d->resolver.ops = &dns_ops;
+	d->loop = l;
+	timer_init(&d->timer, on_timer);
+	loop_random(l, &seed, sizeof(seed));
+	dns_cache_init(&d->cache, seed);
+	return d;
+}
+
+static void forget_waiting(struct dns_entry *e)
+{
+	struct list_node *n;
+
+	while ((n = list_pop(&e->waiting))) {
+		struct dns_wait *wait = list_entry(n, struct dns_wait, link);
+
+		wait->q->query = NULL;
+		free(wait);
+	}
+}
+
+void dns_free(struct dns *d)
+{
+	struct list_node *pos;
+
+	if (!d)
+		return;
+	d->dying = true;
+	timer_stop(&d->timer);
+	ares_destroy(d->ares); /* calls on_answer for what is under way */
+	list_for_each(pos, &d->cache.age)
+		forget_waiting(list_entry(pos, struct dns_entry, age));
+	dns_cache_done(&d->cache);
+	free(d);
+}
+
+struct resolver *dns_resolver(struct dns *d)
+{
+	return &d->resolver;
+}
+
+size_t dns_cached(const struct dns *d)
+{
+	return d->cache.n;
+}
+
+int dns_set_servers(struct dns *d, const char *csv)
+{
+	return ares_set_servers_ports_csv(d->ares, csv) ? -ERR_CONFIG : 0;
+}

@@ -1,0 +1,26 @@
+/* dns.h - the resolver of one worker: c-ares below, a cache in front.
+ *
+ * Answers are kept for their TTL (5 s to 1 h), failures for 5 s.  Questions for the same name that
+ * are under way share one query.  Nothing here blocks.
+ *
+ * Threads: the loop's.
+ */
+#ifndef WEIR_DNS_DNS_H
+#define WEIR_DNS_DNS_H
+
+#include "stream/resolver.h"
+
+struct dns;
+
+/* NULL: c-ares could not start (no memory, broken resolv.conf). */
+struct dns *dns_new(struct loop *l);
+void dns_free(struct dns *d); /* questions under way end without a wake; NULL is fine */
+struct resolver *dns_resolver(struct dns *d);
+
+/* Names in the cache, for metrics and tests. */
+size_t dns_cached(const struct dns *d);
+
+/* Where to ask instead of resolv.conf, "127.0.0.1:5353,[::1]:53": for tests.  0 or -ERR_CONFIG. */
+MUST_CHECK int dns_set_servers(struct dns *d, const char *csv);
+
+#endif
