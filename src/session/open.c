@@ -1,0 +1,139 @@
+/* From accept to a relay: the phases of a request that is served. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "session/session_impl.h"
+
+/* A request has been read: remember what outlives the protocol's layer. */
+static int admit(struct session *s, const struct stream_request *req)
+{
+	nsec_t now = loop_now(s->in->loop);
+
+	s->network = (uint8_t)req->network;
+	s->dest = dest_dup(&req->dest);
+	if (!s->dest)
+		return -ENOMEM;
+	return user_conn_begin(&s->conn, req->user, s->has_peer ? &s->peer : NULL,
+			       req->network == NETWORK_UDP, now);
+}
+
+static int start_udp(struct session *s, const struct stream_request *req)
+{
+	struct dgram *client, *target;
+	int err;
+
+	err = dialer_dgram(s->in->outbound, s->in->loop, s->dest, &target);
+	if (err)
+		return err;
+	client = req->udp(s->client);
+	s->client = NULL;
+	if (!client) {
+		dgram_free(target);
+		return -ENOMEM;
+	}
+	timer_stop(&s->deadline);
+	s->udp_client = client;
+	s->udp_target = target;
+	dgram_relay_start(&s->udp, s->in->loop, client, target, &s->meter, s->in->times->udp_idle,
+			  &s->run);
+	return PHASE_UDP;
+}
+
+static int start_dial(struct session *s)
+{
+	struct stream *lower = stream_peel(s->client, &s->first);
+
+	if (lower)
+		s->client = lower;
+	s->dial = dialer_dial(s->in->outbound, s->in->loop, s->dest, &s->run);
+	if (!s->dial)
+		return -ENOMEM;
+	timer_set(s->in->loop, &s->deadline, loop_now(s->in->loop) + s->in->times->dial);
+	return PHASE_DIAL;
+}
+
+int session_open(struct session *s)
+{
+	union stream_value v;
+	int err;
+
+	err = stream_open(s->client);
+	if (err == -EAGAIN) {
+		stream_want(s->client, STREAM_RD | STREAM_WR, &s->run);
+		return err;
+	}
+	s->has_peer = stream_peer(s->client, &s->peer);
+	if (err == -ERR_AUTH || err == -ERR_REJECTED)
+		return PHASE_REJECT;
+	if (err)
+		return err;
+	err = stream_query(s->client, STREAM_REQUEST, &v);
+	if (!err)
+		err = admit(s, v.request);
+	if (err)
+		return err;
+	return v.request->network == NETWORK_UDP ? start_udp(s, v.request) : start_dial(s);
+}
+
+static int start_relay(struct session *s, struct meter *meter)
+{
+	timer_stop(&s->deadline);
+	s->dial = NULL;
+	relay_start(&s->relay, s->in->loop, s->client, s->target, &s->first, meter,
+		    &s->in->times->relay, &s->run);
+	return PHASE_RELAY;
+}
+
+int session_dial(struct session *s)
+{
+	struct dial *dial = s->dial;
+	int err;
+
+	err = dial_result(dial, &s->target);
+	if (err == -EAGAIN)
+		return err;
+	s->dial = NULL;
+	return err ? err : start_relay(s, &s->meter);
+}
+
+/* A stranger's connection to the web server behind: relayed, timed, and nobody's traffic. */
+int session_fall_dial(struct session *s)
+{
+	int err;
+
+	if (s->dial) {
+		err = dial_result(s->dial, &s->target);
+		if (err == -EAGAIN)
+			return err;
+		s->dial = NULL;
+	} else {
+		err = stream_open(s->target);
+		if (err == -EAGAIN) {
+			stream_want(s->target, STREAM_WR, &s->run);
+			return err;
+		}
+	}
+	return err ? err : start_relay(s, NULL);
+}
+
+int session_relay(struct session *s)
+{
+	if (!s->relay.ended)
+		return -EAGAIN;
+	return s->relay.result ? s->relay.result : PHASE_END;
+}
+
+int session_udp(struct session *s)
+{
+	if (!s->udp.ended)
+		return -EAGAIN;
+	return s->udp.result ? s->udp.result : PHASE_END;
+}
+
+void session_udp_end(struct session *s)
+{
+	dgram_relay_stop(&s->udp);
+	dgram_free(s->udp_client);
+	dgram_free(s->udp_target);
+}

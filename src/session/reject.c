@@ -1,0 +1,114 @@
+/* What a stranger gets.  One policy an inbound, the same for every cause (DESIGN section 7). */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "net/proxy_proto.h"
+#include "session/session_impl.h"
+#include "stream/tcp.h"
+
+#define FIRST_LOOK 8192
+#define DRAIN_READ 65536
+
+/* The PROXY header in front of all that the stranger has sent. */
+static int add_proxy_header(struct session *s, struct bufq *sent, uint8_t version)
+{
+	uint8_t head[PROXY_EMIT_MAX];
+	struct wr w = wr_of(head, sizeof(head));
+	struct addr local = {0};
+
+	(void)stream_local(s->client, &local); /* unknown makes UNKNOWN */
+	proxy_emit(&w, version, &s->peer, &local);
+	return w.err ? w.err : bufq_prepend(sent, head, w.len);
+}
+
+static int dial_fallback(struct session *s)
+{
+	const struct fallback *f = s->fallback;
+
+	s->dial = NULL;
+	if (f->unix_path)
+		return unix_connect(s->in->loop, f->unix_path, &s->target);
+	s->dial = dialer_dial(s->in->fallback_dialer, s->in->loop, &f->dest, &s->run);
+	return s->dial ? 0 : -ENOMEM;
+}
+
+static int fall_back(struct session *s)
+{
+	struct bufq sent;
+	const uint8_t *bytes;
+	size_t got = 0;
+	ssize_t n;
+	int err = 0;
+
+	bufq_init(&sent, loop_pool(s->in->loop), FIRST_LOOK);
+	n = stream_pull(s->client, &sent, FIRST_LOOK); /* un-read bytes: there at once, or none came */
+	bytes = n > 0 ? bufq_linear(&sent, FIRST_LOOK, &got) : NULL;
+	s->fallback = fallback_select(s->in->fallbacks, stream_text(s->client, STREAM_SNI),
+				      stream_text(s->client, STREAM_ALPN), bytes, got);
+	if (s->fallback && s->fallback->xver)
+		err = add_proxy_header(s, &sent, s->fallback->xver);
+	stream_unread(s->client, &sent);
+	if (err)
+		return err;
+	if (!s->fallback)
+		return PHASE_CLOSING;
+	err = dial_fallback(s);
+	timer_set(s->in->loop, &s->deadline, loop_now(s->in->loop) + s->in->times->dial);
+	return err ? err : PHASE_FALL_DIAL;
+}
+
+int session_reject(struct session *s)
+{
+	union stream_value v;
+	struct stream *lower;
+
+	s->rejected = true;
+	if (!stream_query(s->client, STREAM_REJECT, &v)) {
+		stream_free(s->client);
+		s->client = v.stream;
+	} else {
+		lower = stream_peel(s->client, &s->first);
+		if (lower)
+			s->client = lower;
+	}
+	switch (s->in->reject) {
+	case REJECT_FALLBACK:
+		return fall_back(s);
+	case REJECT_DRAIN:
+		return PHASE_DRAIN;
+	default:
+		return PHASE_CLOSING;
+	}
+}
+
+/* Read and forget, until the peer ends or the handshake deadline does it: no reply, no threshold. */
+int session_drain(struct session *s)
+{
+	struct bufq sink;
+	ssize_t n;
+
+	bufq_init(&sink, loop_pool(s->in->loop), DRAIN_READ);
+	n = stream_pull(s->client, &sink, DRAIN_READ);
+	bufq_done(&sink);
+	if (n > 0) {
+		loop_queue(s->in->loop, &s->run);
+		return -EAGAIN;
+	}
+	if (n == -EAGAIN) {
+		stream_want(s->client, STREAM_RD, &s->run);
+		return -EAGAIN;
+	}
+	return -ERR_AUTH;
+}
+
+int session_closing(struct session *s)
+{
+	int err = stream_shut(s->client);
+
+	if (err == -EAGAIN) {
+		stream_want(s->client, STREAM_WR, &s->run);
+		return err;
+	}
+	return -ERR_AUTH;
+}

@@ -1,0 +1,159 @@
+/* The phases.  Each returns the next one, the same one with -EAGAIN to wait, or an error that ends
+ * the session.
+ */
+#include "session/session.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "session/session_impl.h"
+
+static const struct {
+	int (*run)(struct session *s);
+} phases[] = {
+	[PHASE_OPEN] = {session_open},	     [PHASE_DIAL] = {session_dial},
+	[PHASE_RELAY] = {session_relay},     [PHASE_UDP] = {session_udp},
+	[PHASE_REJECT] = {session_reject},   [PHASE_DRAIN] = {session_drain},
+	[PHASE_FALL_DIAL] = {session_fall_dial}, [PHASE_CLOSING] = {session_closing},
+};
+
+static struct session *of_run(struct waiter *w)
+{
+	return container_of(w, struct session, run);
+}
+
+static void report(struct session *s, int err)
+{
+	struct session_report r = {
+		.peer = s->has_peer ? &s->peer : NULL,
+		.user = s->conn.user,
+		.dest = s->dest,
+		.network = s->network,
+		.up = s->bytes[RELAY_UP],
+		.down = s->bytes[RELAY_DOWN],
+		.lasted = loop_now(s->in->loop) - s->started,
+		.rejected = s->rejected,
+		.err = err,
+	};
+
+	if (s->in->ended)
+		s->in->ended(s->in, &r);
+}
+
+/* A stream cut off must look cut off: a reset where the end was not an orderly one. */
+static void mark_abort(struct session *s, int err)
+{
+	static const union stream_value yes = {.num = 1};
+
+	if (!err || err == -ERR_AUTH || err == -ERR_IDLE || err == -ERR_TIMEOUT)
+		return;
+	if (s->client)
+		stream_set(s->client, STREAM_ABORT, yes);
+	if (s->target)
+		stream_set(s->target, STREAM_ABORT, yes);
+}
+
+void session_end(struct session *s, int err)
+{
+	nsec_t now = loop_now(s->in->loop);
+
+	report(s, err);
+	waiter_cancel(&s->run);
+	timer_stop(&s->deadline);
+	if (s->phase == PHASE_RELAY)
+		relay_stop(&s->relay);
+	else if (s->phase == PHASE_UDP)
+		session_udp_end(s);
+	else
+		dial_cancel(s->dial);
+	mark_abort(s, err);
+	stream_free(s->client);
+	stream_free(s->target);
+	user_conn_end(&s->conn, now);
+	bufq_done(&s->first);
+	free(s->dest);
+	list_del(&s->link);
+	s->in->nsessions--;
+	loop_free_later(s->in->loop, s);
+}
+
+static void session_run(struct waiter *w)
+{
+	struct session *s = of_run(w);
+	int next;
+
+	if (s->conn.why) {
+		session_end(s, s->conn.why);
+		return;
+	}
+	do {
+		next = phases[s->phase].run(s);
+		if (next >= 0)
+			s->phase = (uint8_t)next;
+	} while (next >= 0 && next != PHASE_END);
+	if (next == PHASE_END)
+		session_end(s, 0);
+	else if (next != -EAGAIN)
+		session_end(s, next);
+}
+
+static void on_deadline(struct timer *t)
+{
+	struct session *s = container_of(t, struct session, deadline);
+
+	session_end(s, s->rejected ? -ERR_AUTH : -ERR_TIMEOUT);
+}
+
+static size_t session_allow(struct meter *m, enum relay_dir dir, size_t want, nsec_t now,
+			    nsec_t *pause)
+{
+	struct session *s = container_of(m, struct session, meter);
+
+	return s->conn.user ? user_allow(s->conn.user, (enum traffic_dir)dir, want, now, pause) : want;
+}
+
+static void session_count(struct meter *m, enum relay_dir dir, size_t bytes, nsec_t now)
+{
+	struct session *s = container_of(m, struct session, meter);
+
+	s->bytes[dir] += bytes;
+	if (s->conn.user)
+		user_conn_count(&s->conn, (enum traffic_dir)dir, bytes, now);
+}
+
+void session_start(struct session_inbound *in, struct stream *leaf)
+{
+	struct session *s = calloc(1, sizeof(*s));
+
+	if (!s) {
+		stream_free(leaf);
+		return;
+	}
+	s->in = in;
+	s->started = loop_now(in->loop);
+	s->phase = PHASE_OPEN;
+	s->meter = (struct meter){.allow = session_allow, .count = session_count};
+	bufq_init(&s->first, loop_pool(in->loop), SIZE_MAX);
+	waiter_init(&s->run, session_run);
+	timer_init(&s->deadline, on_deadline);
+	user_conn_init(&s->conn, in->user_worker, &s->run);
+	list_add_tail(&in->sessions, &s->link);
+	in->nsessions++;
+	s->client = in->stack(in, leaf);
+	if (!s->client) {
+		session_end(s, -ENOMEM);
+		return;
+	}
+	timer_set(in->loop, &s->deadline, s->started + in->times->handshake);
+	loop_queue(in->loop, &s->run);
+}
+
+void session_end_all(struct session_inbound *in)
+{
+	struct list_node *pos, *tmp;
+
+	list_for_each_safe(pos, tmp, &in->sessions)
+		session_end(list_entry(pos, struct session, link), -ERR_CANCELED);
+}

@@ -1,0 +1,71 @@
+/* session.h - one request from accept to end: open, dial, relay, or reject.
+ *
+ * A session is one object and one waiter.  It drives the inbound's stack until a request has been
+ * read and authenticated, dials, relays with the user's meter, and reports once, when it ends.  A
+ * peer that does not authenticate gets the inbound's one reject policy, whatever it did wrong.
+ *
+ * Threads: everything of an inbound on one worker's loop.
+ */
+#ifndef WEIR_SESSION_SESSION_H
+#define WEIR_SESSION_SESSION_H
+
+#include "base/list.h"
+#include "net/addr.h"
+#include "proto/proto.h"
+#include "session/fallback.h"
+#include "stream/dialer.h"
+#include "stream/relay.h"
+#include "user/user.h"
+
+enum reject_policy {
+	REJECT_CLOSE,	 /* an orderly end at once */
+	REJECT_DRAIN,	 /* read and discard until the handshake deadline */
+	REJECT_FALLBACK, /* become a relay to the web server behind */
+};
+
+struct session_times {
+	nsec_t handshake; /* accept to authenticated request */
+	nsec_t dial;
+	nsec_t udp_idle;
+	struct relay_conf relay;
+};
+
+/* What a session was, when it ends.  Pointers hold during the call. */
+struct session_report {
+	const struct addr *peer;
+	const struct user *user; /* NULL: not authenticated */
+	const struct dest *dest; /* NULL: no request */
+	enum stream_network network;
+	uint64_t up, down;
+	nsec_t lasted;
+	bool rejected; /* went to the reject policy */
+	int err;       /* 0: an orderly end */
+};
+
+/* One generation of an inbound on one worker.  The owner fills it, and keeps it until `sessions` is
+ * empty.
+ */
+struct session_inbound {
+	struct proto_inbound proto;
+	struct loop *loop;
+	struct user_worker *user_worker;
+	/* TLS, transport and protocol over an accepted socket; ownership passes; NULL: no memory. */
+	struct stream *(*stack)(struct session_inbound *in, struct stream *leaf);
+	struct dialer *outbound;
+	struct dialer *fallback_dialer; /* not subject to the private-destination block */
+	const struct fallback_table *fallbacks;
+	const struct session_times *times;
+	enum reject_policy reject;
+	void (*ended)(struct session_inbound *in, const struct session_report *report);
+
+	struct list_node sessions;
+	size_t nsessions;
+};
+
+/* The session of an accepted stream, whose ownership passes.  On no memory it is freed. */
+void session_start(struct session_inbound *in, struct stream *leaf);
+
+/* End all sessions of the inbound now (-ERR_CANCELED). */
+void session_end_all(struct session_inbound *in);
+
+#endif

@@ -1,0 +1,58 @@
+/* session_impl.h - what the files of session/ share. */
+#ifndef WEIR_SESSION_IMPL_H
+#define WEIR_SESSION_IMPL_H
+
+#include "session/session.h"
+#include "stream/dgram_relay.h"
+
+enum session_phase {
+	PHASE_OPEN, /* handshakes, request, authentication */
+	PHASE_DIAL,
+	PHASE_RELAY,
+	PHASE_UDP,
+	PHASE_REJECT, /* choose what a stranger gets */
+	PHASE_DRAIN,
+	PHASE_FALL_DIAL,
+	PHASE_CLOSING,
+	PHASE_END,
+};
+
+struct session {
+	struct list_node link;
+	struct session_inbound *in;
+	struct stream *client, *target;
+	struct dest *dest;
+	struct bufq first; /* to the client before anything from the target */
+	struct user_conn conn;
+	struct waiter run; /* for everything: streams, dial, relay, being kicked */
+	struct timer deadline;
+	struct meter meter;
+	struct addr peer;
+	uint64_t bytes[2];
+	nsec_t started;
+	uint8_t phase, network;
+	bool rejected, has_peer;
+	const struct fallback *fallback;
+	union {
+		struct dial *dial;
+		struct relay relay;
+		struct {
+			struct dgram_relay udp;
+			struct dgram *udp_client, *udp_target;
+		};
+	};
+};
+
+void session_end(struct session *s, int err);
+
+int session_open(struct session *s);
+int session_dial(struct session *s);
+int session_relay(struct session *s);
+int session_udp(struct session *s);
+void session_udp_end(struct session *s);
+int session_reject(struct session *s);
+int session_drain(struct session *s);
+int session_fall_dial(struct session *s);
+int session_closing(struct session *s);
+
+#endif
