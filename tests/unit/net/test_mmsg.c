@@ -1,5 +1,6 @@
 #include "unit.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -36,6 +37,15 @@ static struct buf *filled(size_t len, uint8_t with)
 	return b;
 }
 
+/* Loopback may deliver a moment later when the machine is busy. */
+static int receive(int fd, struct mmsg *m, int max, uint64_t *dropped)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	assert_int_equal(poll(&p, 1, 5000), 1);
+	return mmsg_recv(fd, &pool, m, max, dropped);
+}
+
 static void packets_travel_in_batches_with_their_addresses(void **state)
 {
 	struct mmsg out[40], in[MMSG_BATCH];
@@ -51,7 +61,7 @@ static void packets_travel_in_batches_with_their_addresses(void **state)
 	assert_int_equal(sent, MMSG_BATCH);
 	assert_int_equal(mmsg_send(from, AF_INET, out + sent, 40 - sent), 40 - sent);
 	while (got < 40) {
-		int n = mmsg_recv(to, &pool, in, MMSG_BATCH, &dropped);
+		int n = receive(to, in, MMSG_BATCH, &dropped);
 
 		assert_true(n > 0);
 		for (int i = 0; i < n; i++, got++) {
@@ -83,10 +93,16 @@ static void a_packet_too_long_for_a_chunk_is_dropped_and_counted(void **state)
 	buf_pool_init(&pool, 64, 0);
 	for (size_t len = BUF_PAYLOAD; len <= BUF_PAYLOAD + 1; len++)
 		assert_int_equal(sendto(from, big, len, 0, &b.sa, b.len), len);
-	assert_int_equal(mmsg_recv(to, &pool, in, 4, &dropped), 1);
-	assert_int_equal(buf_len(in[0].buf), BUF_PAYLOAD);
+	for (int got = 0; got + (int)dropped < 2;) {
+		int n = receive(to, in, 4, &dropped);
+
+		assert_true(n >= 0);
+		for (int i = 0; i < n; i++, got++) {
+			assert_int_equal(buf_len(in[i].buf), BUF_PAYLOAD);
+			buf_free(in[i].buf);
+		}
+	}
 	assert_int_equal(dropped, 1);
-	buf_free(in[0].buf);
 	close(from);
 	close(to);
 	buf_pool_done(&pool);
@@ -108,12 +124,12 @@ static void an_answer_comes_from_the_address_that_was_asked(void **state)
 		assert_int_equal(mmsg_want_local(s, family), 0);
 		addr_set_port(&asked, addr_port(&server));
 		assert_int_equal(sendto(c, "q", 1, 0, &asked.sa, asked.len), 1);
-		assert_int_equal(mmsg_recv(s, &pool, in, 4, &dropped), 1);
+		assert_int_equal(receive(s, in, 4, &dropped), 1);
 		assert_true(addr_equal(&in[0].peer, &client));
 		addr_set_port(&in[0].local, addr_port(&asked));
 		assert_true(addr_equal(&in[0].local, &asked));
 		assert_int_equal(mmsg_send(s, family, in, 1), 1);
-		assert_int_equal(mmsg_recv(c, &pool, back, 4, &dropped), 1);
+		assert_int_equal(receive(c, back, 4, &dropped), 1);
 		assert_true(addr_equal(&back[0].peer, &asked));
 		/* A plain IPv4 peer works on both, too. */
 		back[0].peer = client;
