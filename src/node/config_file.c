@@ -1,0 +1,118 @@
+/* config_file.c - from a path to a tree, with everything that can be wrong on the way. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "node/config_load.h"
+
+/* The bytes of a regular file, to be freed by the caller.  0 or -errno. */
+static int read_bytes(const char *path, char **text, size_t *len, struct stat *st)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err = 0;
+	size_t got = 0;
+	char *bytes;
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, st) < 0)
+		err = -errno;
+	else if (S_ISDIR(st->st_mode))
+		err = -EISDIR;
+	else if (st->st_size > CONFIG_FILE_MAX)
+		err = -EFBIG;
+	bytes = err ? NULL : malloc((size_t)st->st_size + 1);
+	if (!err && !bytes)
+		err = -ENOMEM;
+	while (!err && got < (size_t)st->st_size) {
+		n = read(fd, bytes + got, (size_t)st->st_size - got);
+		if (n < 0 && errno != EINTR)
+			err = -errno;
+		if (n == 0)
+			break;
+		got += n > 0 ? (size_t)n : 0;
+	}
+	close(fd);
+	if (err) {
+		free(bytes);
+		return err;
+	}
+	*text = bytes;
+	*len = got;
+	return 0;
+}
+
+static int note_file(struct config_loader *l, const char *path)
+{
+	struct config *c = l->conf;
+	const char **files = arena_alloc(l->arena, (c->nfiles + 1) * sizeof(*files));
+
+	if (!files)
+		return -ENOMEM;
+	if (c->nfiles)
+		memcpy(files, c->files, c->nfiles * sizeof(*files));
+	files[c->nfiles++] = path;
+	c->files = files;
+	return 0;
+}
+
+int config_text_load(struct config_loader *l, const char *text, size_t len, struct json_value **out)
+{
+	struct json_pos at = {0};
+	const char *what = "";
+	int err = json_parse(text, len, JSON_RELAXED, l->arena, out, &at, &what);
+
+	if (err) {
+		*out = NULL;
+		conf_report_add(l->r.report, false, l->r.file, at, "", "%s", what);
+	}
+	return 0;
+}
+
+static bool is_open(const struct config_source *s)
+{
+	for (const struct config_source *p = s->parent; p; p = p->parent) {
+		if (p->dev == s->dev && p->ino == s->ino)
+			return true;
+	}
+	return false;
+}
+
+int config_file_load(struct config_loader *l, struct config_source *source, struct json_pos at,
+		     struct json_value **out)
+{
+	const char *file = l->r.file;
+	struct stat st;
+	char *text;
+	size_t len;
+	int err = read_bytes(source->path, &text, &len, &st);
+
+	*out = NULL;
+	if (err == -ENOMEM)
+		return err;
+	if (err) {
+		conf_error(&l->r, at, NULL, "cannot read \"%s\": %s", source->path, err_text(err));
+		return 0;
+	}
+	source->dev = st.st_dev;
+	source->ino = st.st_ino;
+	if (is_open(source)) {
+		conf_error(&l->r, at, NULL, "\"%s\" includes itself; take one of the Includes out",
+			   source->path);
+		free(text);
+		return 0;
+	}
+	err = note_file(l, source->path);
+	l->r.file = source->path;
+	if (!err && st.st_mode & (S_IROTH | S_IWOTH))
+		conf_report_add(l->r.report, true, source->path, (struct json_pos){0}, "",
+				"holds secrets and is open to others (mode %04o); chmod 600",
+				(unsigned)st.st_mode & 07777);
+	if (!err)
+		err = config_text_load(l, text, len, out);
+	l->r.file = file;
+	free(text);
+	return err;
+}
