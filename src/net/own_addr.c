@@ -12,7 +12,7 @@ struct own_table {
 
 void own_addr_init(struct own_addr *o)
 {
-	*o = (struct own_addr){0};
+	*o = (struct own_addr){.table = NULL};
 }
 
 void own_addr_done(struct own_addr *o)
