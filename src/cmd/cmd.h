@@ -17,6 +17,7 @@ struct cmd {
 	int (*run)(int argc, char **argv);
 };
 
+int cmd_panel(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
 #endif

@@ -7,6 +7,7 @@
 #include "cmd/cmd.h"
 
 static const struct cmd cmds[] = {
+	{"panel", "the reference panel: nodes, users, traffic", cmd_panel},
 	{"version", "print name, version and features", cmd_version},
 };
 

@@ -1,0 +1,219 @@
+/* panel_node.c - `weir panel node`. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "cmd/panel_cmd.h"
+#include "panel/edit.h"
+
+static const struct option_key keys[] = {
+	{"--type", "type"}, {"--port", "port"}, {"--host", "host"},
+	{"--name", "name"}, {"--id", "id"},	{"--token", "token"},
+};
+
+/* Text that is JSON is that; anything else is text; nothing at all takes the key away. */
+static json_t *value_of(const char *text)
+{
+	json_t *v = *text ? json_loads(text, JSON_DECODE_ANY, NULL) : json_null();
+
+	return v ? v : json_string(text);
+}
+
+/* "tls_settings.server_name" goes into an object of that name. */
+static int put_deep(json_t *o, const char *path, json_t *v)
+{
+	const char *dot = strchr(path, '.');
+	char name[128];
+	json_t *in;
+
+	if (!dot)
+		return json_object_set_new(o, path, v);
+	memcpy(name, path, (size_t)(dot - path));
+	name[dot - path] = '\0';
+	in = json_object_get(o, name);
+	if (!json_is_object(in)) {
+		in = json_object();
+		if (json_object_set_new(o, name, in) < 0) {
+			json_decref(v);
+			return -1;
+		}
+	}
+	return put_deep(in, dot + 1, v);
+}
+
+/* What a node has beside its settings; every other key is a setting. */
+static int node_pair(json_t *body, const char *key, const char *value)
+{
+	static const char *const own[] = {"name",  "type",    "host", "port",
+					  "token", "enabled", "u",    "d"};
+	json_t *settings = json_object_get(body, "settings");
+
+	for (size_t i = 0; i < ARRAY_LEN(own); i++) {
+		if (!strcmp(key, own[i]))
+			return json_object_set_new(body, key, json_string(value)) < 0 ? -EINVAL : 0;
+	}
+	if (!settings) {
+		settings = json_object();
+		if (json_object_set_new(body, "settings", settings) < 0)
+			return -EINVAL;
+	}
+	if (!strncmp(key, "settings.", 9))
+		key += 9;
+	return put_deep(settings, key, value_of(value)) < 0 ? -EINVAL : 0;
+}
+
+/* --json FILE: an object as the admin API takes it; options and pairs go over it. */
+static int node_file(struct panel_args *a)
+{
+	json_error_t at;
+	json_t *from;
+	size_t len;
+	char *text = panel_file_read(a->file, &len);
+
+	if (!text)
+		return CMD_FAILED;
+	from = json_loadb(text, len, 0, &at);
+	free(text);
+	if (!json_is_object(from)) {
+		fprintf(stderr, "weir panel: %s:%d:%d: %s\n", a->file, at.line, at.column,
+			from ? "expected an object" : at.text);
+		json_decref(from);
+		return CMD_FAILED;
+	}
+	if (json_object_update_recursive(from, a->body) < 0) {
+		json_decref(from);
+		return CMD_FAILED;
+	}
+	json_decref(a->body);
+	a->body = from;
+	return CMD_OK;
+}
+
+static int node_add(struct panel_args *a, struct store *s)
+{
+	struct panel_node n;
+	struct fault why;
+	int err = a->file ? node_file(a) : CMD_OK;
+
+	if (err)
+		return err;
+	err = edit_node_add(s, a->body, &n, &why);
+	if (err)
+		return panel_complain(s, err, "node add", &why);
+	if (a->json) {
+		err = panel_print(a, panel_node_emit(&n));
+	} else {
+		printf("id: %lld\ntoken: %s\n", (long long)n.id, n.token);
+	}
+	panel_node_done(&n);
+	return err;
+}
+
+static int list_row(const struct panel_node *n, void *arg)
+{
+	printf("%-6lld %-12s %-14s %-24s %-8s %15lld %15lld  %s\n", (long long)n->id, n->type,
+	       n->port, n->host[0] ? n->host : "-", n->enabled ? "enabled" : "disabled",
+	       (long long)n->up, (long long)n->down, n->name);
+	return 0;
+}
+
+static int list_json(const struct panel_node *n, void *arg)
+{
+	return json_array_append_new(arg, panel_node_emit(n)) < 0 ? -ENOMEM : 0;
+}
+
+static int node_list(struct panel_args *a, struct store *s)
+{
+	json_t *rows = a->json ? json_array() : NULL;
+	int err;
+
+	if (!a->json)
+		printf("%-6s %-12s %-14s %-24s %-8s %15s %15s  %s\n", "ID", "TYPE", "PORT", "HOST",
+		       "STATE", "UP", "DOWN", "NAME");
+	err = store_nodes(s, 0, 0, a->json ? list_json : list_row, rows);
+	if (err) {
+		json_decref(rows);
+		return panel_complain(s, err, "node list", NULL);
+	}
+	return a->json ? panel_print(a, rows) : CMD_OK;
+}
+
+static int node_show(struct panel_args *a, struct store *s)
+{
+	struct panel_node n;
+	int64_t id;
+	int err = panel_args_id(a, 0, &id);
+
+	if (err)
+		return err;
+	err = store_node_get(s, id, &n);
+	if (err)
+		return panel_complain(s, err, a->words[0], NULL);
+	err = panel_print(a, panel_node_emit(&n));
+	panel_node_done(&n);
+	return err;
+}
+
+static int node_set(struct panel_args *a, struct store *s)
+{
+	struct panel_node n;
+	struct fault why;
+	int64_t id;
+	int err = panel_args_id(a, 0, &id);
+
+	if (!err && a->file)
+		err = node_file(a);
+	if (err)
+		return err;
+	err = edit_node_change(s, id, a->body, &n, &why);
+	if (err)
+		return panel_complain(s, err, a->words[0], &why);
+	err = a->json ? panel_print(a, panel_node_emit(&n)) : CMD_OK;
+	panel_node_done(&n);
+	return err;
+}
+
+static int node_rm(struct panel_args *a, struct store *s)
+{
+	int64_t id;
+	int err = a->n ? CMD_OK : panel_args_id(a, 0, &id);
+
+	for (int i = 0; i < a->n && !err; i++) {
+		err = panel_args_id(a, i, &id);
+		if (!err && (err = store_node_del(s, id)) < 0)
+			return panel_complain(s, err, a->words[i], NULL);
+	}
+	return err;
+}
+
+int panel_node_run(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		int (*run)(struct panel_args *a, struct store *s);
+	} verbs[] = {{"add", node_add},
+		     {"list", node_list},
+		     {"show", node_show},
+		     {"set", node_set},
+		     {"rm", node_rm}};
+	struct panel_args a;
+	struct store *s;
+	int status;
+
+	for (size_t i = 0; argc > 1 && i < ARRAY_LEN(verbs); i++) {
+		if (strcmp(argv[1], verbs[i].name) != 0)
+			continue;
+		status = panel_args_read(&a, argc - 1, argv + 1, keys, ARRAY_LEN(keys), node_pair);
+		if (!status)
+			status = panel_args_open(&a, &s);
+		if (!status) {
+			status = verbs[i].run(&a, s);
+			store_close(s);
+		}
+		panel_args_done(&a);
+		return status;
+	}
+	fprintf(stderr, "weir panel node: expected add, list, show, set or rm\n");
+	return CMD_USAGE;
+}
