@@ -14,6 +14,8 @@ static int admit(struct session *s, const struct stream_request *req)
 	s->dest = dest_dup(&req->dest);
 	if (!s->dest)
 		return -ENOMEM;
+	if (!req->user)
+		return 0; /* a local listener's: nobody to bill */
 	return user_conn_begin(&s->conn, req->user, s->has_peer ? &s->peer : NULL,
 			       req->network == NETWORK_UDP, now);
 }
