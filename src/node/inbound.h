@@ -1,0 +1,57 @@
+/* inbound.h - what a node listens with: everything that one configuration of it needs.
+ *
+ * Built by control from the local file and the panel's answer, immutable from then on.  It is called a
+ * generation where several of one node are alive: the newest serves new connections, older ones
+ * their sessions (seat.h).
+ *
+ * Threads: building and references by control; reading by all.
+ */
+#ifndef WEIR_NODE_INBOUND_H
+#define WEIR_NODE_INBOUND_H
+
+#include "net/listener.h"
+#include "node/config.h"
+#include "node/info.h"
+#include "node/workers.h"
+#include "proto/direct/direct.h"
+#include "session/session.h"
+#include "tls/server.h"
+#include "user/registry.h"
+
+#define INBOUND_LISTEN_MAX 8
+#define INBOUND_WHY_MAX	   256
+
+struct inbound {
+	const struct proto *proto;
+	struct addr listen[INBOUND_LISTEN_MAX];
+	unsigned nlisten;
+	struct listener_conf listener;
+	struct tls_server_conf *tls; /* NULL: in clear */
+	struct fallback_table *fallbacks;
+	struct session_times times;
+	enum reject_policy reject;
+	struct direct_conf direct, trusted; /* trusted: for fallbacks, which the operator named */
+	struct cidr *proxies; /* sources whose PROXY header is believed */
+	unsigned nproxies;
+	bool proxy_protocol;
+	unsigned refs; /* the node's own, and one for each seat that has it */
+};
+
+/* What an inbound is built from. */
+struct inbound_plan {
+	const struct config *file;
+	const struct config_node *conf;
+	const struct node_info *info;
+	const uint8_t *ticket_key; /* TLS_TICKET_KEY_LEN bytes, the same for all generations */
+};
+
+/* 0, or an error with a sentence in `why`: -ERR_UNSUPPORTED and -ERR_CONFIG are permanent. */
+MUST_CHECK int inbound_build(const struct inbound_plan *plan, struct inbound **out,
+			     char why[INBOUND_WHY_MAX]);
+void inbound_put(struct inbound *in); /* NULL is fine */
+
+/* LimitConfig, with what the panel sent along where the file is silent. */
+void inbound_user_rules(const struct config_node *conf, const struct node_info *info,
+			struct user_rules *out);
+
+#endif

@@ -1,0 +1,303 @@
+#include "node/seat.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "net/sock.h"
+#include "stream/proxied.h"
+#include "stream/tcp.h"
+
+static const struct sock_keepalive keepalive = {.idle_s = 60, .interval_s = 15, .count = 4};
+
+struct generation {
+	struct session_inbound si;
+	struct list_node link;
+	struct seat *seat;
+	struct inbound *in;
+	struct direct direct, trusted;
+	struct waiter reap; /* the last session of a retired generation has ended */
+	struct timer deadline;
+	bool retired;
+};
+
+static struct generation *of(struct session_inbound *si)
+{
+	return container_of(si, struct generation, si);
+}
+
+/* Going home: the reference that this worker held. */
+struct farewell {
+	struct message m;
+	struct inbound *in;
+	void (*let_go)(struct inbound *in);
+};
+
+static void on_control(struct message *m)
+{
+	struct farewell *f = container_of(m, struct farewell, m);
+
+	f->let_go(f->in);
+	free(f);
+}
+
+static void generation_free(struct generation *g, struct loop *control)
+{
+	struct farewell *f = calloc(1, sizeof(*f));
+
+	timer_stop(&g->deadline);
+	waiter_cancel(&g->reap);
+	list_del(&g->link);
+	if (f) { /* without memory the configuration object stays: a few KiB, once */
+		f->m.run = on_control;
+		f->in = g->in;
+		f->let_go = g->seat->let_go;
+		loop_post(control, &f->m);
+	}
+	loop_free_later(g->si.loop, g);
+}
+
+static void on_reap(struct waiter *w)
+{
+	struct generation *g = container_of(w, struct generation, reap);
+
+	if (g->retired && g->si.nsessions == 0)
+		generation_free(g, g->seat->worker->control);
+}
+
+static void on_drained(struct timer *t)
+{
+	struct generation *g = container_of(t, struct generation, deadline);
+
+	session_end_all(&g->si);
+	loop_queue(g->si.loop, &g->reap);
+}
+
+static void log_session(const struct session_report *r)
+{
+	char peer[ADDR_TEXT_MAX] = "-", dest[DEST_TEXT_MAX] = "-";
+	struct log_line line;
+
+	if (!log_begin(&line, LOG_DEBUG, "session", "ended"))
+		return;
+	if (r->peer)
+		addr_format(r->peer, peer);
+	if (r->dest)
+		dest_format(r->dest, dest);
+	log_str(&line, "peer", peer);
+	log_num(&line, "user", r->user ? user_id(r->user) : 0);
+	log_str(&line, "net", r->network == NETWORK_UDP ? "udp" : "tcp");
+	log_str(&line, "dest", dest);
+	log_num(&line, "up", (int64_t)r->up);
+	log_num(&line, "down", (int64_t)r->down);
+	log_num(&line, "ms", r->lasted / NSEC_MS);
+	log_error_of(&line, r->err);
+	log_end(&line);
+}
+
+static void on_ended(struct session_inbound *si, const struct session_report *r)
+{
+	struct generation *g = of(si);
+
+	atomic_fetch_sub_explicit(&g->seat->sessions, 1, memory_order_relaxed);
+	log_session(r);
+	if (g->retired)
+		loop_queue(si->loop, &g->reap);
+}
+
+static struct stream *build_stack(struct session_inbound *si, struct stream *s)
+{
+	const struct inbound *in = of(si)->in;
+
+	if (in->tls)
+		s = tls_server_new(s, in->tls);
+	return s ? in->proto->server(s, &si->proto) : NULL;
+}
+
+static bool trusted(const struct inbound *in, const struct addr *peer)
+{
+	for (unsigned i = 0; i < in->nproxies; i++) {
+		if (cidr_match(&in->proxies[i], peer))
+			return true;
+	}
+	return in->nproxies == 0 && addr_is_private(peer);
+}
+
+static void on_accept(struct listener *l, int fd, const struct addr *peer)
+{
+	struct seat *s = container_of(l, struct seat_listener, l)->seat;
+	struct generation *g = s->current;
+	struct stream *leaf;
+
+	if (!g) {
+		close(fd);
+		return;
+	}
+	sock_set_keepalive(fd, &keepalive);
+	leaf = tcp_stream_new(s->worker->loop, fd, peer);
+	if (leaf && g->in->proxy_protocol && trusted(g->in, peer))
+		leaf = proxied_new(leaf);
+	if (!leaf)
+		return;
+	atomic_fetch_add_explicit(&s->sessions, 1, memory_order_relaxed);
+	session_start(&g->si, leaf);
+}
+
+void seat_init(struct seat *s, struct node_worker *w, void (*let_go)(struct inbound *in))
+{
+	*s = (struct seat){.worker = w, .let_go = let_go};
+	list_init(&s->generations);
+}
+
+static struct generation *generation_new(struct seat *s, struct inbound *in)
+{
+	struct node_worker *w = s->worker;
+	struct generation *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return NULL;
+	direct_init(&g->direct, dns_resolver(w->dns), &in->direct, w->own);
+	direct_init(&g->trusted, dns_resolver(w->dns), &in->trusted, w->own);
+	g->seat = s;
+	g->in = in;
+	g->si = (struct session_inbound){
+		.proto.users = s->users,
+		.proto.first_pull_decides = in->reject == REJECT_FALLBACK,
+		.loop = w->loop,
+		.user_worker = &w->users,
+		.stack = build_stack,
+		.outbound = &g->direct.dialer,
+		.fallback_dialer = &g->trusted.dialer,
+		.fallbacks = in->fallbacks,
+		.times = &in->times,
+		.reject = in->reject,
+		.ended = on_ended,
+	};
+	list_init(&g->si.sessions);
+	waiter_init(&g->reap, on_reap);
+	timer_init(&g->deadline, on_drained);
+	return g;
+}
+
+static struct seat_listener *listener_at(struct seat *s, const struct addr *at)
+{
+	for (unsigned i = 0; i < s->nlisteners; i++) {
+		if (addr_equal(&s->listeners[i]->at, at))
+			return s->listeners[i];
+	}
+	return NULL;
+}
+
+/* Listeners for all of in->listen, the seat's own where it has them.  `fresh` gets what was made. */
+static int open_listeners(struct seat *s, const struct inbound *in, const int *fds,
+			  struct seat_listener **all)
+{
+	unsigned i;
+
+	for (i = 0; i < in->nlisten; i++) {
+		all[i] = fds[i] < 0 ? listener_at(s, &in->listen[i]) : calloc(1, sizeof(*all[i]));
+		if (!all[i])
+			goto fail;
+		if (fds[i] < 0)
+			continue;
+		listener_init(&all[i]->l, s->worker->loop, on_accept);
+		all[i]->at = in->listen[i];
+		all[i]->seat = s;
+		if (listener_adopt(&all[i]->l, fds[i])) {
+			free(all[i]);
+			goto fail;
+		}
+	}
+	return 0;
+
+fail:
+	while (i-- > 0) {
+		if (fds[i] < 0)
+			continue;
+		listener_pause(&all[i]->l);
+		waiter_cancel(&all[i]->l.ready);
+		io_del(s->worker->loop, &all[i]->l.io);
+		free(all[i]);
+	}
+	return -ENOMEM;
+}
+
+static bool among(struct seat_listener *const *all, unsigned n, const struct seat_listener *l)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (all[i] == l)
+			return true;
+	}
+	return false;
+}
+
+static void retire(struct generation *g)
+{
+	if (!g)
+		return;
+	g->retired = true;
+	loop_queue(g->si.loop, &g->reap);
+}
+
+int seat_install(struct seat *s, struct inbound *in, const int *fds)
+{
+	struct seat_listener *all[INBOUND_LISTEN_MAX];
+	struct generation *g = generation_new(s, in), *old = s->current;
+
+	if (!g)
+		return -ENOMEM;
+	if (open_listeners(s, in, fds, all)) {
+		free(g);
+		return -ENOMEM;
+	}
+	list_add(&s->generations, &g->link);
+	s->current = g;
+	for (unsigned i = 0; i < s->nlisteners; i++) {
+		if (among(all, in->nlisten, s->listeners[i]))
+			continue;
+		listener_drain(&s->listeners[i]->l);
+		loop_free_later(s->worker->loop, s->listeners[i]);
+	}
+	for (unsigned i = 0; i < in->nlisten; i++)
+		s->listeners[i] = all[i];
+	s->nlisteners = in->nlisten;
+	retire(old);
+	return 0;
+}
+
+void seat_close(struct seat *s, nsec_t grace)
+{
+	nsec_t now = loop_now(s->worker->loop);
+	struct list_node *pos;
+
+	while (s->nlisteners > 0) {
+		struct seat_listener *l = s->listeners[--s->nlisteners];
+
+		listener_close(&l->l);
+		loop_free_later(s->worker->loop, l);
+	}
+	retire(s->current);
+	s->current = NULL;
+	list_for_each(pos, &s->generations) {
+		struct generation *g = list_entry(pos, struct generation, link);
+
+		if (grace >= 0)
+			timer_set(g->si.loop, &g->deadline, now + grace);
+	}
+}
+
+void seat_set_users(struct seat *s, const struct user_table *users)
+{
+	struct list_node *pos;
+
+	s->users = users;
+	list_for_each(pos, &s->generations)
+		list_entry(pos, struct generation, link)->si.proto.users = users;
+}
+
+bool seat_empty(const struct seat *s)
+{
+	return list_empty(&s->generations);
+}

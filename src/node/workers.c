@@ -1,0 +1,140 @@
+#include "node/workers.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define OWN_REFRESH (60 * NSEC_SEC)
+
+/* One call to all: a message to each worker, and the one that comes back from the last. */
+struct broadcast {
+	struct message back;
+	struct workers *workers;
+	void (*fn)(struct node_worker *w, void *arg);
+	void (*done)(void *arg);
+	void *arg;
+	_Atomic unsigned left;
+	struct part {
+		struct message m;
+		struct broadcast *all;
+		struct node_worker *worker;
+	} part[];
+};
+
+static void run_done(struct message *m)
+{
+	struct broadcast *b = container_of(m, struct broadcast, back);
+
+	if (b->done)
+		b->done(b->arg);
+	free(b);
+}
+
+static void run_part(struct message *m)
+{
+	struct part *p = container_of(m, struct part, m);
+	struct broadcast *b = p->all;
+
+	b->fn(p->worker, b->arg);
+	if (atomic_fetch_sub(&b->left, 1) == 1)
+		loop_post(b->workers->control, &b->back);
+}
+
+int workers_each(struct workers *ws, void (*fn)(struct node_worker *w, void *arg),
+		 void (*done)(void *arg), void *arg)
+{
+	struct broadcast *b = calloc(1, sizeof(*b) + ws->n * sizeof(b->part[0]));
+
+	if (!b)
+		return -ENOMEM;
+	b->back.run = run_done;
+	b->workers = ws;
+	b->fn = fn;
+	b->done = done;
+	b->arg = arg;
+	atomic_init(&b->left, ws->n);
+	for (unsigned i = 0; i < ws->n; i++) {
+		b->part[i] = (struct part){.m.run = run_part, .all = b, .worker = &ws->v[i]};
+		loop_post(ws->v[i].loop, &b->part[i].m);
+	}
+	return 0;
+}
+
+static int worker_setup(struct worker *thread, void *arg)
+{
+	struct node_worker *w = arg;
+
+	w->loop = thread->loop;
+	w->dns = dns_new(w->loop);
+	return w->dns ? 0 : -ENOMEM;
+}
+
+static void worker_teardown(struct worker *thread, void *arg)
+{
+	struct node_worker *w = arg;
+
+	dns_free(w->dns);
+}
+
+static const struct worker_ops worker_ops = {
+	.setup = worker_setup,
+	.teardown = worker_teardown,
+};
+
+static int start_one(struct workers *ws, unsigned i, const struct counters *counters)
+{
+	struct node_worker *w = &ws->v[i];
+	char name[16];
+	int err;
+
+	w->index = i;
+	w->control = ws->control;
+	w->own = &ws->own;
+	snprintf(name, sizeof(name), "weir-%u", i);
+	err = worker_start(&w->thread, name, &worker_ops, w);
+	if (!err)
+		user_worker_init(&w->users, w->loop, counters, i);
+	return err;
+}
+
+/* Interfaces come and go.  A failure keeps the old set, and the next minute asks again. */
+static void on_refresh(struct timer *t)
+{
+	struct workers *ws = container_of(t, struct workers, refresh);
+
+	own_addr_refresh(&ws->own);
+	timer_set(ws->control, t, loop_now(ws->control) + OWN_REFRESH);
+}
+
+int workers_start(struct workers *ws, struct loop *control, unsigned n,
+		  const struct counters *counters)
+{
+	int err;
+
+	*ws = (struct workers){.control = control};
+	own_addr_init(&ws->own);
+	timer_init(&ws->refresh, on_refresh);
+	on_refresh(&ws->refresh);
+	ws->v = calloc(n, sizeof(*ws->v));
+	err = ws->v ? 0 : -ENOMEM;
+	for (; !err && ws->n < n; ws->n++) {
+		err = start_one(ws, ws->n, counters);
+		if (err)
+			break;
+	}
+	if (err)
+		workers_stop(ws);
+	return err;
+}
+
+void workers_stop(struct workers *ws)
+{
+	for (unsigned i = 0; i < ws->n; i++) {
+		worker_stop(&ws->v[i].thread);
+		user_worker_done(&ws->v[i].users);
+	}
+	free(ws->v);
+	timer_stop(&ws->refresh);
+	own_addr_done(&ws->own);
+	*ws = (struct workers){0};
+}

@@ -1,0 +1,42 @@
+/* workers.h - the data plane's threads, and how control speaks to all of them.
+ *
+ * Threads: everything by control, but for what runs inside workers_each()'s `fn`.
+ */
+#ifndef WEIR_NODE_WORKERS_H
+#define WEIR_NODE_WORKERS_H
+
+#include "dns/dns.h"
+#include "event/worker.h"
+#include "net/own_addr.h"
+#include "user/user.h"
+
+struct node_worker {
+	struct worker thread;
+	struct loop *loop;
+	unsigned index;
+	struct user_worker users;
+	struct dns *dns;
+	struct loop *control;
+	const struct own_addr *own; /* the set's */
+};
+
+struct workers {
+	struct loop *control;
+	struct timer refresh; /* of `own` */
+	struct node_worker *v;
+	unsigned n;
+	struct own_addr own; /* this host's addresses: what users must not reach through us */
+};
+
+/* 0, or -errno with nothing running. */
+MUST_CHECK int workers_start(struct workers *ws, struct loop *control, unsigned n,
+			     const struct counters *counters);
+
+/* Ends the threads.  Whatever lives on them must be gone by then. */
+void workers_stop(struct workers *ws);
+
+/* Run `fn` on every worker, then `done` (may be NULL) on control.  0 or -ENOMEM with nothing begun. */
+MUST_CHECK int workers_each(struct workers *ws, void (*fn)(struct node_worker *w, void *arg),
+			    void (*done)(void *arg), void *arg);
+
+#endif
