@@ -1,0 +1,114 @@
+#include "client/outbound.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "client/lazy.h"
+#include "proto/trojan/trojan.h"
+#include "proto/vless/vless.h"
+
+struct outbound_dial {
+	struct dial dial;
+	struct stream *s; /* the whole stack, opening */
+	struct waiter *w;
+};
+
+/* To the server, as far as its protocol. */
+static struct stream *carrier(struct outbound *o, struct loop *l)
+{
+	struct stream *s = lazy_new(l, o->under, &o->conf->server);
+
+	return s && o->conf->tls ? tls_client_new(s, o->conf->tls) : s;
+}
+
+static struct stream *stack(struct outbound *o, struct loop *l, const struct dest *to)
+{
+	struct stream *s = carrier(o, l);
+
+	if (!s)
+		return NULL;
+	if (o->conf->proto == OUTBOUND_TROJAN)
+		return trojan_client_new(s, o->conf->key, to);
+	return vless_client_new(s, o->conf->id, to);
+}
+
+static int outbound_result(struct dial *dial, struct stream **out)
+{
+	struct outbound_dial *d = container_of(dial, struct outbound_dial, dial);
+	int err = stream_open(d->s);
+
+	if (err == -EAGAIN) {
+		stream_want(d->s, STREAM_RD | STREAM_WR, d->w);
+		return err;
+	}
+	if (err)
+		stream_free(d->s);
+	else
+		*out = d->s;
+	free(d);
+	return err;
+}
+
+static void outbound_cancel(struct dial *dial)
+{
+	struct outbound_dial *d = container_of(dial, struct outbound_dial, dial);
+
+	waiter_cancel(d->w);
+	stream_free(d->s);
+	free(d);
+}
+
+static const struct dial_ops dial_ops = {
+	.result = outbound_result,
+	.cancel = outbound_cancel,
+};
+
+static struct dial *outbound_dial(struct dialer *dialer, struct loop *l, const struct dest *to,
+				  struct waiter *w)
+{
+	struct outbound *o = container_of(dialer, struct outbound, dialer);
+	struct outbound_dial *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return NULL;
+	d->dial.ops = &dial_ops;
+	d->w = w;
+	d->s = stack(o, l, to);
+	if (!d->s) {
+		free(d);
+		return NULL;
+	}
+	loop_queue(l, w); /* the first look at the result begins the connection */
+	return &d->dial;
+}
+
+/* The association is there at once; its carrier connects when the first packet is sent. */
+static int outbound_dgram(struct dialer *dialer, struct loop *l, const struct dest *first,
+			  struct dgram **out)
+{
+	struct outbound *o = container_of(dialer, struct outbound, dialer);
+	struct stream *s = carrier(o, l);
+	struct dgram *d;
+
+	if (!s)
+		return -ENOMEM;
+	if (o->conf->proto == OUTBOUND_TROJAN)
+		d = trojan_client_udp(s, o->conf->key, first);
+	else
+		d = vless_client_udp(s, o->conf->id, first, o->conf->plain_udp);
+	if (!d)
+		return -ENOMEM;
+	*out = d;
+	return 0;
+}
+
+static const struct dialer_ops outbound_ops = {
+	.name = "outbound",
+	.dial = outbound_dial,
+	.dgram = outbound_dgram,
+};
+
+void outbound_init(struct outbound *o, struct dialer *under, const struct outbound_conf *conf)
+{
+	*o = (struct outbound){.dialer.ops = &outbound_ops, .under = under, .conf = conf};
+}

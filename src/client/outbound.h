@@ -1,0 +1,37 @@
+/* outbound.h - a dialer through a server of ours: TCP, TLS if asked for, then VLESS or Trojan.
+ *
+ * Threads: one per loop; the TLS configuration is shared.
+ */
+#ifndef WEIR_CLIENT_OUTBOUND_H
+#define WEIR_CLIENT_OUTBOUND_H
+
+#include "proto/trojan/trojan_wire.h"
+#include "proto/vless/vless_wire.h"
+#include "stream/dialer.h"
+#include "tls/client.h"
+
+enum outbound_proto {
+	OUTBOUND_VLESS,
+	OUTBOUND_TROJAN,
+};
+
+struct outbound_conf {
+	enum outbound_proto proto;
+	struct dest server;
+	union {
+		uint8_t id[VLESS_ID_LEN];
+		uint8_t key[TROJAN_KEY_LEN];
+	};
+	struct tls_client_conf *tls; /* NULL: in clear; the owner's reference */
+	bool plain_udp;		     /* VLESS: command 2 instead of XUDP */
+};
+
+struct outbound {
+	struct dialer dialer;
+	struct dialer *under;		  /* reaches the server */
+	const struct outbound_conf *conf; /* outlives it */
+};
+
+void outbound_init(struct outbound *o, struct dialer *under, const struct outbound_conf *conf);
+
+#endif
