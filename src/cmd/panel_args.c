@@ -18,8 +18,10 @@ static bool option_value(int argc, char **argv, int *i, const char *name, const 
 		return false;
 	if (argv[*i][len] == '=')
 		*value = argv[*i] + len + 1;
+	else if (*i + 1 < argc && strncmp(argv[*i + 1], "--", 2) != 0)
+		*value = argv[++*i];
 	else
-		*value = *i + 1 < argc ? argv[++*i] : NULL;
+		*value = NULL; /* the next option is not this one's value */
 	return true;
 }
 

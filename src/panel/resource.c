@@ -36,7 +36,10 @@ static int gzip_pack(const char *body, size_t len, char **out, size_t *out_len)
 		free(at);
 		return -ENOMEM;
 	}
-	*out = at;
+	/* What is kept for long gives back the room that the worst case would have needed. */
+	*out = realloc(at, z.total_out);
+	if (!*out)
+		*out = at;
 	*out_len = z.total_out;
 	deflateEnd(&z);
 	return 0;

@@ -16,8 +16,9 @@ class ApiError(Exception):
 
 
 class Panel:
-    def __init__(self, procs, port=None, db=None):
+    def __init__(self, procs, port=None, db=None, options=()):
         self.procs = procs
+        self.options = [str(o) for o in options]
         self.port = port or free_port()
         self.db = db or os.path.join(procs.folder, f"panel.{self.port}.db")
         self.url = f"http://127.0.0.1:{self.port}"
@@ -26,7 +27,7 @@ class Panel:
     def start(self):
         self.proc = self.procs.start("panel", [
             os.environ["WEIR_BIN"], "panel", "serve", "--listen", f"127.0.0.1:{self.port}", "--db", self.db,
-            "--admin-token", ADMIN])
+            "--admin-token", ADMIN, *self.options])
         self.proc.wait_listening(self.port)
 
     def call(self, method, path, body=None, headers=None):
