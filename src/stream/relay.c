@@ -3,7 +3,7 @@
  * One waiter serves both directions: a wake gives each of them one step.  A step first hands on
  * what is in flight, then reads once, hands that on, and leaves; who could go on is queued again.
  * Bytes are taken from the source only when nothing is in flight, so that a slow receiver slows the
- * sender: at most one read (256 KiB copied, a pipe full spliced) is held per direction.
+ * sender: at most one read (256 KiB) is held per direction.
  *
  * That rule also tells the two meanings of EAGAIN apart: the pipe is always empty when the source
  * is spliced into it, so it is the source that has nothing.  What cannot be told is whether a short
@@ -23,7 +23,7 @@
 #include "net/pipe_pool.h"
 
 #define COPY_MAX   (256 * 1024)
-#define SPLICE_MAX PIPE_SIZE
+#define SPLICE_MAX (256 * 1024) /* a larger bite costs no less a byte, and holds the others up */
 #define PIPE_MIN   (256 * 1024)
 #define BIG	   (16 * 1024) /* a read of this size is bulk */
 #define QUIET_MAX  4	       /* small ones in a row that end splicing */

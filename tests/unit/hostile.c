@@ -226,6 +226,21 @@ uint8_t pattern_byte(uint8_t pattern, size_t offset)
 	return (uint8_t)(pattern + offset * 131 + (offset >> 8) * 29);
 }
 
+static void put_pattern(struct bufq *q, uint8_t pattern, size_t from, size_t n)
+{
+	uint8_t block[4096];
+
+	while (n > 0) {
+		size_t k = MIN(n, sizeof(block));
+
+		for (size_t i = 0; i < k; i++)
+			block[i] = pattern_byte(pattern, from + i);
+		assert_int_equal(bufq_append(q, block, k), 0);
+		from += k;
+		n -= k;
+	}
+}
+
 static int talker_send(struct talker *t)
 {
 	size_t n = MIN(t->total - t->sent, t->burst ? t->burst : 1000);
@@ -240,11 +255,7 @@ static int talker_send(struct talker *t)
 		return (int)k;
 	}
 	bufq_init(&q, loop_pool(t->s->loop), SIZE_MAX);
-	for (size_t i = 0; i < n; i++) {
-		uint8_t c = pattern_byte(t->tx, t->sent + i);
-
-		assert_int_equal(bufq_append(&q, &c, 1), 0);
-	}
+	put_pattern(&q, t->tx, t->sent, n);
 	k = stream_push(t->s, &q);
 	if (k > 0) {
 		assert_int_equal(bufq_len(&q), n - (size_t)k); /* S6 */
@@ -256,18 +267,20 @@ static int talker_send(struct talker *t)
 
 static int talker_receive(struct talker *t)
 {
+	uint8_t block[4096];
 	struct bufq q;
-	uint8_t c;
+	size_t k;
 	ssize_t n;
 
 	bufq_init(&q, loop_pool(t->s->loop), SIZE_MAX);
 	n = stream_pull(t->s, &q, t->appetite ? t->appetite : 16384);
 	assert_int_equal(bufq_len(&q), n > 0 ? n : 0);
-	while (bufq_take(&q, &c, 1)) {
-		if (c != pattern_byte(t->rx, t->received))
-			fail_msg("byte %zu is %u, not %u", t->received, c,
-				 pattern_byte(t->rx, t->received));
-		t->received++;
+	while ((k = bufq_take(&q, block, sizeof(block))) > 0) {
+		for (size_t i = 0; i < k; i++, t->received++) {
+			if (block[i] != pattern_byte(t->rx, t->received))
+				fail_msg("byte %zu is %u, not %u", t->received, block[i],
+					 pattern_byte(t->rx, t->received));
+		}
 	}
 	t->eof |= n == 0;
 	return n > 0 ? 1 : (int)n;

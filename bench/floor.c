@@ -1,0 +1,151 @@
+#include "floor.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ROUNDS 16 /* moves in a row before others have their turn */
+
+static int ep, target_port;
+static struct conn *dead;
+
+static struct sockaddr_in loopback(int port)
+{
+	return (struct sockaddr_in){
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+}
+
+static int new_socket(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	return fd;
+}
+
+static void watch(int fd, void *what, unsigned events)
+{
+	struct epoll_event ev = {.events = events, .data.ptr = what};
+
+	epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev);
+}
+
+static void conn_kill(struct conn *c)
+{
+	if (c->dead)
+		return;
+	c->dead = true;
+	for (int i = 0; i < 2; i++) {
+		close(c->side[i].fd);
+		drop_held(&c->side[i]);
+	}
+	c->next = dead;
+	dead = c;
+}
+
+static void conn_new(int fd)
+{
+	struct sockaddr_in to = loopback(target_port);
+	struct conn *c = calloc(1, sizeof(*c));
+
+	if (!c) {
+		close(fd);
+		return;
+	}
+	c->side[0].fd = fd;
+	c->side[1].fd = new_socket();
+	for (int i = 0; i < 2; i++)
+		c->side[i].conn = c;
+	if (connect(c->side[1].fd, (struct sockaddr *)&to, sizeof(to)) < 0 &&
+	    errno != EINPROGRESS) {
+		conn_kill(c);
+		return;
+	}
+	for (int i = 0; i < 2; i++)
+		watch(c->side[i].fd, &c->side[i], EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+}
+
+static bool holds(const struct side *s)
+{
+	return s->held || s->pipe;
+}
+
+/* Everything that the flags allow in one direction.  False: the connection is over. */
+static bool run(struct side *from, struct side *to)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		if (holds(from) ? !to->writable : !from->readable || from->eof)
+			return true;
+		switch (move(from, to)) {
+		case MOVED:
+			continue;
+		case BROKEN:
+			return false;
+		case BLOCKED:
+			if (from->eof && !holds(from))
+				shutdown(to->fd, SHUT_WR);
+		}
+	}
+	return true;
+}
+
+static void on_event(struct side *s, unsigned events)
+{
+	struct conn *c = s->conn;
+	struct side *a = &c->side[0], *b = &c->side[1];
+
+	if (c->dead)
+		return;
+	s->readable |= (events & (EPOLLIN | EPOLLRDHUP)) != 0;
+	s->writable |= (events & EPOLLOUT) != 0;
+	if ((events & EPOLLERR) || !run(a, b) || !run(b, a) ||
+	    (a->eof && b->eof && !holds(a) && !holds(b)))
+		conn_kill(c);
+}
+
+int floor_main(int argc, char **argv)
+{
+	struct epoll_event ev[256];
+	struct sockaddr_in at;
+	int lfd, n;
+
+	if (argc != 3) {
+		fprintf(stderr, "usage: %s LISTEN-PORT TARGET-PORT\n", argv[0]);
+		return 2;
+	}
+	sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+	at = loopback(atoi(argv[1]));
+	target_port = atoi(argv[2]);
+	ep = epoll_create1(EPOLL_CLOEXEC);
+	lfd = new_socket();
+	if (bind(lfd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(lfd, 4096) < 0) {
+		perror("listen");
+		return 1;
+	}
+	watch(lfd, NULL, EPOLLIN);
+	for (;;) {
+		n = epoll_wait(ep, ev, 256, -1);
+		for (int i = 0; i < n; i++) {
+			if (ev[i].data.ptr)
+				on_event(ev[i].data.ptr, ev[i].events);
+			else
+				conn_new(accept4(lfd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
+		}
+		while (dead) {
+			struct conn *c = dead;
+
+			dead = c->next;
+			free(c);
+		}
+	}
+}
