@@ -7,8 +7,14 @@
 #include "cmd/cmd.h"
 
 static const struct cmd cmds[] = {
+	{"check", "everything that is wrong with a configuration", cmd_check},
+	{"config", "show, validate or make a configuration", cmd_config},
+	{"link", "share links: make them, show their parts, as QR codes", cmd_link},
 	{"panel", "the reference panel: nodes, users, traffic", cmd_panel},
+	{"reality", "a key pair for REALITY, new or of a node", cmd_reality},
+	{"uuid", "UUIDs, random or of a text", cmd_uuid},
 	{"version", "print name, version and features", cmd_version},
+	{"x25519", "a new X25519 key pair", cmd_x25519},
 };
 
 static int usage(FILE *to)
@@ -22,7 +28,8 @@ static int usage(FILE *to)
 
 int main(int argc, char **argv)
 {
-	sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL); /* splice() raises it */
+	sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN},
+		  NULL); /* splice() raises it */
 	if (argc < 2)
 		return usage(stderr);
 	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {

@@ -187,7 +187,7 @@ def check_size(root):
 
 def check_options(root, program):
     printed = subprocess.run([program, "check", "--reference"], capture_output=True, text=True)
-    page = "docs/manual/options.md"
+    page = "docs/manual/configuration.md"
     if printed.returncode != 0:
         yield f"{program} check --reference: status {printed.returncode}: {printed.stderr.strip()}"
     elif printed.stdout != read(root, page):

@@ -1,0 +1,51 @@
+/* share_link.h - the addresses that clients import: vless:// and trojan:// (config G.14).  Pure.
+ *
+ *     vless://UUID@HOST:PORT?security=reality&type=tcp&encryption=none&flow=…&sni=…&fp=…&pbk=…&sid=…#NAME
+ *     trojan://PASSWORD@HOST:PORT?security=tls&type=ws&path=…&host=…&sni=…#NAME
+ *
+ * What is parsed lies in the caller's arena; what is emitted parses back to the same.
+ */
+#ifndef WEIR_NODE_SHARE_LINK_H
+#define WEIR_NODE_SHARE_LINK_H
+
+#include "base/arena.h"
+#include "base/base.h"
+#include "base/json_value.h"
+#include "base/wr.h"
+#include "node/info.h"
+
+#define SHARE_LINK_MAX 4096 /* longer ones are refused; a QR code ends at about 2900 */
+
+enum share_kind {
+	SHARE_VLESS,
+	SHARE_TROJAN,
+};
+
+/* Texts are never NULL; "" is what the link does not say. */
+struct share_link {
+	enum share_kind kind;
+	const char *credential; /* UUID or short text; password */
+	const char *host;	/* a name or an IP address, without brackets */
+	uint16_t port;
+	const char *name;
+	enum node_security security;
+	enum node_network network;
+	const char *encryption; /* vless: "none", or the client's half of an encryption string */
+	const char *flow;
+	const char *sni, *alpn, *fingerprint;	    /* alpn: a comma list */
+	const char *public_key, *short_id, *spider; /* REALITY */
+	const char *path, *http_host, *service_name, *authority, *mode, *header_type, *seed;
+	bool insecure;		  /* allowInsecure: do not verify the certificate */
+	struct json_list ignored; /* names of parameters that nobody knows */
+};
+
+/* 0; -ERR_MALFORMED, -ERR_UNSUPPORTED (a scheme or network to come), -ERR_TOO_BIG, each with a
+ * phrase in *why (static storage); -ENOMEM.
+ */
+MUST_CHECK int share_link_parse(const char *text, size_t len, struct arena *a,
+				struct share_link *out, const char **why);
+
+/* The link, without NUL; w->err when it does not fit. */
+void share_link_emit(const struct share_link *l, struct wr *w);
+
+#endif

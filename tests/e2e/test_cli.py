@@ -1,0 +1,143 @@
+"""The small commands: what they print, where, and with which status (config.md G.11, G.14)."""
+import base64
+import hashlib
+import json
+import os
+import subprocess
+
+import pytest
+
+pytestmark = [pytest.mark.quick, pytest.mark.needs("check", "config", "x25519", "reality", "uuid", "link")]
+
+NODE = {"ApiHost": "https://panel.test/node", "ApiKey": "a-very-long-secret", "NodeID": 7}
+
+
+def run(*command, **options):
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Writes a configuration, of a dict or as text, and gives its path."""
+
+    def write(content, name="weir.json", mode=0o600):
+        path = tmp_path / name
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        os.chmod(path, mode)
+        return str(path)
+
+    return write
+
+
+def test_check_says_good_on_standard_output_with_status_0(weir_bin, config):
+    path = config({"Nodes": [NODE]})
+    done = run(weir_bin, "check", "-c", path)
+    assert done.returncode == 0
+    assert done.stdout == f"{path}: good: 1 node, 0 warnings\n"
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("form", [["-c"], ["--config"]])
+def test_options_take_their_value_in_every_form(weir_bin, config, form):
+    path = config({"Nodes": [NODE]})
+    joined = form[0] + ("=" if form[0].startswith("--") else "") + path
+    for arguments in [*form, path], [joined]:
+        assert run(weir_bin, "check", *arguments).returncode == 0
+        assert run(weir_bin, "config", "validate", *arguments).returncode == 0
+
+
+def test_check_tells_all_problems_at_once_with_status_78(weir_bin, config):
+    path = config('{\n  "Nodes": [\n    { "ApiKey": ["s3cret"], "NodeID": 0, "Timout": 3 },\n  ],\n  "Workers": "many"\n}')
+    done = run(weir_bin, "check", "-c", path)
+    assert done.returncode == 78
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert f"{path}:3:42: Nodes[0].Timout: warning: unknown key, ignored; did you mean Timeout?" in lines
+    assert f"{path}:5:14: Workers: expected a whole number, found \"many\"" in lines
+    assert any(":3:17: Nodes[0].ApiKey: expected text" in line for line in lines)
+    assert any("Nodes[0].NodeID: out of bounds" in line for line in lines)
+    assert "s3cret" not in done.stderr
+
+
+def test_every_class_of_failure_has_its_status(weir_bin, config, tmp_path):
+    assert run(weir_bin, "check", "-c", str(tmp_path / "missing")).returncode == 78
+    assert run(weir_bin, "check", "-c", config("")).returncode == 78
+    assert run(weir_bin, "check", "-c", config("[" * 100)).returncode == 78
+    assert run(weir_bin, "check", "--nonsense").returncode == 2
+    assert run(weir_bin, "check", "-c").returncode == 2
+    assert run(weir_bin, "config", "fly").returncode == 2
+    assert run(weir_bin, "link", "show", "ss://x").returncode == 1
+    for command in ["check"], ["config"], ["config", "show"], ["x25519"], ["reality"], ["uuid"], ["link"], ["link", "show"]:
+        done = run(weir_bin, *command, "-h")
+        assert done.returncode == 0
+        assert done.stdout.startswith("usage: weir " + command[0])
+        assert done.stderr == ""
+
+
+def test_a_file_open_to_others_is_warned_of(weir_bin, config):
+    done = run(weir_bin, "check", "-c", config({"Nodes": [NODE]}, mode=0o644))
+    assert done.returncode == 0
+    assert "chmod 600" in done.stderr
+
+
+def test_show_masks_every_secret_and_resolves_includes(weir_bin, config):
+    config([{**NODE, "CertConfig": {"DNSEnv": {"TOKEN": "short"}}}], name="nodes.json")
+    done = run(weir_bin, "config", "show", "-c", config({"Nodes": [{"Include": "nodes.json"}]}))
+    assert done.returncode == 0
+    node = json.loads(done.stdout)["Nodes"][0]
+    assert node["ApiKey"] == "a-ve***cret"
+    assert node["CertConfig"]["DNSEnv"] == {"TOKEN": "***"}
+    assert "IdleTimeout" not in node
+    done = run(weir_bin, "config", "show", "-a", "-c", config({"Nodes": [NODE]}))
+    assert json.loads(done.stdout)["Nodes"][0]["IdleTimeout"] == 300
+
+
+def test_the_environment_holds_keys(weir_bin, config):
+    path = config({"Nodes": [{**NODE, "ApiKey": "${WEIR_TEST_KEY}"}]})
+    assert run(weir_bin, "check", "-c", path, env={"WEIR_TEST_KEY": "k"}).returncode == 0
+    done = run(weir_bin, "check", "-c", path, env={})
+    assert done.returncode == 78
+    assert "the environment has no WEIR_TEST_KEY" in done.stderr
+
+
+def keys(text):
+    pairs = dict(line.split(": ") for line in text.splitlines())
+    return pairs["Private key"], pairs["Public key"]
+
+
+def test_x25519_prints_a_new_pair_that_belongs_together(weir_bin):
+    first, second = run(weir_bin, "x25519"), run(weir_bin, "x25519")
+    assert first.stdout != second.stdout
+    private, public = keys(first.stdout)
+    raw = base64.urlsafe_b64decode(private + "=")
+    assert len(raw) == 32 and raw[0] & 7 == 0 and raw[31] & 0xC0 == 0x40
+    assert keys(run(weir_bin, "x25519", "-i", private).stdout) == (private, public)
+
+
+def test_reality_derives_the_pair_of_a_node(weir_bin):
+    done = run(weir_bin, "reality", "--node-id", "7", "--node-type=VLESS", "--token", "Abc")
+    raw = bytearray(hashlib.sha256(b"7vlessAbc").digest())
+    raw[0] &= 248
+    raw[31] = raw[31] & 127 | 64
+    assert keys(done.stdout)[0] == base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    assert run(weir_bin, "reality").stdout != run(weir_bin, "reality").stdout
+    assert run(weir_bin, "reality", "--node-id", "7").returncode == 2
+    assert run(weir_bin, "reality", "--node-id", "0", "--node-type", "a", "--token", "b").returncode == 2
+
+
+def test_uuids_are_random_or_of_a_text(weir_bin):
+    ids = run(weir_bin, "uuid", "-n", "100").stdout.split()
+    assert len(set(ids)) == 100 and all(i[14] == "4" and i[19] in "89ab" for i in ids)
+    assert run(weir_bin, "uuid", "example").stdout == "feb54431-301b-52bb-a6dd-e1e93e81bb9e\n"
+    assert run(weir_bin, "uuid", "我爱🍉老师1314").stdout == "5783a3e7-e373-51cd-8642-c83782b807c5\n"
+    assert run(weir_bin, "uuid", "x" * 31).returncode == 2
+
+
+def test_links_are_taken_apart(weir_bin):
+    done = run(weir_bin, "link", "show", "vless://alice@[2001:db8::1]:443?security=tls&type=ws&path=%2Fa&what=1#My%20node")
+    assert done.returncode == 0
+    assert json.loads(done.stdout) == {
+        "protocol": "vless", "name": "My node", "host": "2001:db8::1", "port": 443, "uuid": "alice",
+        "encryption": "none", "security": "tls", "network": "ws", "path": "/a"}
+    assert "unknown parameter what" in done.stderr
+    assert "█" in run(weir_bin, "link", "show", "--qr", "trojan://p@h:1").stdout

@@ -1,0 +1,182 @@
+#include "unit.h"
+
+#include "node/share_link.h"
+
+static struct arena arena;
+static const char *why;
+
+static int done(void **state)
+{
+	arena_done(&arena);
+	return 0;
+}
+
+static int parse(const char *text, struct share_link *out)
+{
+	why = NULL;
+	return share_link_parse(text, strlen(text), &arena, out, &why);
+}
+
+static const char *emit(const struct share_link *l)
+{
+	static char text[SHARE_LINK_MAX + 1];
+	struct wr w = wr_of(text, SHARE_LINK_MAX);
+
+	share_link_emit(l, &w);
+	assert_int_equal(w.err, 0);
+	text[w.len] = 0;
+	return text;
+}
+
+static void a_vless_link_is_taken_apart(void **state)
+{
+	struct share_link l;
+
+	assert_int_equal(
+		parse("vless://0d3c7f1e-8f5b-4b53-9b8e-6f6a0c1d2e3f@node.example.com:8443"
+		      "?security=reality&type=grpc&encryption=none&flow=xtls-rprx-vision"
+		      "&sni=www.example.org&fp=chrome&pbk=abc_-1&sid=a1b2&spx=%2F&serviceName=feed"
+		      "#My%20node%20%E2%9C%93",
+		      &l),
+		0);
+	assert_int_equal(l.kind, SHARE_VLESS);
+	assert_string_equal(l.credential, "0d3c7f1e-8f5b-4b53-9b8e-6f6a0c1d2e3f");
+	assert_string_equal(l.host, "node.example.com");
+	assert_int_equal(l.port, 8443);
+	assert_int_equal(l.security, SECURITY_REALITY);
+	assert_int_equal(l.network, NET_GRPC);
+	assert_string_equal(l.flow, "xtls-rprx-vision");
+	assert_string_equal(l.sni, "www.example.org");
+	assert_string_equal(l.fingerprint, "chrome");
+	assert_string_equal(l.public_key, "abc_-1");
+	assert_string_equal(l.short_id, "a1b2");
+	assert_string_equal(l.spider, "/");
+	assert_string_equal(l.service_name, "feed");
+	assert_string_equal(l.name, "My node \xe2\x9c\x93");
+	assert_int_equal(l.ignored.count, 0);
+}
+
+static void a_trojan_link_means_tls_over_tcp_unless_it_says_otherwise(void **state)
+{
+	struct share_link l;
+
+	assert_int_equal(parse("trojan://p%40ss%3A@[2001:db8::1]:443", &l), 0);
+	assert_int_equal(l.kind, SHARE_TROJAN);
+	assert_string_equal(l.credential, "p@ss:");
+	assert_string_equal(l.host, "2001:db8::1");
+	assert_int_equal(l.security, SECURITY_TLS);
+	assert_int_equal(l.network, NET_TCP);
+	assert_string_equal(l.name, "");
+	assert_int_equal(
+		parse("TROJAN://a@b@h:1/?security=none&type=ws&path=%2Fa%3Fed%3D2048&host=x#", &l),
+		0);
+	assert_string_equal(l.credential, "a@b");
+	assert_int_equal(l.security, SECURITY_NONE);
+	assert_string_equal(l.path, "/a?ed=2048");
+	assert_string_equal(l.http_host, "x");
+}
+
+static void what_is_emitted_parses_back(void **state)
+{
+	static const char *const links[] = {
+		"vless://"
+		"0d3c7f1e-8f5b-4b53-9b8e-6f6a0c1d2e3f@node.example.com:8443?security=reality&type="
+		"tcp"
+		"&encryption=none&flow=xtls-rprx-vision&sni=www.example.org&fp=chrome&pbk=abc&sid="
+		"a1#n",
+		"vless://"
+		"alice@192.0.2.1:80?security=none&type=ws&encryption=none&path=%2Fx%3Fed%3D1&host="
+		"h",
+		"trojan://"
+		"p%40s%23%2F%3F%26%3D%2B%25@[2001:db8::1]:1?security=tls&type=httpupgrade&alpn=h2%"
+		"2C"
+		"http%2F1.1&allowInsecure=1#%E2%9C%93%20%23",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(links); i++) {
+		struct share_link l;
+
+		assert_int_equal(parse(links[i], &l), 0);
+		assert_string_equal(emit(&l), links[i]);
+	}
+}
+
+static void unknown_parameters_are_named_not_fatal(void **state)
+{
+	struct share_link l;
+
+	assert_int_equal(parse("trojan://p@h:1?a=1&sni=x&&b&peer=y", &l), 0);
+	assert_int_equal(l.ignored.count, 2);
+	assert_string_equal(l.ignored.items[0], "a");
+	assert_string_equal(l.ignored.items[1], "b");
+	assert_string_equal(l.sni, "y");
+}
+
+static void what_is_no_link_is_refused_with_a_reason(void **state)
+{
+	static const struct {
+		const char *text;
+		int err;
+	} rows[] = {
+		{"", -ERR_MALFORMED},
+		{"https://h", -ERR_MALFORMED},
+		{"vless://", -ERR_MALFORMED},
+		{"vless://h:1", -ERR_MALFORMED},
+		{"vless://@h:1", -ERR_MALFORMED},
+		{"vless://u@:1", -ERR_MALFORMED},
+		{"vless://u@h", -ERR_MALFORMED},
+		{"vless://u@h:", -ERR_MALFORMED},
+		{"vless://u@h:0", -ERR_MALFORMED},
+		{"vless://u@h:65536", -ERR_MALFORMED},
+		{"vless://u@h:1x", -ERR_MALFORMED},
+		{"vless://u@[::1:1", -ERR_MALFORMED},
+		{"vless://u@[h]:1", -ERR_MALFORMED},
+		{"vless://u@h&x:1", -ERR_MALFORMED},
+		{"vless://u@[1:2]:1", -ERR_MALFORMED},
+		{"vless://u@[::1]1", -ERR_MALFORMED},
+		{"vless://u%2@h:1", -ERR_MALFORMED},
+		{"vless://u%00@h:1", -ERR_MALFORMED},
+		{"vless://u@h:1?sni=%0a", -ERR_MALFORMED},
+		{"vless://u@h:1?security=xtls", -ERR_MALFORMED},
+		{"vless://u@h:1?security=reality", -ERR_MALFORMED},
+		{"vless://u@h:1?type=pigeon", -ERR_UNSUPPORTED},
+		{"ss://YQ@h:1", -ERR_UNSUPPORTED},
+		{"vmess://e30", -ERR_UNSUPPORTED},
+	};
+	struct share_link l;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(parse(rows[i].text, &l), rows[i].err);
+		assert_non_null(why);
+		assert_true(*why);
+	}
+}
+
+static void a_link_without_end_is_refused(void **state)
+{
+	char *text = malloc(SHARE_LINK_MAX + 2);
+	struct share_link l;
+
+	memset(text, 'a', SHARE_LINK_MAX + 1);
+	text[SHARE_LINK_MAX + 1] = 0;
+	memcpy(text, "trojan://p@h:1#", 15);
+	assert_int_equal(parse(text, &l), -ERR_TOO_BIG);
+	text[SHARE_LINK_MAX] = 0;
+	assert_int_equal(parse(text, &l), 0);
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(a_vless_link_is_taken_apart, done),
+		cmocka_unit_test_teardown(a_trojan_link_means_tls_over_tcp_unless_it_says_otherwise,
+					  done),
+		cmocka_unit_test_teardown(what_is_emitted_parses_back, done),
+		cmocka_unit_test_teardown(unknown_parameters_are_named_not_fatal, done),
+		cmocka_unit_test_teardown(what_is_no_link_is_refused_with_a_reason, done),
+		cmocka_unit_test_teardown(a_link_without_end_is_refused, done),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
