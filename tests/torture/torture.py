@@ -13,9 +13,13 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 DEATH = re.compile(r"died of (\d+) in (the same|a later) call at((?: 0x[0-9a-f]+)*)")
+
+
+PATIENCE = 15  # seconds for a program in the short form
 
 
 def places(program, offsets):
@@ -60,13 +64,16 @@ def main():
         for test in (t for t in tests if "weir:unit" in t["suite"]):
             count = os.path.join(tmp, "count")
             skip = own_code(test["cmd"][0])
+            start = time.monotonic()
             first = run(shim, test["cmd"], skip, 0, count)
             if first or not os.path.exists(count):
                 print(f"torture {test['name']}: even undisturbed: {first}", file=sys.stderr)
                 failed += 1
                 continue
             total = int(open(count, encoding="ascii").read())
-            step = max(1, -(-total // points)) if points else 1
+            # A slow program gets fewer, so that the short form stays short.
+            most = min(points, int(PATIENCE / (time.monotonic() - start)) + 2)
+            step = max(1, -(-total // most)) if points else 1
             # Not in step with a loop of the test: the points wander by one each time.
             at = sorted({min(total, i + (i // step) % step) for i in range(1, total + 1, step)})
             results = list(pool.map(lambda n: (n, run(shim, test["cmd"], skip, n)), at))
