@@ -87,7 +87,8 @@ struct ledger_batch {
 	uint32_t node;
 	uint32_t n;
 	uint32_t refused; /* times in a row */
-	bool in_flight;	  /* ledger_sending() without an outcome: after a restart it is ambiguous */
+	bool in_flight;	  /* ledger_sending() without an outcome: its fate is unknown */
+	bool doubt;	  /* the same of an earlier sending: even now that a later one has failed */
 	int64_t created;  /* seconds since 1970 */
 	struct ledger_entry *entries; /* by ledger_load() only, ascending by user, each user once */
 	struct traffic total;
@@ -102,19 +103,23 @@ int ledger_batches(struct ledger *l, uint32_t node, struct ledger_batch *out, si
 MUST_CHECK int ledger_load(struct ledger *l, int64_t seq, struct ledger_batch *out);
 void ledger_batch_done(struct ledger_batch *b);
 
-/* The first byte is about to leave. */
+/* The first byte is about to leave.  An outcome that stays unknown (TR5, retry) is not noted:
+ * sending again says it.
+ */
 MUST_CHECK int ledger_sending(struct ledger *l, int64_t seq);
 
 /* The panel has it. */
 MUST_CHECK int ledger_ack(struct ledger *l, int64_t seq);
 
-/* Definitive failure: the panel has none of it. */
+/* Definitive failure: the panel took none of it this time. */
 MUST_CHECK int ledger_failed(struct ledger *l, int64_t seq);
 
 /* The same, and the panel disliked the batch itself.  Returns how many times in a row. */
 MUST_CHECK int ledger_refused(struct ledger *l, int64_t seq);
 
-/* Two halves with new ids take its place.  -EINVAL for a batch of one. */
+/* Two halves with new ids take its place: not while it is in flight or in doubt, for then the panel
+ * may have it under the old one.  -EINVAL for a batch of one.
+ */
 MUST_CHECK int ledger_split(struct ledger *l, int64_t seq);
 
 /* Into the dead letters: refused for good, or dropped because its fate is unknown. */

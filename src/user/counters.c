@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -98,11 +99,36 @@ static int write_head(struct counters *c)
 	return fsync(c->fd) < 0 ? -errno : 0;
 }
 
+/* Under another name until it is complete and locked: nobody may take it for an orphan. */
+static int make_file(struct counters *c)
+{
+	char *draft;
+	int err = 0;
+
+	if (asprintf(&draft, "%s.new", c->path) < 0)
+		return -ENOMEM;
+	c->fd = open(draft, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (c->fd < 0) {
+		err = -errno;
+		free(draft);
+		return err;
+	}
+	err = flock(c->fd, LOCK_EX | LOCK_NB) < 0 ? -errno : write_head(c);
+	if (!err && access(c->path, F_OK) == 0)
+		err = -EEXIST;
+	if (!err && rename(draft, c->path) < 0)
+		err = -errno;
+	if (err)
+		unlink(draft);
+	free(draft);
+	return err;
+}
+
 int counters_create(const char *path, const uint8_t epoch[COUNTERS_EPOCH_LEN], unsigned workers,
 		    struct counters **out)
 {
 	struct counters *c;
-	int err;
+	int err = 0;
 
 	if (!workers || workers > WORKERS_MAX)
 		return -EINVAL;
@@ -110,30 +136,14 @@ int counters_create(const char *path, const uint8_t epoch[COUNTERS_EPOCH_LEN], u
 	if (!c)
 		return -ENOMEM;
 	memcpy(c->epoch, epoch, sizeof(c->epoch));
-	if (!path)
-		goto done;
-
-	c->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (c->fd < 0) {
-		err = -errno;
-		goto fail;
+	if (path)
+		err = make_file(c);
+	if (err) {
+		counters_free(c);
+		return err;
 	}
-	if (flock(c->fd, LOCK_EX | LOCK_NB) < 0) {
-		err = -errno;
-		goto fail_unlink;
-	}
-	err = write_head(c);
-	if (err)
-		goto fail_unlink;
-done:
 	*out = c;
 	return 0;
-
-fail_unlink:
-	unlink(path);
-fail:
-	counters_free(c);
-	return err;
 }
 
 static int read_head(int fd, struct head *h)
