@@ -236,6 +236,7 @@ void dgram_relay_stop(struct dgram_relay *r)
 	if (r->ended && r->done)
 		waiter_cancel(r->done);
 	r->done = NULL;
+	waiter_cancel(&r->run); /* a dgram may have queued it after the end */
 	if (!r->ended)
 		let_go(r);
 }

@@ -452,6 +452,8 @@ void relay_stop(struct relay *r)
 	if (r->ended && r->done)
 		waiter_cancel(r->done);
 	r->done = NULL;
+	/* The streams may have queued it between the end and this call: they still know it. */
+	waiter_cancel(&r->run);
 	if (!r->ended)
 		relay_let_go(r);
 }

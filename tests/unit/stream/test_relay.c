@@ -626,6 +626,23 @@ static void done_comes_once_and_not_after_a_stop(void **state)
 	bed_close(&t);
 }
 
+/* The streams still know the relay's waiter when it has ended: an edge on a socket queues it. */
+static void a_wake_between_the_end_and_the_stop_does_not_follow(void **state)
+{
+	struct bed t;
+
+	bed_open(&t, ENDS_PAIR);
+	bed_start(&t);
+	assert_int_equal(stream_shut(t.user.s), 0);
+	assert_int_equal(stream_shut(t.target.s), 0);
+	while (!t.r.ended)
+		loop_turn(t.l, 0);
+	loop_queue(t.l, &t.r.run);
+	relay_stop(&t.r);
+	assert_false(list_linked(&t.r.run.link));
+	bed_close(&t);
+}
+
 static void start_dribbled(struct loop *l, void *state)
 {
 	struct bed *t = state;
@@ -740,6 +757,7 @@ int main(void)
 		cmocka_unit_test(spliced_bytes_obey_a_rate_too),
 		cmocka_unit_test(a_relay_is_small),
 		cmocka_unit_test(done_comes_once_and_not_after_a_stop),
+		cmocka_unit_test(a_wake_between_the_end_and_the_stop_does_not_follow),
 		cmocka_unit_test(a_dribbled_relay_can_be_killed_at_each_turn),
 		cmocka_unit_test(a_dribbled_relay_without_half_close_delivers_the_same),
 		cmocka_unit_test(a_stop_in_full_flow_leaves_nothing),
