@@ -1,0 +1,220 @@
+#include "client/from_link.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/hex.h"
+
+#define ALPN_MAX 8
+
+PRINTF(2, 3) static int wrong(char why[FROM_LINK_WHY], const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, FROM_LINK_WHY, fmt, ap);
+	va_end(ap);
+	return -ERR_CONFIG;
+}
+
+int link_trust_add_pin(struct link_trust *t, const char *text)
+{
+	char digits[2 * 32 + 1];
+	size_t n = 0;
+
+	if (t->npins == FROM_LINK_PINS)
+		return -ENOBUFS;
+	for (; *text; text++) {
+		if (*text == ':')
+			continue;
+		if (n == sizeof(digits) - 1)
+			return -ERR_MALFORMED;
+		digits[n++] = *text;
+	}
+	if (n != sizeof(digits) - 1 || hex_parse(digits, n, t->pins[t->npins], 32) != 32)
+		return -ERR_MALFORMED;
+	t->npins++;
+	return 0;
+}
+
+static int make_tls(const struct share_link *link, const struct link_trust *trust,
+		    struct outbound_conf *out, char why[FROM_LINK_WHY])
+{
+	const char *alpn[ALPN_MAX + 1] = {0};
+	char mem[256], *rest = mem, *one;
+	struct tls_client_options o = {
+		.server_name = *link->sni ? link->sni : link->host,
+		.verify = TLS_VERIFY_CA,
+		.ca_file = trust->ca_file,
+		.pins = trust->pins,
+		.npins = trust->npins,
+	};
+	size_t n = 0;
+
+	if (trust->npins)
+		o.verify = TLS_VERIFY_PIN;
+	else if (trust->insecure || link->insecure)
+		o.verify = TLS_VERIFY_NONE;
+	snprintf(mem, sizeof(mem), "%s", link->alpn);
+	while (n < ALPN_MAX && (one = strsep(&rest, ",")))
+		if (*one)
+			alpn[n++] = one;
+	if (n)
+		o.alpn = alpn;
+	out->tls = tls_client_conf_new(&o, why, FROM_LINK_WHY);
+	return out->tls ? 0 : -ERR_CONFIG;
+}
+
+static int make_credential(const struct share_link *link, struct outbound_conf *out,
+			   char why[FROM_LINK_WHY])
+{
+	size_t len = strlen(link->credential);
+
+	if (link->kind == SHARE_TROJAN) {
+		out->proto = OUTBOUND_TROJAN;
+		return trojan_key_of_password(link->credential, len, out->key);
+	}
+	out->proto = OUTBOUND_VLESS;
+	if (vless_id_of_text(link->credential, len, out->id))
+		return wrong(why, "the id is neither a UUID nor a text of 1 to 30 bytes");
+	return 0;
+}
+
+int outbound_conf_of_link(const struct share_link *link, const struct link_trust *trust,
+			  struct outbound_conf *out, char why[FROM_LINK_WHY])
+{
+	struct outbound_conf c = {0};
+	int err;
+
+	if (link->network != NET_TCP || (*link->header_type && strcmp(link->header_type, "none")))
+		return wrong(why, "network %s is not in this build",
+			     node_network_name(link->network));
+	if (link->security == SECURITY_REALITY || *link->flow)
+		return wrong(why, "REALITY and flows are not in this build");
+	if (*link->encryption && strcmp(link->encryption, "none"))
+		return wrong(why, "VLESS encryption is not in this build");
+	if (dest_set_name(&c.server, link->host, strlen(link->host), link->port))
+		return wrong(why, "the host is neither a name nor an address");
+	err = make_credential(link, &c, why);
+	if (!err && link->security == SECURITY_TLS)
+		err = make_tls(link, trust, &c, why);
+	if (!err)
+		*out = c;
+	return err;
+}
+
+void outbound_conf_done(struct outbound_conf *c)
+{
+	tls_client_conf_put(c->tls);
+	c->tls = NULL;
+}
+
+/* ---- Xray's JSON ---------------------------------------------------------------------------------- */
+
+static const char *text_at(const struct json_value *v, const char *key, struct arena *mem)
+{
+	const char *text = "";
+
+	return json_to_text(json_get(v, key), mem, &text) < 0 ? "" : text;
+}
+
+static int port_at(const struct json_value *v, uint16_t *port)
+{
+	int64_t n = 0;
+
+	if (json_to_int(json_get(v, "port"), &n) < 0 || n < 1 || n > 65535)
+		return -ERR_MALFORMED;
+	*port = (uint16_t)n;
+	return 0;
+}
+
+static const struct json_value *first_of(const struct json_value *array)
+{
+	return array && array->type == JSON_T_ARRAY ? array->child : NULL;
+}
+
+static int read_server(const struct json_value *o, struct arena *mem, struct share_link *link,
+		       char why[FROM_LINK_WHY])
+{
+	const char *protocol = text_at(o, "protocol", mem);
+	const struct json_value *settings = json_get(o, "settings"), *server;
+
+	if (!strcmp(protocol, "trojan")) {
+		server = first_of(json_get(settings, "servers"));
+		link->kind = SHARE_TROJAN;
+		link->credential = text_at(server, "password", mem);
+	} else if (!strcmp(protocol, "vless")) {
+		const struct json_value *user;
+
+		server = first_of(json_get(settings, "vnext"));
+		user = first_of(json_get(server, "users"));
+		link->kind = SHARE_VLESS;
+		link->credential = text_at(user, "id", mem);
+		link->flow = text_at(user, "flow", mem);
+		link->encryption = text_at(user, "encryption", mem);
+	} else {
+		return wrong(why, "protocol: vless or trojan, not \"%.40s\"", protocol);
+	}
+	link->host = text_at(server, "address", mem);
+	if (!*link->host || port_at(server, &link->port))
+		return wrong(why, "settings: address and port (1 to 65535) of the server");
+	return 0;
+}
+
+static int read_tls(const struct json_value *tls, struct arena *mem, struct share_link *link,
+		    struct link_trust *trust, char why[FROM_LINK_WHY])
+{
+	struct json_list list = {0};
+	struct wr w;
+	char *alpn = arena_alloc(mem, 256);
+	const char *pins = text_at(tls, "pinnedPeerCertSha256", mem);
+
+	if (!alpn)
+		return -ENOMEM;
+	w = wr_of(alpn, 255);
+	link->sni = text_at(tls, "serverName", mem);
+	if (json_to_bool(json_get(tls, "allowInsecure"), &trust->insecure) < 0 ||
+	    json_to_list(json_get(tls, "alpn"), mem, &list) < 0)
+		return wrong(why, "tlsSettings: allowInsecure is a boolean, alpn a list");
+	for (size_t i = 0; i < list.count; i++) {
+		wr_str(&w, i ? "," : "");
+		wr_str(&w, list.items[i]);
+	}
+	alpn[w.len] = '\0';
+	link->alpn = alpn;
+	if (*pins && link_trust_add_pin(trust, pins))
+		return wrong(why, "pinnedPeerCertSha256: 64 hexadecimal digits");
+	return 0;
+}
+
+int link_of_xray(const struct json_value *o, struct arena *mem, struct share_link *link,
+		 struct link_trust *trust, char why[FROM_LINK_WHY])
+{
+	const struct json_value *stream = json_get(o, "streamSettings");
+	const char *security, *network;
+	int err;
+
+	*link = (struct share_link){
+		.credential = "", .host = "", .name = "", .encryption = "", .flow = "", .sni = "",
+		.alpn = "", .fingerprint = "", .public_key = "", .short_id = "", .spider = "",
+		.path = "", .http_host = "", .service_name = "", .authority = "", .mode = "",
+		.header_type = "", .seed = "",
+	};
+	err = read_server(o, mem, link, why);
+	if (err)
+		return err;
+	network = text_at(stream, "network", mem);
+	if (node_network_parse(network, &link->network))
+		return wrong(why, "network: \"%.40s\" is none", network);
+	security = text_at(stream, "security", mem);
+	if (!strcmp(security, "tls")) {
+		link->security = SECURITY_TLS;
+		return read_tls(json_get(stream, "tlsSettings"), mem, link, trust, why);
+	}
+	if (!*security || !strcmp(security, "none"))
+		return 0;
+	return wrong(why, "security: none or tls, not \"%.40s\"", security);
+}
