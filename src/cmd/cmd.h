@@ -19,6 +19,7 @@ struct cmd {
 
 int cmd_check(int argc, char **argv);
 int cmd_config(int argc, char **argv);
+int cmd_connect(int argc, char **argv);
 int cmd_link(int argc, char **argv);
 int cmd_panel(int argc, char **argv);
 int cmd_reality(int argc, char **argv);

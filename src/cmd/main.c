@@ -9,6 +9,7 @@
 static const struct cmd cmds[] = {
 	{"check", "everything that is wrong with a configuration", cmd_check},
 	{"config", "show, validate or make a configuration", cmd_config},
+	{"connect", "a local SOCKS5 server through a share link", cmd_connect},
 	{"link", "share links: make them, show their parts, as QR codes", cmd_link},
 	{"panel", "the reference panel: nodes, users, traffic", cmd_panel},
 	{"reality", "a key pair for REALITY, new or of a node", cmd_reality},

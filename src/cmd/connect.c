@@ -1,0 +1,288 @@
+/* connect.c - `weir connect`: a local SOCKS5 server, and forwards, through a share link. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "client/from_link.h"
+#include "client/local.h"
+#include "client/udp_forward.h"
+#include "cmd/cmd.h"
+#include "cmd/opt.h"
+#include "crypto/aead.h"
+#include "dns/dns.h"
+#include "event/signals.h"
+#include "proto/direct/direct.h"
+
+#define FORWARDS_MAX 64
+#define FILE_MAX     (64 * 1024)
+
+static const int caught[] = {SIGTERM, SIGINT, 0};
+
+struct args {
+	const char *listen, *file, *ca, *link;
+	struct opt_many tcp, udp, pins;
+	bool insecure, plain_udp;
+};
+
+struct forward {
+	struct dest to;
+	struct local local;
+	struct udp_forward *udp;
+};
+
+struct connect {
+	struct loop *loop;
+	struct signals signals;
+	struct dns *dns;
+	struct own_addr own;
+	struct direct direct;
+	struct outbound_conf conf;
+	struct outbound outbound;
+	struct local socks;
+	struct forward forwards[FORWARDS_MAX];
+	size_t nforwards;
+};
+
+static const struct direct_conf anywhere = {.allow_private = true};
+
+static const struct session_times times = {
+	.handshake = 30 * NSEC_SEC,
+	.dial = 30 * NSEC_SEC,
+	.udp_idle = 300 * NSEC_SEC,
+	.relay = {.idle = 3600 * NSEC_SEC, .linger = 60 * NSEC_SEC, .splice = true},
+};
+
+/* ---- what to connect to ---------------------------------------------------------------------------- */
+
+static int read_file(const char *path, char **text, size_t *len)
+{
+	FILE *f = fopen(path, "re");
+	char *mem;
+
+	if (!f)
+		return -errno;
+	mem = malloc(FILE_MAX);
+	if (mem)
+		*len = fread(mem, 1, FILE_MAX, f);
+	fclose(f);
+	*text = mem;
+	return mem ? 0 : -ENOMEM;
+}
+
+static int link_from_file(const char *path, struct arena *mem, struct share_link *link,
+			  struct link_trust *trust, char why[FROM_LINK_WHY])
+{
+	struct json_value *doc;
+	struct json_pos at = {0};
+	const char *what = "";
+	char *text = NULL;
+	size_t len = 0;
+	int err = read_file(path, &text, &len);
+
+	if (err) {
+		snprintf(why, FROM_LINK_WHY, "%.150s: %s", path, err_text(err));
+		return err;
+	}
+	err = json_parse(text, len, JSON_RELAXED, mem, &doc, &at, &what);
+	free(text);
+	if (err) {
+		snprintf(why, FROM_LINK_WHY, "%.150s:%u:%u: %s", path, at.line, at.column, what);
+		return err;
+	}
+	return link_of_xray(doc, mem, link, trust, why);
+}
+
+static int load(const struct args *a, struct outbound_conf *out, char why[FROM_LINK_WHY])
+{
+	struct link_trust trust = {.ca_file = a->ca, .insecure = a->insecure};
+	struct share_link link;
+	const char *what = "";
+	struct arena mem;
+	int err = 0;
+
+	arena_init(&mem, 0);
+	if (a->file) {
+		err = link_from_file(a->file, &mem, &link, &trust, why);
+	} else {
+		err = share_link_parse(a->link, strlen(a->link), &mem, &link, &what);
+		if (err)
+			snprintf(why, FROM_LINK_WHY, "%s", what);
+	}
+	for (size_t i = 0; i < a->pins.n && !err; i++) {
+		err = link_trust_add_pin(&trust, a->pins.v[i]);
+		if (err)
+			snprintf(why, FROM_LINK_WHY, "--pin: 64 hexadecimal digits");
+	}
+	if (!err)
+		err = outbound_conf_of_link(&link, &trust, out, why);
+	arena_done(&mem);
+	if (!err)
+		out->plain_udp = a->plain_udp;
+	return err;
+}
+
+/* ---- listening ------------------------------------------------------------------------------------- */
+
+static int announce(const char *what, const struct addr *at)
+{
+	char text[ADDR_TEXT_MAX];
+
+	printf("listening on %s (%s)\n", addr_format(at, text), what);
+	fflush(stdout);
+	return 0;
+}
+
+static int fail(const char *what, int err)
+{
+	fprintf(stderr, "weir connect: %s: %s\n", what, err_text(err));
+	return err;
+}
+
+static int open_socks(struct connect *c, const char *text)
+{
+	struct addr at;
+	int err = addr_parse(&at, text);
+
+	if (!err)
+		err = local_open(&c->socks, c->loop, &at, NULL, &c->outbound.dialer, &times);
+	if (!err)
+		err = local_bound(&c->socks, &at);
+	return err ? fail(text, err) : announce("socks5", &at);
+}
+
+/* "LISTEN=DEST" */
+static int open_forward(struct connect *c, const char *text, bool udp)
+{
+	struct forward *f = &c->forwards[c->nforwards];
+	const char *eq = strchr(text, '=');
+	char listen[ADDR_TEXT_MAX];
+	struct addr at;
+	int err = 0;
+
+	if (!eq || (size_t)(eq - text) >= sizeof(listen) || c->nforwards == FORWARDS_MAX)
+		return fail(text, -ERR_MALFORMED);
+	memcpy(listen, text, (size_t)(eq - text));
+	listen[eq - text] = '\0';
+	err = addr_parse(&at, listen);
+	if (!err)
+		err = dest_parse(&f->to, eq + 1);
+	if (!err && udp)
+		err = udp_forward_open(c->loop, &at, &f->to, &c->outbound.dialer, times.udp_idle,
+				       &f->udp);
+	else if (!err)
+		err = local_open(&f->local, c->loop, &at, &f->to, &c->outbound.dialer, &times);
+	if (!err && !udp)
+		err = local_bound(&f->local, &at);
+	if (err)
+		return fail(text, err);
+	c->nforwards++;
+	return announce(udp ? "udp" : "tcp", &at);
+}
+
+static int open_all(struct connect *c, const struct args *a)
+{
+	int err = open_socks(c, a->listen);
+
+	for (size_t i = 0; i < a->tcp.n && !err; i++)
+		err = open_forward(c, a->tcp.v[i], false);
+	for (size_t i = 0; i < a->udp.n && !err; i++)
+		err = open_forward(c, a->udp.v[i], true);
+	return err;
+}
+
+static void close_all(struct connect *c)
+{
+	local_close(&c->socks);
+	for (size_t i = 0; i < c->nforwards; i++) {
+		if (c->forwards[i].udp)
+			udp_forward_close(c->forwards[i].udp);
+		else
+			local_close(&c->forwards[i].local);
+	}
+}
+
+static void on_signal(struct signals *s, int signo)
+{
+	loop_stop(container_of(s, struct connect, signals)->loop);
+}
+
+static int start(struct connect *c)
+{
+	int err;
+
+	signals_block(caught);
+	c->loop = loop_new(LOOP_EPOLL, 0);
+	if (!c->loop)
+		return -ENOMEM;
+	c->dns = dns_new(c->loop);
+	own_addr_init(&c->own);
+	err = c->dns ? signals_open(&c->signals, c->loop, caught, on_signal) : -ENOMEM;
+	if (err)
+		return err;
+	direct_init(&c->direct, dns_resolver(c->dns), &anywhere, &c->own);
+	outbound_init(&c->outbound, &c->direct.dialer, &c->conf);
+	return 0;
+}
+
+static int serve(struct connect *c, const struct args *a)
+{
+	int err = start(c);
+
+	if (err)
+		return fail("cannot start", err);
+	err = open_all(c, a);
+	if (!err)
+		loop_run(c->loop);
+	close_all(c);
+	loop_turn(c->loop, 0); /* frees what was let go */
+	signals_close(&c->signals);
+	dns_free(c->dns);
+	own_addr_done(&c->own);
+	loop_free(c->loop);
+	return err;
+}
+
+int cmd_connect(int argc, char **argv)
+{
+	struct args a = {.listen = "127.0.0.1:1080"};
+	const struct opt opts[] = {
+		{"listen", 'l', OPT_TEXT, &a.listen, "ADDRESS", "where SOCKS5 is served"},
+		{"outbound", 'o', OPT_TEXT, &a.file, "FILE", "an outbound object as Xray writes it"},
+		{"tcp", 0, OPT_MANY, &a.tcp, "LISTEN=DEST", "forward a local TCP port"},
+		{"udp", 0, OPT_MANY, &a.udp, "LISTEN=DEST", "forward a local UDP port"},
+		{"pin", 0, OPT_MANY, &a.pins, "SHA256", "believe this certificate only"},
+		{"ca", 0, OPT_TEXT, &a.ca, "FILE", "roots to believe, as PEM"},
+		{"insecure", 'k', OPT_FLAG, &a.insecure, NULL, "believe any certificate"},
+		{"plain-udp", 0, OPT_FLAG, &a.plain_udp, NULL, "VLESS: command 2 instead of XUDP"},
+		{0},
+	};
+	const struct opt_page page = {"weir connect", "[LINK]",
+				      "A local SOCKS5 server (TCP and UDP) through a share link.",
+				      "weir connect 'vless://…'", opts};
+	static struct connect c;
+	char why[FROM_LINK_WHY] = "";
+	const char *engine;
+	int n = opt_parse(&page, argc, argv), err;
+
+	if (n < 0)
+		return ~n;
+	if (n != (a.file ? 0 : 1))
+		return opt_wrong(&page, "one LINK, or --outbound FILE");
+	a.link = argv[1];
+	engine = aead_init("auto");
+	if (engine) {
+		fprintf(stderr, "weir connect: %s\n", engine);
+		return CMD_FAILED;
+	}
+	err = load(&a, &c.conf, why);
+	if (err) {
+		fprintf(stderr, "weir connect: %s\n", why);
+		return CMD_CONFIG;
+	}
+	err = serve(&c, &a);
+	outbound_conf_done(&c.conf);
+	return err ? CMD_FAILED : CMD_OK;
+}
