@@ -118,6 +118,16 @@ def singbox_client(procs, o, port):
     return procs.start("sing-box", [peer("sing-box"), "run", "-c", write(procs, "sing-box", config)])
 
 
+def singbox_server(procs, o):
+    user = {"name": "u", "uuid" if o.protocol == "vless" else "password": o.credential}
+    inbound = {"type": o.protocol, "listen": o.host, "listen_port": o.port, "users": [user]}
+    if o.cert:
+        inbound["tls"] = {"enabled": True, "certificate_path": o.cert.crt, "key_path": o.cert.key}
+    config = {"log": {"level": "warn"}, "inbounds": [inbound], "outbounds": [{"type": "direct"}]}
+    command = [peer("sing-box"), "run", "-c", write(procs, "sing-box-server", config)]
+    return procs.start("sing-box-server", command).wait_listening(o.port)
+
+
 # --- weir connect ------------------------------------------------------------------------------
 
 def link(o):

@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""The architecture test against trees that break its rules: each must be found, and a good one passed."""
+import os
+import subprocess
+import sys
+import tempfile
+
+ARCH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "arch.py")
+
+PAGE = """
+### 3.1 Dependency direction
+
+| folder | may use (besides `base`) |
+|---|---|
+| net, http | – |
+| stream | net (a remark about http) |
+| cmd | everything |
+
+## 4. Next
+"""
+
+GOOD = {
+    "docs/ARCHITECTURE.md": PAGE,
+    "README.md": "[the map](docs/ARCHITECTURE.md), [elsewhere](https://example.org/)\n",
+    "src/base/b.h": "struct b;\n",
+    "src/net/n.h": '#include "base/b.h"\nstruct n;\n',
+    "src/stream/s.h": '#include "net/n.h"\nint s(struct n *n);\n',
+    "src/stream/s.c": '#include "stream/s.h"\n/* strcpy(a, b) */ int s(struct n *n) { return !"system(1)"; }\n',
+    "src/cmd/c.c": '#include "stream/s.h"\n#include "http/h.h"\n',
+    "src/http/h.h": "struct h;\n",
+}
+
+# What is added or replaced, the check that must find it, and a word of what it says.
+BAD = [
+    ("edges", {"src/net/n.c": '#include "stream/s.h"\n'}, "net may not use stream"),
+    ("edges", {"src/stream/s.c": '#include "http/h.h"\n'}, "stream may not use http"),
+    ("edges", {"src/stream/s.c": '#include "s.h"\n'}, "name the folder"),
+    ("edges", {"src/stream/s.c": '#include "net/absent.h"\n'}, "no such header"),
+    ("edges", {"src/odd/o.c": '#include "base/b.h"\n'}, "no line in the table"),
+    ("cycles", {"src/net/m.h": '#include "net/n.h"\n', "src/net/n.h": '#include "net/m.h"\n'}, "headers go round"),
+    ("cycles", {"docs/ARCHITECTURE.md": PAGE.replace("| net, http | – |", "| net, http | stream |")}, "the table goes round"),
+    ("headers", {"src/net/n.h": "int n(struct undeclared u);\n"}, "does not compile alone"),
+    ("calls", {"src/net/n.c": "void f(char *a) {\n\tstrcpy(a, a);\n}\n"}, "src/net/n.c:2: strcpy()"),
+    ("libcrypto", {"src/net/n.c": "#include <openssl/evp.h>\n"}, "<openssl/evp.h> belongs to"),
+    ("size", {"src/net/n.c": "\n" * 1000}, "1000 lines"),
+    ("links", {"README.md": "[gone](docs/GONE.md)\n"}, "docs/GONE.md"),
+]
+
+
+def run(check, files):
+    with tempfile.TemporaryDirectory() as root:
+        for path, text in files.items():
+            os.makedirs(os.path.dirname(os.path.join(root, path)) or root, exist_ok=True)
+            with open(os.path.join(root, path), "w", encoding="utf-8") as f:
+                f.write(text)
+        more = sys.argv[1:] if check == "headers" else []
+        return subprocess.run([sys.executable, ARCH, root, check, *more], capture_output=True, text=True)
+
+
+def main():
+    wrong = []
+    for check in sorted({c for c, _, _ in BAD}):
+        done = run(check, GOOD)
+        if done.returncode != 0:
+            wrong.append(f"{check}: a good tree is refused: {done.stdout}{done.stderr}")
+    for check, changes, word in BAD:
+        done = run(check, GOOD | changes)
+        if done.returncode == 0 or word not in done.stdout + done.stderr:
+            wrong.append(f"{check}: expected '{word}', got: {done.stdout}{done.stderr}")
+    print("\n".join(wrong))
+    sys.exit(bool(wrong))
+
+
+main()
