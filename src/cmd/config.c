@@ -65,6 +65,7 @@ int cmd_config_show(int argc, char **argv)
 static int usage(FILE *to)
 {
 	fprintf(to, "usage: weir config COMMAND [OPTION...]\n\n"
+		    "  init       ask a panel about nodes and write a configuration for them\n"
 		    "  show       print a configuration as it is understood, secrets masked\n"
 		    "  validate   the same as `weir check`\n");
 	return CMD_USAGE;
@@ -73,6 +74,7 @@ static int usage(FILE *to)
 int cmd_config(int argc, char **argv)
 {
 	static const struct cmd cmds[] = {
+		{"init", NULL, cmd_config_init},
 		{"show", NULL, cmd_config_show},
 		{"validate", NULL, cmd_config_validate},
 	};

@@ -7,11 +7,12 @@
 #include "base/base.h"
 #include "base/err.h"
 #include "cmd/cmd.h"
+#include "cmd/link_cmd.h"
 #include "cmd/opt.h"
 #include "cmd/qr.h"
 #include "node/share_link.h"
 
-static int link_print(const char *link, bool qr)
+int link_print(const char *link, bool qr)
 {
 	int err;
 
@@ -111,14 +112,16 @@ static int cmd_link_show(int argc, char **argv)
 static int usage(FILE *to)
 {
 	fprintf(to, "usage: weir link COMMAND [OPTION...]\n\n"
+		    "  make   the link of a user of a node\n"
 		    "  show   the parts of a link, as JSON\n"
-		    "");
+		    "\nBoth take --qr.\n");
 	return CMD_USAGE;
 }
 
 int cmd_link(int argc, char **argv)
 {
 	static const struct cmd cmds[] = {
+		{"make", NULL, cmd_link_make},
 		{"show", NULL, cmd_link_show},
 	};
 

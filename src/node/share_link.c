@@ -287,7 +287,7 @@ static int parse_rest(struct parser *p)
 	return err;
 }
 
-static struct share_link empty_link(void)
+struct share_link share_link_empty(void)
 {
 	struct share_link l = {.credential = "", .host = "", .name = ""};
 
@@ -299,7 +299,7 @@ static struct share_link empty_link(void)
 int share_link_parse(const char *text, size_t len, struct arena *a, struct share_link *out,
 		     const char **why)
 {
-	struct share_link l = empty_link();
+	struct share_link l = share_link_empty();
 	struct parser p = {.a = a, .s = text, .end = text + len, .out = &l, .why = ""};
 	int err = 0;
 

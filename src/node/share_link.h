@@ -39,6 +39,9 @@ struct share_link {
 	struct json_list ignored; /* names of parameters that nobody knows */
 };
 
+/* One with every text "". */
+struct share_link share_link_empty(void);
+
 /* 0; -ERR_MALFORMED, -ERR_UNSUPPORTED (a scheme or network to come), -ERR_TOO_BIG, each with a
  * phrase in *why (static storage); -ENOMEM.
  */
@@ -47,5 +50,14 @@ MUST_CHECK int share_link_parse(const char *text, size_t len, struct arena *a,
 
 /* The link, without NUL; w->err when it does not fit. */
 void share_link_emit(const struct share_link *l, struct wr *w);
+
+/* The link of a user of a node: what the panel says about the node, from a client's side.  `host`
+ * is where clients reach it ("": what the panel names); texts of `info`, `credential`, `host` and
+ * `name` are referred to.  0; -ERR_UNSUPPORTED, -ERR_CONFIG with a phrase in *why; -ERR_CRYPTO,
+ * -ENOMEM.
+ */
+MUST_CHECK int share_link_of_node(const struct node_info *info, const char *credential,
+				  const char *host, const char *name, struct arena *a,
+				  struct share_link *out, const char **why);
 
 #endif

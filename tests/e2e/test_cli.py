@@ -7,7 +7,9 @@ import subprocess
 
 import pytest
 
-pytestmark = [pytest.mark.quick, pytest.mark.needs("check", "config", "x25519", "reality", "uuid", "link")]
+from weirtest.panel import Panel
+
+pytestmark = [pytest.mark.quick, pytest.mark.needs("check", "panel", "config", "x25519", "reality", "uuid", "link")]
 
 NODE = {"ApiHost": "https://panel.test/node", "ApiKey": "a-very-long-secret", "NodeID": 7}
 
@@ -141,3 +143,47 @@ def test_links_are_taken_apart(weir_bin):
         "encryption": "none", "security": "tls", "network": "ws", "path": "/a"}
     assert "unknown parameter what" in done.stderr
     assert "█" in run(weir_bin, "link", "show", "--qr", "trojan://p@h:1").stdout
+
+
+@pytest.fixture
+def panel(procs):
+    return Panel(procs)
+
+
+def test_init_asks_the_panel_and_writes_a_configuration_that_is_good(weir_bin, panel, tmp_path):
+    node = panel.add_node("trojan", 8443, tls_settings={"server_name": "t.example.com"})
+    out = str(tmp_path / "weir.json")
+    command = [weir_bin, "config", "init", "--url", panel.url, "--key", node["token"], f"--node={node['id']}", "--out", out]
+    done = run(*command)
+    assert done.returncode == 0, done.stderr
+    assert os.stat(out).st_mode & 0o777 == 0o600
+    written = json.load(open(out))["Nodes"][0]
+    assert written["NodeType"] == "trojan"
+    assert written["CertConfig"] == {"CertMode": "self", "CertDomain": "t.example.com"}
+    assert run(weir_bin, "check", "-c", out).returncode == 0
+    assert run(*command).returncode == 0
+    assert len(list(tmp_path.glob("weir.json.bak.*"))) == 1
+
+
+def test_init_writes_nothing_when_the_panel_says_no(weir_bin, panel, tmp_path):
+    out = tmp_path / "weir.json"
+    done = run(weir_bin, "config", "init", "--url", panel.url, "--key", "s3cret", "--node", "1", "--out", str(out))
+    assert done.returncode == 1
+    assert "the panel says 401" in done.stderr
+    assert "s3cret" not in done.stderr
+    assert not out.exists()
+
+
+def test_make_gives_the_link_of_a_user(weir_bin, panel, config):
+    user = panel.add_user(name="alice")
+    node = panel.add_node("vless", 443, tls=2, flow="xtls-rprx-vision", tls_settings={"server_name": "www.example.com"})
+    path = config({"Nodes": [{"ApiHost": panel.url, "ApiKey": node["token"], "NodeID": node["id"]}]})
+    by_id = run(weir_bin, "link", "make", "-c", path, str(node["id"]), str(user["id"]), "--host", "n.example.com")
+    assert by_id.returncode == 0, by_id.stderr
+    assert run(weir_bin, "link", "make", "-c", path, str(node["id"]), user["uuid"], "--host=n.example.com").stdout == by_id.stdout
+    parts = json.loads(run(weir_bin, "link", "show", by_id.stdout.strip()).stdout)
+    assert parts["uuid"] == user["uuid"] and parts["host"] == "n.example.com" and parts["port"] == 443
+    assert parts["security"] == "reality" and parts["flow"] == "xtls-rprx-vision"
+    assert parts["server_name"] == "www.example.com" and len(parts["public_key"]) == 43
+    assert run(weir_bin, "link", "make", "-c", path, str(node["id"]), "99").returncode == 1
+    assert run(weir_bin, "link", "make", "-c", path, "9", "1").returncode == 1

@@ -166,6 +166,49 @@ static void a_link_without_end_is_refused(void **state)
 	free(text);
 }
 
+static void a_node_and_a_user_make_a_link(void **state)
+{
+	struct node_info *info = node_info_new();
+	const char *alpn[] = {"h2", "http/1.1"}, *hosts[] = {"cdn.test"}, *ids[] = {"a1", "b2"},
+		   *names[] = {"www.test"};
+	struct share_link l;
+
+	info->type = NODE_TROJAN;
+	info->port = 8443;
+	info->security = SECURITY_TLS;
+	info->host = "n.test";
+	info->tls.alpn = (struct text_list){alpn, 2};
+	info->network = NET_WS;
+	info->transport.path = "/x";
+	info->transport.early_data = 5;
+	info->transport.hosts = (struct text_list){hosts, 1};
+	assert_int_equal(share_link_of_node(info, "p w", "", "a b", &arena, &l, &why), 0);
+	assert_string_equal(emit(&l),
+			    "trojan://p%20w@n.test:8443?security=tls&type=ws&sni=n.test&"
+			    "alpn=h2%2Chttp%2F1.1&path=%2Fx%3Fed%3D5&host=cdn.test#a%20b");
+
+	info->type = NODE_VLESS;
+	info->vless.vision = true;
+	info->security = SECURITY_REALITY;
+	info->network = NET_TCP;
+	info->reality.short_ids = (struct text_list){ids, 2};
+	info->reality.server_names = (struct text_list){names, 1};
+	memset(info->reality.private_key, 0x40, REALITY_KEY_LEN);
+	assert_int_equal(share_link_of_node(info, "u", "::1", "n", &arena, &l, &why), 0);
+	assert_string_equal(l.flow, "xtls-rprx-vision");
+	assert_string_equal(l.short_id, "a1");
+	assert_string_equal(l.sni, "www.test");
+	assert_int_equal(strlen(l.public_key), 43);
+	assert_non_null(strstr(emit(&l), "vless://u@[::1]:8443?security=reality&type=tcp"));
+
+	info->host = NULL;
+	assert_int_equal(share_link_of_node(info, "u", "", "n", &arena, &l, &why), -ERR_CONFIG);
+	info->type = NODE_HYSTERIA2;
+	assert_int_equal(share_link_of_node(info, "u", "h", "n", &arena, &l, &why),
+			 -ERR_UNSUPPORTED);
+	node_info_put(info);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +219,7 @@ int main(void)
 		cmocka_unit_test_teardown(unknown_parameters_are_named_not_fatal, done),
 		cmocka_unit_test_teardown(what_is_no_link_is_refused_with_a_reason, done),
 		cmocka_unit_test_teardown(a_link_without_end_is_refused, done),
+		cmocka_unit_test_teardown(a_node_and_a_user_make_a_link, done),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
