@@ -50,7 +50,6 @@ struct sync_node_conf {
 	int64_t pull_interval_s, push_interval_s; /* instead of the panel's; 0: the panel's */
 	int64_t report_min_kib;			  /* ReportMinTraffic; -1: not set */
 	int64_t online_min_kb;			  /* DeviceOnlineMinTraffic; -1: not set */
-	bool report_offline;			  /* tell the panel once of a user who left (B.6) */
 };
 
 struct sync;

@@ -285,21 +285,33 @@ static void begin_element(struct users_reader *r, char c)
 		r->expect = IN_ELEMENT;
 	else if (c == '"')
 		r->expect = IN_STRING;
-	else if (strchr(",:]}", c))
-		fail(r, -ERR_MALFORMED);
-	else
+	else if (strchr("-0123456789tfn", c) && c)
 		r->expect = IN_WORD;
+	else
+		fail(r, -ERR_MALFORMED);
 }
 
-/* The key of an element, when a PHP list with gaps came as an object. */
+/* The key of an element, when a PHP list with gaps came as an object.  Nobody asks what it says,
+ * but it must be correct.
+ */
 static void eat_key_byte(struct users_reader *r, char c)
 {
-	if (r->escape)
+	struct json_value *v;
+
+	text_add(&r->element, &c, 1);
+	if (r->element.err || r->element.len > USERS_ELEMENT_MAX) {
+		fail(r, r->element.err ? r->element.err : -ERR_TOO_BIG);
+	} else if (r->escape) {
 		r->escape = false;
-	else if (c == '\\')
+	} else if (c == '\\') {
 		r->escape = true;
-	else if (c == '"')
+	} else if (c == '"') {
+		arena_reset(&r->scratch);
+		if (json_parse(r->element.s, r->element.len, 0, &r->scratch, &v, NULL, NULL))
+			fail(r, -ERR_MALFORMED);
+		r->element.len = 0;
 		r->expect = COLON;
+	}
 }
 
 static bool is_blank(char c)
@@ -320,10 +332,12 @@ static void eat_between(struct users_reader *r, char c)
 		r->expect = object ? KEY : ELEMENT;
 	else if (r->expect == COLON && c == ':')
 		r->expect = ELEMENT;
-	else if (object && (r->expect == FIRST || r->expect == KEY) && c == '"')
-		r->expect = IN_KEY;
-	else
+	else if (!object || (r->expect != FIRST && r->expect != KEY) || c != '"')
 		fail(r, -ERR_MALFORMED);
+	else {
+		r->expect = IN_KEY;
+		text_add(&r->element, "\"", 1);
+	}
 }
 
 static size_t scan_inside(struct users_reader *r, const char *s, size_t len)

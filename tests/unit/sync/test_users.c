@@ -231,6 +231,8 @@ static void wrong_bytes_anywhere_are_no_list(void **state)
 		"{\"users\":[tru]}",
 		"{\"users\":{\"a\" 1}}",
 		"{\"users\":{1:1}}",
+		"{\"users\":{\"a\nb\":1}}",
+		"{\"users\":{\"a\\x\":1}}",
 		"{\"users\":[]}}",
 		"{\"users\":[]} x",
 		"{\"users\":[]",
