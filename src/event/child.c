@@ -181,7 +181,7 @@ int child_start(struct child *c, const struct child_spec *spec)
 {
 	char **env = merge_env(spec->env);
 	int err, fd;
-	pid_t pid;
+	pid_t pid = -1;
 
 	if (!env)
 		return -ENOMEM;

@@ -85,8 +85,8 @@ int config_file_load(struct config_loader *l, struct config_source *source, stru
 {
 	const char *file = l->r.file;
 	struct stat st;
-	char *text;
-	size_t len;
+	char *text = NULL;
+	size_t len = 0;
 	int err = read_bytes(source->path, &text, &len, &st);
 
 	*out = NULL;

@@ -16,7 +16,7 @@
 static int gzip_pack(const char *body, size_t len, char **out, size_t *out_len)
 {
 	z_stream z = {0};
-	char *at;
+	char *at, *less;
 
 	if (deflateInit2(&z, len > GZIP_BIG ? 1 : 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) !=
 	    Z_OK)
@@ -37,9 +37,8 @@ static int gzip_pack(const char *body, size_t len, char **out, size_t *out_len)
 		return -ENOMEM;
 	}
 	/* What is kept for long gives back the room that the worst case would have needed. */
-	*out = realloc(at, z.total_out);
-	if (!*out)
-		*out = at;
+	less = realloc(at, z.total_out);
+	*out = less ? less : at;
 	*out_len = z.total_out;
 	deflateEnd(&z);
 	return 0;
