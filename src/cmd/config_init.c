@@ -113,39 +113,52 @@ static int ask_one(const struct plan *p, const char *id, json_t *nodes)
 
 static int keep_old(const char *path)
 {
-	char backup[4096];
+	char *backup;
+	int err = 0;
 
 	if (access(path, F_OK))
 		return 0;
-	snprintf(backup, sizeof(backup), "%s.bak.%lld", path, (long long)time(NULL));
+	if (asprintf(&backup, "%s.bak.%lld", path, (long long)time(NULL)) < 0)
+		return -ENOMEM;
 	if (link(path, backup))
-		return -errno;
-	fprintf(stderr, "the old file is kept as %s\n", backup);
-	return 0;
+		err = -errno;
+	else
+		fprintf(stderr, "the old file is kept as %s\n", backup);
+	free(backup);
+	return err;
 }
 
-/* Whole or not at all, for the owner's eyes only. */
-static int replace(const char *path, const char *text)
+static int write_whole(const char *path, const char *text)
 {
-	char fresh[4096];
 	size_t len = strlen(text);
 	int fd, err = 0;
 
-	if ((size_t)snprintf(fresh, sizeof(fresh), "%s.new", path) >= sizeof(fresh))
-		return -ENAMETOOLONG;
-	unlink(fresh);
-	fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	if (write(fd, text, len) != (ssize_t)len || fsync(fd))
 		err = errno ? -errno : -EIO;
 	close(fd);
+	return err;
+}
+
+/* Whole or not at all, for the owner's eyes only. */
+static int replace(const char *path, const char *text)
+{
+	char *fresh;
+	int err;
+
+	if (asprintf(&fresh, "%s.new", path) < 0)
+		return -ENOMEM;
+	err = write_whole(fresh, text);
 	if (!err)
 		err = keep_old(path);
 	if (!err && rename(fresh, path))
 		err = -errno;
 	if (err)
 		unlink(fresh);
+	free(fresh);
 	return err;
 }
 
