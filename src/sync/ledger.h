@@ -134,6 +134,11 @@ struct ledger_totals {
 };
 MUST_CHECK int ledger_totals(struct ledger *l, uint32_t node, struct ledger_totals *out);
 
+/* Per user, ascending: all that the panel has not acknowledged, pending, carried and frozen (for
+ * EnforceQuota).  *out is the caller's to free().  Returns how many.
+ */
+MUST_CHECK int ledger_unreported(struct ledger *l, uint32_t node, struct ledger_entry **out);
+
 /* What this slot's owner has moved and no batch holds yet. */
 void ledger_pending(const struct ledger *l, uint32_t slot, struct traffic *out);
 

@@ -33,6 +33,25 @@ struct freeze {
 	size_t nentries;
 };
 
+static int one_number(struct ledger *l, sqlite3_stmt *s, int64_t *out)
+{
+	int err = ledger_row(l, s);
+
+	if (err <= 0)
+		return err ? err : -ERR_DATABASE;
+	*out = sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+	return 0;
+}
+
+static int count_waiting(struct ledger *l, uint32_t node, int64_t *out)
+{
+	sqlite3_stmt *s = ledger_stmt(l, ST_BATCH_COUNT);
+
+	ledger_bind(s, 1, node);
+	return one_number(l, s, out);
+}
+
 /* ---- gathering
  * ------------------------------------------------------------------------------------ */
 
@@ -91,6 +110,43 @@ static int gather_carried(struct freeze *f)
 			return err;
 		}
 	}
+	return err;
+}
+
+static int gather_batch(struct freeze *f, int64_t seq)
+{
+	struct ledger_batch b;
+	int err = ledger_load(f->l, seq, &b);
+
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < b.n && !err; i++) {
+		struct source src = {.user = b.entries[i].user, .row = seq};
+
+		src.pending = (struct traffic){b.entries[i].up, b.entries[i].down};
+		err = add_source(f, &src);
+	}
+	ledger_batch_done(&b);
+	return err;
+}
+
+static int gather_frozen(struct freeze *f)
+{
+	struct ledger_batch *heads;
+	int64_t waiting;
+	int n, err;
+
+	err = count_waiting(f->l, f->node, &waiting);
+	if (err)
+		return err;
+	heads = calloc((size_t)waiting + 1, sizeof(*heads));
+	if (!heads)
+		return -ENOMEM;
+	n = ledger_batches(f->l, f->node, heads, (size_t)waiting);
+	err = MIN(n, 0);
+	for (int i = 0; i < n && !err; i++)
+		err = gather_batch(f, heads[i].seq);
+	free(heads);
 	return err;
 }
 
@@ -225,17 +281,6 @@ int ledger_add_batch(struct ledger *l, uint32_t node, int64_t ord, const struct 
 	return err;
 }
 
-static int one_number(struct ledger *l, sqlite3_stmt *s, int64_t *out)
-{
-	int err = ledger_row(l, s);
-
-	if (err <= 0)
-		return err ? err : -ERR_DATABASE;
-	*out = sqlite3_column_int64(s, 0);
-	sqlite3_reset(s);
-	return 0;
-}
-
 /* Returns how many. */
 static int add_batches(struct freeze *f, uint32_t batch_users)
 {
@@ -251,14 +296,12 @@ static int add_batches(struct freeze *f, uint32_t batch_users)
 
 static int too_many_waiting(struct ledger *l, uint32_t node, const struct ledger_freeze *how)
 {
-	sqlite3_stmt *s = ledger_stmt(l, ST_BATCH_COUNT);
 	int64_t waiting;
 	int err;
 
 	if (how->always)
 		return 0;
-	ledger_bind(s, 1, node);
-	err = one_number(l, s, &waiting);
+	err = count_waiting(l, node, &waiting);
 	return err ? err : waiting > (how->max_waiting ? how->max_waiting : LEDGER_MAX_WAITING);
 }
 
@@ -302,4 +345,47 @@ int ledger_freeze(struct ledger *l, uint32_t node, const struct ledger_freeze *h
 	free(f.src);
 	free(f.entries);
 	return err ? err : made;
+}
+
+/* ---- and the same without freezing
+ * ---------------------------------------------------------------- */
+
+static int sum_up(struct freeze *f)
+{
+	f->entries = calloc(f->n + 1, sizeof(*f->entries));
+	if (!f->entries)
+		return -ENOMEM;
+	if (f->n)
+		qsort(f->src, f->n, sizeof(*f->src), by_user);
+	for (size_t i = 0; i < f->n; i++) {
+		struct ledger_entry *e;
+
+		if (!i || f->src[i].user != f->src[i - 1].user)
+			f->entries[f->nentries++].user = f->src[i].user;
+		e = &f->entries[f->nentries - 1];
+		e->up = ledger_add(e->up, f->src[i].pending.up);
+		e->down = ledger_add(e->down, f->src[i].pending.down);
+	}
+	return (int)f->nentries;
+}
+
+int ledger_unreported(struct ledger *l, uint32_t node, struct ledger_entry **out)
+{
+	struct freeze f = {.l = l, .node = node};
+	int n;
+
+	n = gather_slots(&f);
+	if (!n)
+		n = gather_carried(&f);
+	if (!n)
+		n = gather_frozen(&f);
+	if (!n)
+		n = sum_up(&f);
+	free(f.src);
+	if (n < 0) {
+		free(f.entries);
+		return n;
+	}
+	*out = f.entries;
+	return n;
 }

@@ -95,6 +95,16 @@ void user_registry_set_rules(struct user_registry *r, const struct user_rules *r
 /* The dynamic speed limit of one user; 0 lifts it. */
 void user_registry_set_dynamic(struct user_registry *r, struct user *u, uint64_t speed_bps);
 
+/* DynamicSpeedLimitConfig: who moves `bytes` or more between two calls gets `speed_bps` as a
+ * further cap for `expire`.  Called once a period; NULL: switched off, all such caps are lifted.
+ */
+struct user_dynamic {
+	uint64_t bytes;
+	uint64_t speed_bps;
+	nsec_t expire;
+};
+void user_registry_dynamic(struct user_registry *r, const struct user_dynamic *rule, nsec_t now);
+
 /* ---- online devices (rules D1-D7)
  * ---------------------------------------------------------------- */
 

@@ -13,6 +13,13 @@ struct user_index {
 	size_t mask;
 };
 
+/* Where a slot stood at the last look of the dynamic rule, and until when its user is capped. */
+struct dynamic_mark {
+	uint64_t bytes;
+	nsec_t until;  /* 0: not capped */
+	uint32_t life; /* of the owner, plus one; 0: never looked at */
+};
+
 struct user_registry {
 	struct user_registry_conf conf;
 	struct hash_key hash;
@@ -25,6 +32,8 @@ struct user_registry {
 	unsigned publications;		 /* under way */
 	size_t owed_dying, owed_retired; /* what those will add, room reserved */
 	nsec_t last_report;
+	struct dynamic_mark *marks; /* by slot; only where there is a dynamic rule */
+	uint32_t nmarks;
 };
 
 /* Spreads ids, which come in rows.  Invertible: no two ids collide in 64 bits. */
@@ -39,6 +48,11 @@ static inline uint64_t mix64(uint64_t v)
 
 /* Where in the table's list the user with this id is.  False: nowhere. */
 bool user_registry_place(const struct user_registry *r, int64_t id, size_t *place);
+
+/* The user's own limits, as the panel says.  True: something changed. */
+bool user_registry_take_limits(struct user_registry *r, struct user *u, const struct user_entry *e);
+
+void user_publication_free(struct user_publication *pub); /* the tables and users stay */
 
 /* Work out the limits in force from the user's own and the rules.  True: something changed. */
 bool user_registry_refresh(struct user_registry *r, struct user *u);

@@ -384,6 +384,33 @@ static void tr12_numbers_beyond_63_bits_are_split(void **state)
 	state_done(&s);
 }
 
+static void what_is_unreported_is_everything_not_acknowledged(void **state)
+{
+	struct ledger_entry *v;
+	struct state s;
+	uint32_t slot;
+
+	state_init(&s);
+	slot = state_user(&s, 1, 100, 1);
+	state_user(&s, 2, 7, 0);
+	assert_int_equal(state_freeze(&s, 0, 1), 2);
+	state_add(&s, slot, 10, 1);
+	assert_int_equal(ledger_settle(s.l, &slot, 1), 0);
+	counters_release(ledger_counters(s.l), slot);
+	state_user(&s, 1, 1, 1);
+	assert_int_equal(ledger_unreported(s.l, s.node, &v), 2);
+	assert_int_equal(v[0].user, 1);
+	assert_int_equal(v[0].up, 111);
+	assert_int_equal(v[0].down, 3);
+	assert_int_equal(v[1].up, 7);
+	free(v);
+	ack_all(&s);
+	assert_int_equal(ledger_unreported(s.l, s.node, &v), 1);
+	assert_int_equal(v[0].up, 11);
+	free(v);
+	state_done(&s);
+}
+
 static void nodes_are_kept_apart(void **state)
 {
 	struct ledger_freeze how = {0};
@@ -645,6 +672,7 @@ int main(void)
 		cmocka_unit_test(tr9_the_next_owner_of_a_slot_inherits_nothing),
 		cmocka_unit_test(a_user_in_two_slots_is_one_entry),
 		cmocka_unit_test(tr12_numbers_beyond_63_bits_are_split),
+		cmocka_unit_test(what_is_unreported_is_everything_not_acknowledged),
 		cmocka_unit_test(nodes_are_kept_apart),
 		cmocka_unit_test(without_a_directory_everything_is_in_memory),
 		cmocka_unit_test(a_process_that_drains_is_adopted_when_it_has_ended),

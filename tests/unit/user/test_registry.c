@@ -330,6 +330,41 @@ static void cl2_the_users_own_limit_wins_over_the_default(void **state)
 	village_done(&v);
 }
 
+static void who_moves_much_is_capped_for_a_while(void **state)
+{
+	struct user_dynamic rule = {.bytes = 1000, .speed_bps = 8000000, .expire = 100 * NSEC_SEC};
+	struct user *a, *b;
+	struct village v;
+
+	village_init(&v, NULL);
+	village_apply(&v, "1:a/100 2:b");
+	a = village_find(&v, "a");
+	b = village_find(&v, "b");
+	user_registry_dynamic(v.reg, &rule, 60 * NSEC_SEC);
+	counters_add(v.counters, 0, a->slot, TRAFFIC_UP, 600);
+	counters_add(v.counters, 1, a->slot, TRAFFIC_DOWN, 400);
+	counters_add(v.counters, 0, b->slot, TRAFFIC_UP, 999);
+	user_registry_dynamic(v.reg, &rule, 120 * NSEC_SEC);
+	assert_int_equal(rate_get(&a->rate[0]), 1000000);
+	assert_int_equal(rate_get(&b->rate[0]), 0);
+	counters_add(v.counters, 0, b->slot, TRAFFIC_UP, 999); /* the sum restarts at each look */
+	user_registry_dynamic(v.reg, &rule, 180 * NSEC_SEC);
+	assert_int_equal(rate_get(&a->rate[0]), 1000000);
+	assert_int_equal(rate_get(&b->rate[0]), 0);
+	village_apply(&v, "9:a/100 2:b"); /* a new id is no way out */
+	user_registry_dynamic(v.reg, &rule, 200 * NSEC_SEC);
+	assert_int_equal(rate_get(&a->rate[0]), 1000000);
+	user_registry_dynamic(v.reg, &rule, 300 * NSEC_SEC);
+	assert_int_equal(rate_get(&a->rate[0]), 12500000);
+	counters_add(v.counters, 0, a->slot, TRAFFIC_UP, 1000);
+	user_registry_dynamic(v.reg, &rule, 360 * NSEC_SEC);
+	assert_int_equal(rate_get(&a->rate[0]), 1000000);
+	user_registry_dynamic(v.reg, NULL, 361 * NSEC_SEC);
+	assert_int_equal(rate_get(&a->rate[0]), 12500000);
+	assert_int_equal(user_registry_reap(v.reg, NULL, NULL), 0);
+	village_done(&v);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -347,6 +382,7 @@ int main(void)
 		cmocka_unit_test(u8_a_removed_user_is_settled_after_its_last_connection),
 		cmocka_unit_test(several_publications_may_be_under_way),
 		cmocka_unit_test(sl1_the_smallest_speed_limit_wins),
+		cmocka_unit_test(who_moves_much_is_capped_for_a_while),
 		cmocka_unit_test(cl2_the_users_own_limit_wins_over_the_default),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
