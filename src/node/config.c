@@ -56,11 +56,9 @@ static void warn_of_core(struct config_loader *l, const struct json_value *entry
 	if (again)
 		conf_warn(&l->r, entry->at, NULL,
 			  "another core of type %s; their settings are merged", core->type);
-	if (conf_is_set(&config_core_log_schema, &core->log, access_path) &&
-	    !*core->log.access_path)
+	if (strcmp(core->log.access_path, "none"))
 		conf_warn(&l->r, entry->at, "Log.AccessPath",
-			  "empty: a line per session goes to standard output; \"none\" for no such "
-			  "log");
+			  "not implemented yet; there is no access log");
 }
 
 /* Keep the entries of known types; `entry` is the JSON of the first. */

@@ -199,10 +199,10 @@ const struct conf_schema config_multiplex_schema = CONF_SCHEMA(
 
 static const struct conf_word api_types[] = {
 	{"v2sp", CONFIG_API_V2SP},
-	{"uniproxy", CONFIG_API_UNIPROXY},
-	{"v2board", CONFIG_API_UNIPROXY},
-	{"newv2board", CONFIG_API_UNIPROXY},
-	{"xboard", CONFIG_API_UNIPROXY},
+	{"uniproxy", CONFIG_API_UNIPROXY, true},
+	{"v2board", CONFIG_API_UNIPROXY, true},
+	{"newv2board", CONFIG_API_UNIPROXY, true},
+	{"xboard", CONFIG_API_UNIPROXY, true},
 	{"xboard2", CONFIG_API_XBOARD2, true},
 	{"v2node", CONFIG_API_V2NODE, true},
 	{"sspanel", CONFIG_API_SSPANEL, true},
@@ -407,6 +407,7 @@ static const struct conf_row node_rows[] = {
 	 .help = "Who moved less is reported later."},
 	{.name = "EnableXTLS",
 	 CONF_BOOL(NODE, enable_xtls),
+	 .flags = CONF_NOT_YET,
 	 .reload = CONF_REBUILD,
 	 .absent = "what the panel says",
 	 .help = "VLESS over TCP with TLS or REALITY uses xtls-rprx-vision when the panel names no "
