@@ -63,7 +63,7 @@ struct dialect {
 	unsigned (*user)(const struct json_value *element, struct user_entry *out);
 };
 
-extern const struct dialect dialect_v2sp;
+extern const struct dialect dialect_v2sp, dialect_uniproxy, dialect_xboard2, dialect_v2node;
 
 /* By ApiType, aliases included; NULL: none of that name is built in. */
 const struct dialect *dialect_find(const char *name);

@@ -6,11 +6,37 @@
 
 #include "sync/flat.h"
 
+/* "A=1,B=2", as v2node writes it. */
+static struct env_list split_env(struct pick *p, const char *key)
+{
+	struct text_list l = pick_list(p, KEYS(key));
+	struct env_list out = {.v = arena_alloc(p->mem, (l.n + 1) * sizeof(*out.v))};
+
+	if (!out.v) {
+		p->oom = true;
+		return out;
+	}
+	for (size_t i = 0; i < l.n; i++) {
+		const char *eq = strchr(l.v[i], '=');
+
+		if (!eq)
+			continue;
+		out.v[out.n].name = arena_dup(p->mem, l.v[i], (size_t)(eq - l.v[i]));
+		out.v[out.n].value = eq + 1;
+		p->oom |= !out.v[out.n].name;
+		out.n += out.v[out.n].name != NULL;
+	}
+	return out;
+}
+
 static struct env_list pick_env(struct pick *p, const char *key)
 {
-	const struct json_value *o = pick_object(p, KEYS(key));
+	const struct json_value *v = pick_value(p, KEYS(key)), *o;
 	struct env_list out = {0};
 
+	if (v && v->type == JSON_T_STRING && strcspn(v->text, "{[") == v->len)
+		return split_env(p, key);
+	o = pick_object(p, KEYS(key));
 	if (!o)
 		return out;
 	out.v = arena_alloc(p->mem, o->len * sizeof(*out.v));
@@ -42,6 +68,11 @@ void flat_cert(struct flat *f)
 	struct pick p = pick_into(&f->pick, "cert_config.", o);
 	struct node_cert *c = &f->info->cert;
 
+	if (!o) { /* v2node */
+		p.in[0] = pick_object(&f->pick, KEYS("tlsSettings", "tls_settings"));
+		p.where = "tls_settings.";
+	}
+
 	c->mode = pick_name(&p, KEYS("cert_mode", "mode"));
 	c->domain = pick_text(&p, KEYS("domain"));
 	c->email = pick_text(&p, KEYS("email"));
@@ -54,7 +85,8 @@ void flat_cert(struct flat *f)
 		c->key_file = pick_text(&p, KEYS("key_file"));
 		c->dns_env = pick_env(&p, "dns_env");
 	} else if (pick_value(&p, KEYS("cert_file", "key_file", "dns_env"))) {
-		notes_add(p.notes, "cert_config: paths and dns_env need AllowRemoteOptions");
+		notes_add(p.notes, "%scert_file, key_file, dns_env need AllowRemoteOptions",
+			  p.where);
 	}
 	f->pick.oom |= p.oom;
 }

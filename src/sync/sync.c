@@ -382,6 +382,8 @@ int sync_add(struct sync *s, const struct sync_node_conf *conf, struct node_targ
 		sync_node_free(n);
 		return -ENOMEM;
 	}
+	if (conf->insecure)
+		node_log(n, LOG_WARN, "ApiInsecure: the panel's certificate is not verified");
 	n->pulled_at = n->pushed_at = node_now(n);
 	n->todo = BIT(ASK_CONFIG);
 	node_schedule(n);

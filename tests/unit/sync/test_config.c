@@ -797,6 +797,82 @@ static void the_same_document_in_other_words_is_the_same(void **state)
 	node_info_put(b);
 }
 
+static void certificates_may_stand_in_tls_settings_or_cert_config(void **state)
+{
+	const char *doc =
+		"{\"protocol\":\"trojan\",\"server_port\":1,\"tls_settings\":{\"cert_mode\":"
+		"\"dns\","
+		"\"provider\":\"cloudflare\",\"dns_env\":\"A=1,B=2=3\",\"cert_file\":\"/c\","
+		"\"reject_unknown_sni\":\"1\"}}";
+	struct panel p = plain;
+	struct node_info *i = decode(doc);
+
+	assert_string_equal(i->cert.mode, "dns");
+	assert_string_equal(i->cert.provider, "cloudflare");
+	assert_true(i->tls.reject_unknown_sni);
+	assert_null(i->cert.cert_file);
+	assert_int_equal(i->cert.dns_env.n, 0);
+	assert_int_equal(notes.n, 1);
+	node_info_put(i);
+	p.allow_remote = true;
+	i = decode_as(&p, doc);
+	assert_string_equal(i->cert.cert_file, "/c");
+	assert_int_equal(i->cert.dns_env.n, 2);
+	assert_string_equal(i->cert.dns_env.v[1].name, "B");
+	assert_string_equal(i->cert.dns_env.v[1].value, "2=3");
+	node_info_put(i);
+	i = decode_as(&p, "{\"protocol\":\"anytls\",\"server_port\":\"9443\",\"cert_config\":{"
+			  "\"cert_mode\":\"self\","
+			  "\"domain\":\"a.example.org\",\"dns_env\":{\"C\":5}}}");
+	assert_string_equal(i->cert.mode, "self");
+	assert_string_equal(i->cert.domain, "a.example.org");
+	assert_string_equal(i->cert.dns_env.v[0].value, "5");
+	node_info_put(i);
+}
+
+static void answers_of_the_other_panels_decode(void **state)
+{
+	struct panel p = plain;
+	struct node_info *i;
+
+	p.type = NODE_SHADOWSOCKS;
+	i = decode_as(
+		&p,
+		"{ "
+		"\"protocol\":\"shadowsocks\",\"listen_ip\":\"0.0.0.0\",\"server_port\":2443,"
+		"\"network\":null,"
+		"\"networkSettings\":null,\"cipher\":\"2022-blake3-aes-128-gcm\",\"plugin\":null,"
+		"\"plugin_opts\":null,\"server_key\":\"MDEyMzQ1Njc4OWFiY2RlZg==\","
+		"\"base_config\":{\"push_interval\":60,\"pull_interval\":60} }");
+	assert_null(i->listen_ip); /* AcceptPanelListenIP */
+	assert_null(i->ss.plugin);
+	node_info_put(i);
+	p.type = NODE_VMESS;
+	i = decode_as(
+		&p,
+		"{ \"server_port\":8080,\"network\":\"ws\",\"networkSettings\":{\"path\":\"/live\","
+		"\"headers\":{\"Host\":\"cdn.example.org\"}},\"tls\":0,\"routes\":[{\"id\":9,"
+		"\"match\":\"torrent,tracker\",\"action\":\"block\",\"action_value\":null}]}");
+	assert_string_equal(i->transport.hosts.v[0], "cdn.example.org");
+	assert_int_equal(i->routes.v[0].match.n, 2);
+	node_info_put(i);
+	p.type = NODE_HYSTERIA2;
+	p.swap_bandwidth = true;
+	i = decode_as(&p, "{ "
+			  "\"protocol\":\"hysteria\",\"server_port\":443,\"version\":2,\"host\":"
+			  "\"hy.example.org\","
+			  "\"server_name\":\"hy.example.org\",\"tls_settings\":{\"server_name\":"
+			  "\"x.example.org\","
+			  "\"allow_insecure\":false,\"ech\":{\"enabled\":false}},\"up_mbps\":500,"
+			  "\"down_mbps\":100,"
+			  "\"obfs\":null,\"obfs-password\":\"unused\",\"base_config\":{\"push_"
+			  "interval\":\"60\"}}");
+	assert_int_equal(i->hysteria.up_mbps, 100);
+	assert_null(i->hysteria.obfs_type);
+	assert_string_equal(i->tls.server_name, "x.example.org");
+	node_info_put(i);
+}
+
 static void durations_are_go_style(void **state)
 {
 	int64_t ms;
@@ -852,6 +928,8 @@ int main(void)
 		cmocka_unit_test(keys_are_found_in_any_case_and_the_last_duplicate_wins),
 		cmocka_unit_test(remarks_name_the_field_and_no_secret),
 		cmocka_unit_test(the_same_document_in_other_words_is_the_same),
+		cmocka_unit_test(certificates_may_stand_in_tls_settings_or_cert_config),
+		cmocka_unit_test(answers_of_the_other_panels_decode),
 		cmocka_unit_test(durations_are_go_style),
 	};
 

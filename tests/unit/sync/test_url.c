@@ -92,6 +92,43 @@ static void joining_leaves_one_slash(void **state)
 	check_join("https://b/p/?q=1", "/api/x", "https://b/p/api/x?q=1");
 }
 
+static void check_dialect(const char *name, const struct panel *p, enum ask a, const char *want)
+{
+	const struct dialect *d = dialect_find(name);
+	struct text t = {0};
+
+	assert_non_null(d);
+	d->url(p, a, &t);
+	assert_string_equal(t.s, want);
+	text_done(&t);
+}
+
+static void successors_have_a_path_per_question(void **state)
+{
+	struct panel p = {
+		.host = "https://board.test/", .key = "k&", .node_id = "hk-01", .type = NODE_VLESS};
+
+	check_dialect("XBoard", &p, ASK_USERS,
+		      "https://board.test/api/v1/server/UniProxy/"
+		      "user?node_type=vless&node_id=hk-01&token=k%26");
+	check_dialect(
+		"xboard2", &p, TELL_TRAFFIC,
+		"https://board.test/api/v2/server/push?node_type=vless&node_id=hk-01&token=k%26");
+	check_dialect("v2node", &p, ASK_CONFIG,
+		      "https://board.test/api/v2/server/"
+		      "config?node_type=v2node&node_id=hk-01&token=k%26");
+	check_dialect("v2node", &p, TELL_ONLINE,
+		      "https://board.test/api/v1/server/UniProxy/"
+		      "alive?node_type=v2node&node_id=hk-01&token=k%26");
+	p.type = NODE_TYPE_NONE;
+	p.host = "https://board.test/sub?x=1";
+	check_dialect("uniproxy", &p, ASK_CONFIG,
+		      "https://board.test/sub/api/v1/server/UniProxy/"
+		      "config?x=1&node_id=hk-01&token=k%26");
+	assert_null(dialect_find("nobody"));
+	assert_ptr_equal(dialect_find("V2SP"), &dialect_v2sp);
+}
+
 static void check_mask(const char *url, const char *want)
 {
 	struct text t = {0};
@@ -141,6 +178,7 @@ int main(void)
 		cmocka_unit_test(values_are_percent_encoded),
 		cmocka_unit_test(other_paths_are_for_bare_hosts),
 		cmocka_unit_test(joining_leaves_one_slash),
+		cmocka_unit_test(successors_have_a_path_per_question),
 		cmocka_unit_test(secrets_are_masked),
 		cmocka_unit_test(an_origin_is_scheme_host_and_port),
 		cmocka_unit_test(a_text_grows_and_formats),
