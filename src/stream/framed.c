@@ -15,14 +15,32 @@ struct framed {
 	struct bufq in, out;
 	size_t skip; /* payload bytes still to be thrown away */
 	bool ended;
+	bool open;	   /* what is below has opened */
 	int err;	   /* of the last flush */
 	struct waiter run; /* on the lower stream, for both events (S5) */
 	struct waiter *rd, *wr;
 };
 
+/* A client's carrier opens with its first use: 0, -EAGAIN with a wake to come, or <0. */
+static int open_lower(struct framed *f)
+{
+	int err = f->open ? 0 : stream_open(f->lower);
+
+	if (err == -EAGAIN)
+		stream_want(f->lower, STREAM_RD | STREAM_WR, &f->run);
+	f->open |= !err;
+	return err;
+}
+
 static void flush(struct framed *f)
 {
+	int err = open_lower(f);
 	ssize_t n;
+
+	if (err) {
+		f->err = err == -EAGAIN ? 0 : err;
+		return;
+	}
 
 	while (!bufq_empty(&f->out) && !f->err) {
 		n = stream_push(f->lower, &f->out);
@@ -58,20 +76,18 @@ static void framed_want(struct dgram *d, unsigned ev, struct waiter *w)
 {
 	struct framed *f = container_of(d, struct framed, d);
 
-	if (ev & STREAM_RD) {
+	if (ev & STREAM_RD)
 		f->rd = w;
-		stream_want(f->lower, STREAM_RD, &f->run);
-	}
-	if (ev & STREAM_WR) {
+	if (ev & STREAM_WR)
 		f->wr = w;
-		stream_want(f->lower, STREAM_WR, &f->run);
-	}
+	stream_want(f->lower, f->open ? ev : STREAM_RD | STREAM_WR, &f->run);
 }
 
 /* Read more: 1, or what pull() said; end in the middle of a packet is a truncation. */
 static int fill(struct framed *f)
 {
-	ssize_t n = stream_pull(f->lower, &f->in, READ_MAX);
+	int err = open_lower(f);
+	ssize_t n = err ? err : stream_pull(f->lower, &f->in, READ_MAX);
 
 	if (n > 0)
 		return 1;
