@@ -20,9 +20,11 @@ struct cmd {
 int cmd_check(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 int cmd_connect(int argc, char **argv);
+int cmd_demo(int argc, char **argv);
 int cmd_link(int argc, char **argv);
 int cmd_panel(int argc, char **argv);
 int cmd_reality(int argc, char **argv);
+int cmd_run(int argc, char **argv);
 int cmd_uuid(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_x25519(int argc, char **argv);

@@ -1,0 +1,310 @@
+#include "cmd/program.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "cmd/cmd.h"
+#include "cmd/reload.h"
+#include "crypto/aead.h"
+
+static const int caught[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, 0};
+
+/* ---- starting -------------------------------------------------------------------------------------- */
+
+static int make_dir(const char *dir)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s", dir);
+	for (char *p = path + 1; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		mkdir(path, 0755);
+		*p = '/';
+	}
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return -errno;
+	return access(path, W_OK | X_OK) ? -errno : 0;
+}
+
+static int open_state(struct program *p, unsigned nworkers)
+{
+	const char *dir = p->conf->state.dir;
+	char why[LEDGER_WHY_MAX] = "";
+	int err = make_dir(dir);
+
+	if (!err)
+		err = ledger_open(dir, nworkers, &p->ledger, why);
+	if (err)
+		log_msg(LOG_ERROR, "state", "cannot use %s: %s%s%s", dir, err_text(err),
+			*why ? ": " : "", why);
+	else if (*why)
+		log_msg(LOG_WARN, "state", "%s", why);
+	return err;
+}
+
+static unsigned worker_count(const struct config *c)
+{
+	long n = c->workers ? (long)c->workers : sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n < 1 ? 1 : (unsigned)MIN(n, 256L);
+}
+
+static int start_sync(struct program *p)
+{
+	struct sync_conf conf = {.loop = p->loop, .ledger = p->ledger};
+	static char snapshots[PATH_MAX];
+
+	p->http = http_curl_new(p->loop, "weir/" WEIR_VERSION);
+	if (!p->http)
+		return -ENOMEM;
+	snprintf(snapshots, sizeof(snapshots), "%s/snapshots", p->conf->state.dir);
+	if (!make_dir(snapshots))
+		conf.snapshot_dir = snapshots;
+	conf.http = p->http;
+	return sync_new(&conf, &p->sync);
+}
+
+static struct sync_node_conf sync_conf_of(const struct config_node *c, uint32_t ledger_node)
+{
+	return (struct sync_node_conf){
+		.tag = c->name,
+		.dialect = dialect_find(config_api_name(c->api_type)),
+		.panel = {
+			.host = c->api_host,
+			.key = c->api_key,
+			.node_id = c->node_id,
+			.type = node_type_parse(c->node_type),
+			.enable_vless = conf_is_set(&config_node_schema, c, enable_vless)
+						? c->enable_vless
+						: -1,
+			.allow_remote = c->allow_remote_options,
+			.accept_listen_ip = c->accept_panel_listen_ip,
+			.swap_bandwidth = c->swap_bandwidth,
+		},
+		.timeout_s = c->timeout_s,
+		.send_ip = *c->api_send_ip ? c->api_send_ip : NULL,
+		.insecure = c->api_insecure,
+		.ledger_node = ledger_node,
+		.ambiguous = (enum sync_ambiguous)c->ambiguous_push,
+		.push_batch_users = (uint32_t)c->push_batch_users,
+		.cache_max_age_s = c->cache_max_age_h * 3600,
+		.suspend_on_forbidden = c->suspend_on_forbidden,
+		.pull_interval_s = c->pull_interval_s,
+		.push_interval_s = c->push_interval_s,
+		.report_min_kib = conf_is_set(&config_node_schema, c, report_min_KiB)
+					  ? c->report_min_KiB
+					  : -1,
+		.online_min_kb = conf_is_set(&config_node_schema, c, device_online_min_kB)
+					 ? c->device_online_min_kB
+					 : -1,
+	};
+}
+
+static void link_node(struct program *p, struct program_node *n)
+{
+	struct program_node **at = &p->nodes;
+
+	while (*at)
+		at = &(*at)->next;
+	*at = n;
+}
+
+int program_add_node(struct program *p, const struct config_node *conf)
+{
+	struct node_world env = {
+		.workers = &p->workers,
+		.counters = ledger_counters(p->ledger),
+		.settle = ledger_settle,
+		.settle_arg = p->ledger,
+	};
+	struct program_node *n = calloc(1, sizeof(*n));
+	struct sync_node_conf sc;
+	uint32_t number = 0;
+	int err = n ? 0 : -ENOMEM;
+
+	if (!err)
+		err = ledger_node(p->ledger, conf->api_host, strtoll(conf->node_id, NULL, 10),
+				  conf->node_type, &number);
+	if (!err)
+		err = node_new(&env, p->conf, conf, number, &n->node);
+	if (err) {
+		free(n);
+		return err;
+	}
+	n->program = p;
+	n->conf = conf;
+	sc = sync_conf_of(conf, number);
+	if (!sc.dialect)
+		err = -ERR_UNSUPPORTED;
+	else
+		err = sync_add(p->sync, &sc, node_target(n->node), &n->sync);
+	if (err) {
+		log_msg(LOG_ERROR, "node", "%s: cannot start: %s", conf->name, err_text(err));
+		node_free(n->node);
+		free(n);
+		return err;
+	}
+	link_node(p, n);
+	return 0;
+}
+
+static void on_housekeeping(struct timer *t)
+{
+	struct program *p = container_of(t, struct program, housekeeping);
+
+	ledger_sync_counters(p->ledger);
+	ledger_adopt(p->ledger);
+	timer_set(p->loop, t, loop_now(p->loop) + MAX((int64_t)1, p->conf->state.sync_s) * NSEC_SEC);
+}
+
+static const char *aead_word(int64_t engine)
+{
+	return engine == CONFIG_AEAD_EVP ? "evp" : engine == CONFIG_AEAD_IPSECMB ? "ipsecmb" : "auto";
+}
+
+static int start_parts(struct program *p)
+{
+	unsigned n = worker_count(p->conf);
+	const char *why = aead_init(aead_word(p->conf->aead));
+	int err = why ? -ERR_CONFIG : 0;
+
+	if (err) {
+		log_msg(LOG_ERROR, "crypto", "AeadEngine: %s", why);
+		return err;
+	}
+	err = open_state(p, n);
+	if (!err)
+		err = workers_start(&p->workers, p->loop, n, ledger_counters(p->ledger));
+	if (!err)
+		err = start_sync(p);
+	if (err)
+		log_msg(LOG_ERROR, "weir", "cannot start: %s", err_text(err));
+	return err;
+}
+
+static void program_done(struct program *p)
+{
+	sync_free(p->sync);
+	http_free(p->http);
+	while (p->nodes) {
+		struct program_node *n = p->nodes;
+
+		p->nodes = n->next;
+		node_free(n->node);
+		free(n);
+	}
+	timer_stop(&p->housekeeping);
+	if (p->workers.n)
+		workers_stop(&p->workers);
+	if (p->ledger)
+		ledger_close(p->ledger);
+	signals_close(&p->signals);
+	loop_free(p->loop);
+	for (size_t i = 0; i < p->nold; i++)
+		config_free(p->old[i]);
+	free(p->old);
+	config_free(p->conf);
+}
+
+static void on_signal(struct signals *s, int signo);
+
+int program_start(struct program *p, struct config *conf)
+{
+	int err;
+
+	*p = (struct program){.conf = conf};
+	signals_block(caught);
+	p->loop = loop_new(LOOP_EPOLL, 0);
+	if (!p->loop) {
+		config_free(conf);
+		return -ENOMEM;
+	}
+	timer_init(&p->housekeeping, on_housekeeping);
+	err = signals_open(&p->signals, p->loop, caught, on_signal);
+	if (!err)
+		err = start_parts(p);
+	if (err) {
+		program_done(p);
+		return err;
+	}
+	for (size_t i = 0; i < conf->nnodes; i++)
+		(void)!program_add_node(p, conf->nodes[i]); /* logged; the others run */
+	on_housekeeping(&p->housekeeping);
+	log_msg(LOG_INFO, "weir", "version %s, %u workers, AEAD by %s", WEIR_VERSION, p->workers.n,
+		aead_engine());
+	return 0;
+}
+
+/* ---- ending ---------------------------------------------------------------------------------------- */
+
+static void all_pushed(void *arg)
+{
+	struct program *p = arg;
+
+	loop_stop(p->loop);
+}
+
+static void one_closed(void *arg)
+{
+	struct program *p = arg;
+
+	if (--p->closing > 0)
+		return;
+	sync_stop(p->sync, p->conf->shutdown_push_timeout_s * NSEC_SEC, all_pushed, p);
+}
+
+/* Listeners first, then the sessions, and once their last byte is counted the last push (TR10). */
+static void stop(struct program *p)
+{
+	nsec_t grace = p->conf->shutdown_grace_s * NSEC_SEC;
+
+	p->stopping = true;
+	p->closing = 1;
+	for (struct program_node *n = p->nodes; n; n = n->next) {
+		if (n->leaving)
+			continue;
+		p->closing++;
+		node_close(n->node, grace, one_closed, p);
+	}
+	one_closed(p);
+}
+
+static void on_signal(struct signals *s, int signo)
+{
+	struct program *p = container_of(s, struct program, signals);
+
+	switch (signo) {
+	case SIGHUP:
+		if (!p->stopping)
+			program_reload(p);
+		break;
+	case SIGUSR1:
+		if (log_reopen())
+			log_msg(LOG_WARN, "log", "cannot reopen the log file");
+		break;
+	default:
+		log_msg(LOG_INFO, "weir", "%s: stopping%s", signo == SIGINT ? "SIGINT" : "SIGTERM",
+			p->stopping ? " now" : "");
+		if (p->stopping)
+			loop_stop(p->loop);
+		else
+			stop(p);
+	}
+}
+
+int program_run(struct program *p)
+{
+	loop_run(p->loop);
+	program_done(p);
+	return CMD_OK;
+}

@@ -1,0 +1,46 @@
+/* program.h - the running node program: everything that `weir run` puts together, and how it starts,
+ * reloads and ends.
+ *
+ * Threads: the control thread's, which is main's.
+ */
+#ifndef WEIR_CMD_PROGRAM_H
+#define WEIR_CMD_PROGRAM_H
+
+#include "event/signals.h"
+#include "node/config.h"
+#include "node/node.h"
+#include "sync/sync.h"
+
+/* One of Nodes: what serves it, and what keeps it in step with its panel. */
+struct program_node {
+	struct program *program;
+	const struct config_node *conf; /* of the present file */
+	struct node *node;
+	struct sync_node *sync;
+	struct program_node *next;
+	bool leaving; /* no longer in the file */
+};
+
+struct program {
+	struct loop *loop;
+	struct signals signals;
+	struct config *conf;
+	struct config **old; /* files that nodes on their way out still look at */
+	size_t nold;
+	struct ledger *ledger;
+	struct workers workers;
+	struct http *http;
+	struct sync *sync;
+	struct program_node *nodes;
+	struct timer housekeeping; /* counters to disk, other processes' counters settled */
+	bool stopping;
+	unsigned closing; /* nodes that have not closed yet */
+};
+
+/* Takes the configuration over.  0, or an error that has been logged and nothing is running. */
+MUST_CHECK int program_start(struct program *p, struct config *conf);
+
+/* Until a signal ends it; the exit status. */
+int program_run(struct program *p);
+
+#endif

@@ -1,0 +1,172 @@
+#include "cmd/reload.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "conf/diff.h"
+
+int program_open_log(const struct config *c)
+{
+	struct log_conf conf = {
+		.level = (enum log_level)c->log.level,
+		.json = c->log.json,
+		.path = c->log.output,
+	};
+
+	return log_open(&conf);
+}
+
+static void log_report(const struct conf_report *r)
+{
+	for (const struct conf_problem *q = r->first; q; q = q->next)
+		log_msg(q->warning ? LOG_WARN : LOG_ERROR, "config", "%s:%u:%u: %s%s%s", q->file,
+			q->at.line, q->at.column, q->path, *q->path ? ": " : "", q->text);
+}
+
+static bool same_node(const struct config_node *a, const struct config_node *b)
+{
+	return !strcmp(a->api_host, b->api_host) && !strcmp(a->node_id, b->node_id) &&
+	       !strcmp(a->node_type, b->node_type);
+}
+
+static const struct config_node *find_conf(const struct config *c, const struct config_node *like)
+{
+	for (size_t i = 0; i < c->nnodes; i++) {
+		if (same_node(c->nodes[i], like))
+			return c->nodes[i];
+	}
+	return NULL;
+}
+
+/* ---- leaving --------------------------------------------------------------------------------------- */
+
+static void node_gone(void *arg)
+{
+	struct program_node *n = arg, **at = &n->program->nodes;
+
+	while (*at != n)
+		at = &(*at)->next;
+	*at = n->next;
+	sync_node_free(n->sync);
+	node_free(n->node);
+	free(n);
+}
+
+static void node_closed(void *arg)
+{
+	struct program_node *n = arg;
+	nsec_t budget = n->program->conf->shutdown_push_timeout_s * NSEC_SEC;
+
+	sync_node_stop(n->sync, budget, node_gone, n);
+}
+
+static void leave(struct program_node *n)
+{
+	log_msg(LOG_INFO, "node", "%s: no longer configured, draining", node_tag(n->node));
+	n->leaving = true;
+	node_close(n->node, n->program->conf->drain_timeout_s * NSEC_SEC, node_closed, n);
+}
+
+/* ---- changing -------------------------------------------------------------------------------------- */
+
+static void note_row(void *arg, const char *path, const struct conf_row *row)
+{
+	log_msg(LOG_INFO, "config", "%s: %s changed", (const char *)arg, path);
+}
+
+/* Options of the panel side need another sync: the node leaves and comes back. */
+static bool panel_side_differs(const struct config_node *a, const struct config_node *b)
+{
+	return strcmp(a->api_key, b->api_key) || a->api_type != b->api_type ||
+	       a->timeout_s != b->timeout_s || strcmp(a->api_send_ip, b->api_send_ip) ||
+	       a->api_insecure != b->api_insecure || a->ambiguous_push != b->ambiguous_push ||
+	       a->push_batch_users != b->push_batch_users ||
+	       a->pull_interval_s != b->pull_interval_s ||
+	       a->push_interval_s != b->push_interval_s;
+}
+
+static void change(struct program_node *n, const struct config *file,
+		   const struct config_node *conf)
+{
+	void *tag = (void *)(uintptr_t)node_tag(n->node);
+	bool differs = conf_diff(&config_node_schema, n->conf, conf, note_row, tag) > 0;
+
+	if (differs && panel_side_differs(n->conf, conf))
+		log_msg(LOG_WARN, "config", "%s: panel options need a restart to take effect",
+			node_tag(n->node));
+	n->conf = conf;
+	if (node_set_conf(n->node, file, conf, differs))
+		log_msg(LOG_ERROR, "config", "%s: goes on as before", node_tag(n->node));
+}
+
+static bool keep_old(struct program *p)
+{
+	struct config **old = realloc(p->old, (p->nold + 1) * sizeof(*old));
+
+	if (!old)
+		return false;
+	p->old = old;
+	p->old[p->nold++] = p->conf;
+	return true;
+}
+
+/* Nodes that leave still look at the old file: it stays until none of them is left. */
+static void drop_old(struct program *p)
+{
+	for (struct program_node *n = p->nodes; n; n = n->next) {
+		if (n->leaving)
+			return;
+	}
+	while (p->nold > 0)
+		config_free(p->old[--p->nold]);
+}
+
+static void switch_to(struct program *p, struct config *conf)
+{
+	struct program_node *n, *next;
+
+	for (n = p->nodes; n; n = next) {
+		const struct config_node *now = n->leaving ? NULL : find_conf(conf, n->conf);
+
+		next = n->next;
+		if (now)
+			change(n, conf, now);
+		else if (!n->leaving)
+			leave(n);
+	}
+	p->conf = conf;
+	for (size_t i = 0; i < conf->nnodes; i++) {
+		bool known = false;
+
+		for (n = p->nodes; n && !known; n = n->next)
+			known = !n->leaving && n->conf == conf->nodes[i];
+		if (!known)
+			(void)!program_add_node(p, conf->nodes[i]);
+	}
+}
+
+void program_reload(struct program *p)
+{
+	struct conf_report report;
+	struct config *conf;
+
+	conf_report_init(&report);
+	conf = config_load(p->conf->path, &report);
+	log_report(&report);
+	conf_report_done(&report);
+	if (!conf) {
+		log_msg(LOG_ERROR, "config", "not reloaded: everything runs on as it was");
+		return;
+	}
+	drop_old(p);
+	if (!keep_old(p)) {
+		config_free(conf);
+		return;
+	}
+	if (program_open_log(conf))
+		log_msg(LOG_WARN, "log", "cannot open %s", conf->log.output);
+	switch_to(p, conf);
+	log_msg(LOG_INFO, "config", "reloaded");
+}
