@@ -1,8 +1,6 @@
 """What every end-to-end test may ask for; the helpers behind it live in weirtest/."""
 import os
 import pathlib
-import re
-import subprocess
 
 import pytest
 
@@ -11,18 +9,6 @@ from weirtest.proc import Procs
 from weirtest.targets import HashServer, UdpEcho
 
 RUNNING = pytest.StashKey[list]()
-
-
-def pytest_collection_modifyitems(items):
-    """A test that needs subcommands waits until the program has them."""
-    program = os.environ.get("WEIR_BIN", "build/weir")
-    usage = subprocess.run([program, "help"], capture_output=True, text=True).stdout
-    known = set(re.findall(r"^  (\S+)", usage, re.M))
-    for item in items:
-        for mark in item.iter_markers("needs"):
-            lacking = [c for c in mark.args if c not in known]
-            if lacking:
-                item.add_marker(pytest.mark.skip(reason=f"weir has no {', '.join(lacking)}"))
 
 
 @pytest.fixture(scope="session", autouse=True)

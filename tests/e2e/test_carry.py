@@ -11,7 +11,7 @@ MIB = 1 << 20
 SIZE = 16 * MIB if SLOW == 1 else 2 * MIB
 SHORT = 1000 if SLOW == 1 else 100
 
-pytestmark = [pytest.mark.quick, pytest.mark.needs("run", "panel", "connect")]
+pytestmark = [pytest.mark.quick]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 
 from weirtest.panel import Panel
 
-pytestmark = [pytest.mark.quick, pytest.mark.needs("check", "panel", "config", "x25519", "reality", "uuid", "link")]
+pytestmark = [pytest.mark.quick]
 
 NODE = {"ApiHost": "https://panel.test/node", "ApiKey": "a-very-long-secret", "NodeID": 7}
 

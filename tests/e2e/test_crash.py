@@ -9,7 +9,7 @@ from weirtest.lab import Lab
 from weirtest.proc import wait_until
 from weirtest.targets import CHUNK, HashServer, stream
 
-pytestmark = pytest.mark.needs("run", "panel", "connect")
+
 
 KILLS = 50 if SOAK else 6
 

@@ -13,7 +13,7 @@ from weirtest.node import Node, entry
 from weirtest.peers import random_credential
 from weirtest.proc import free_port
 
-pytestmark = [pytest.mark.quick, pytest.mark.needs("run")]
+pytestmark = [pytest.mark.quick]
 
 V2_SIGNATURE = bytes.fromhex("0d0a0d0a000d0a515549540a")
 

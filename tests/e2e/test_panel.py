@@ -17,7 +17,7 @@ from weirtest import SLOW, SOAK
 from weirtest.panel import ADMIN, ApiError, Panel
 from weirtest.proc import free_port, wait_until
 
-pytestmark = [pytest.mark.quick, pytest.mark.needs("panel")]
+pytestmark = [pytest.mark.quick]
 
 MIB = 1 << 20
 PATHS = ["/", "/api", "/api/v2sp", "/api/v2sp/", "/own/path"]
@@ -413,8 +413,6 @@ def test_a_node_may_ask_a_hundred_times_a_second(procs):
         answers.append(r.status)
         last = r.headers, r.read()
     took = time.monotonic() - start
-    if answers[-1] == 200:
-        pytest.skip("this machine does not ask a hundred times a second")
     assert 100 <= answers.count(200) <= 101 + 100 * took
     assert int(refused((429, *last), 429)["Retry-After"]) >= 1
     assert other.ask("config")[0] == 200  # each node has its own

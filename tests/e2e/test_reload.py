@@ -10,7 +10,7 @@ from weirtest.peers import Outbound, start_client
 from weirtest.proc import free_port, listens, wait_until
 from weirtest.socks import recv_exactly
 
-pytestmark = [pytest.mark.quick, pytest.mark.needs("run", "panel", "connect")]
+pytestmark = [pytest.mark.quick]
 
 
 @pytest.fixture
