@@ -30,6 +30,7 @@ void conf_leave(struct conf_reader *r, size_t mark)
 	r->path[mark] = 0;
 }
 
+PRINTF(5, 0)
 static void complain(struct conf_reader *r, bool warning, struct json_pos at, const char *member,
 		     const char *fmt, va_list ap)
 {
