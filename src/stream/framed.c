@@ -6,6 +6,7 @@
 
 #define READ_MAX  65536
 #define OUT_LIMIT (256 * 1024)
+#define FILLS	  4 /* reads that yield no packet, before somebody else has a turn */
 
 struct framed {
 	struct dgram d;
@@ -16,6 +17,7 @@ struct framed {
 	size_t skip; /* payload bytes still to be thrown away */
 	bool ended;
 	bool open;	   /* what is below has opened */
+	bool early;	   /* recv() stopped before the lower stream was empty */
 	int err;	   /* of the last flush */
 	struct waiter run; /* on the lower stream, for both events (S5) */
 	struct waiter *rd, *wr;
@@ -80,7 +82,10 @@ static void framed_want(struct dgram *d, unsigned ev, struct waiter *w)
 		f->rd = w;
 	if (ev & STREAM_WR)
 		f->wr = w;
-	stream_want(f->lower, f->open ? ev : STREAM_RD | STREAM_WR, &f->run);
+	if ((ev & STREAM_RD) && f->early)
+		loop_queue(d->loop, &f->run);
+	else
+		stream_want(f->lower, f->open ? ev : STREAM_RD | STREAM_WR, &f->run);
 }
 
 /* Read more: 1, or what pull() said; end in the middle of a packet is a truncation. */
@@ -145,26 +150,39 @@ static int parse_one(struct framed *f, struct packet *p)
 	return 1;
 }
 
+/* Up to `max` packets of what has been read; none: 0 at the end, -ERR_MORE, or <0 broken.  An error
+ * waits for those in front of it to go up, and is found again by the next call.
+ */
+static int parse_some(struct framed *f, struct packet *p, int max)
+{
+	int n = 0, err = 0;
+
+	while (n < max && !f->ended && err >= 0) {
+		err = parse_one(f, &p[n]);
+		n += err > 0;
+	}
+	return n > 0 || err >= 0 ? n : err;
+}
+
 static int framed_recv(struct dgram *d, struct packet *p, int max)
 {
 	struct framed *f = container_of(d, struct framed, d);
-	int n = 0, err;
+	int n;
 
-	while (n < max && !f->ended) {
-		err = parse_one(f, &p[n]);
-		if (err > 0) {
-			n++;
-		} else if (err == -ERR_MORE) {
-			if (n > 0)
-				return n; /* what is here goes up before more is read */
-			err = fill(f);
-			if (err <= 0)
-				return err;
-		} else if (err < 0) {
-			return n > 0 && err == -ENOMEM ? n : err;
-		}
+	f->early = false;
+	for (int fills = 0; fills < FILLS; fills++) {
+		n = parse_some(f, p, max);
+		if (n != -ERR_MORE)
+			return n;
+		n = fill(f);
+		if (n <= 0)
+			return n;
 	}
-	return n;
+	n = parse_some(f, p, max);
+	if (n != -ERR_MORE)
+		return n;
+	f->early = true; /* S2: the rest at the next turn */
+	return -EAGAIN;
 }
 
 /* Header into the chunk's front room where it fits, else in a chunk of its own. */
@@ -211,6 +229,10 @@ static void framed_free(struct dgram *d)
 {
 	struct framed *f = container_of(d, struct framed, d);
 
+	/* A head that no packet has carried goes alone, before the end: without it the peer would take the
+	 * end for an error. */
+	if (f->open || !f->st.client)
+		flush(f);
 	waiter_cancel(&f->run);
 	bufq_done(&f->in);
 	bufq_done(&f->out);
