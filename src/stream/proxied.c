@@ -12,6 +12,7 @@ struct proxied {
 	struct bufq in;
 	struct proxy_header head;
 	int state; /* 1: the header has been read, 0: reading, <0: failed */
+	bool lower_open;
 };
 
 static struct proxied *of(const struct stream *s)
@@ -48,6 +49,7 @@ static int proxied_open(struct stream *s)
 	if (p->state)
 		return p->state < 0 ? p->state : 0;
 	err = stream_open(p->lower);
+	p->lower_open = err == 0;
 	if (err)
 		return err;
 	do {
@@ -71,9 +73,14 @@ static ssize_t proxied_push(struct stream *s, struct bufq *src)
 	return stream_push(of(s)->lower, src);
 }
 
+/* While the header is read, a wake for writing would come again and again. */
 static void proxied_want(struct stream *s, unsigned ev, struct waiter *w)
 {
-	stream_want(of(s)->lower, ev, w);
+	struct proxied *p = of(s);
+
+	if (p->state == 0 && p->lower_open)
+		ev = STREAM_RD;
+	stream_want(p->lower, ev, w);
 }
 
 static int proxied_shut(struct stream *s)
