@@ -371,8 +371,13 @@ static int unix_address(struct sockaddr_un *un, const char *path, socklen_t *len
 	memcpy(un->sun_path, path, n);
 	if (path[0] == '@')
 		un->sun_path[0] = '\0';
-	else
+	if (path[0] == '@' && path[1] == '@') {
+		memmove(un->sun_path + 1, un->sun_path + 2, n - 2);
+		un->sun_path[n - 1] = '\0';
+		n = sizeof(un->sun_path);
+	} else if (path[0] != '@') {
 		n++; /* a path has its NUL, an abstract name is as long as it is */
+	}
 	*len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
 	return 0;
 }

@@ -27,7 +27,9 @@ MUST_CHECK int tcp_connect(struct loop *l, const struct addr *to, const struct a
  */
 MUST_CHECK int tcp_connect_on(struct loop *l, int fd, const struct addr *to, struct stream **out);
 
-/* The same to a unix socket; a path that begins with '@' is an abstract name. */
+/* The same to a unix socket; a path that begins with '@' is an abstract name, with "@@" one that is
+ * padded with NULs to the full length of an address.
+ */
 MUST_CHECK int unix_connect(struct loop *l, const char *path, struct stream **out);
 
 #endif

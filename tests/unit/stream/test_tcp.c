@@ -106,7 +106,7 @@ static void a_connection_can_be_given_up_before_it_is_open(void **state)
 	loop_free(l);
 }
 
-static void unix_sockets_connect_by_path_and_by_abstract_name(void **state)
+static void unix_sockets_connect_by_path_and_by_abstract_names(void **state)
 {
 	struct loop *l = loop_new(LOOP_EPOLL, 0);
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
@@ -132,6 +132,16 @@ static void unix_sockets_connect_by_path_and_by_abstract_name(void **state)
 	stream_free(s);
 	stream_free(t);
 	close(lfd);
+
+	/* what HAProxy listens on: the whole address, padded with NULs */
+	lfd = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(bind(lfd, (struct sockaddr *)&un, sizeof(un)), 0);
+	assert_int_equal(listen(lfd, 4), 0);
+	snprintf(text, sizeof(text), "@%s", name);
+	assert_int_equal(unix_connect(l, text, &s), 0);
+	stream_free(s);
+	close(lfd);
+
 	assert_int_equal(unix_connect(l, "/nowhere/at/all", &s), -ENOENT);
 	assert_int_equal(unix_connect(l, "", &s), -EINVAL);
 	loop_free(l);
@@ -276,7 +286,7 @@ int main(void)
 		cmocka_unit_test(a_refused_connection_fails_to_open_and_stays_failed),
 		cmocka_unit_test(a_connection_leaves_from_the_source_it_was_given),
 		cmocka_unit_test(a_connection_can_be_given_up_before_it_is_open),
-		cmocka_unit_test(unix_sockets_connect_by_path_and_by_abstract_name),
+		cmocka_unit_test(unix_sockets_connect_by_path_and_by_abstract_names),
 		cmocka_unit_test(reads_grow_while_they_come_back_full),
 		cmocka_unit_test(small_reads_share_a_chunk),
 		cmocka_unit_test(a_short_read_spares_the_second_question),
