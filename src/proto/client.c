@@ -12,7 +12,9 @@ struct client_stream {
 	struct bufq out; /* the request, until it is on its way */
 	struct bufq in;	 /* the answer, until it is whole */
 	client_answer answer;
-	bool opened;
+	struct waiter run; /* while the request is not all gone (S5) */
+	struct waiter *rd, *wr;
+	bool opening;
 };
 
 static struct client_stream *of(const struct stream *s)
@@ -22,20 +24,48 @@ static struct client_stream *of(const struct stream *s)
 
 static int client_open(struct stream *s)
 {
-	return stream_open(of(s)->lower);
+	int err = stream_open(of(s)->lower);
+
+	of(s)->opening = err == -EAGAIN;
+	return err;
 }
 
-/* 0: the request has gone; -EAGAIN; <0. */
+/* 0: the request has gone; -EAGAIN: it will, without further calls; <0. */
 static int send_request(struct client_stream *c)
 {
 	ssize_t n;
 
 	while (!bufq_empty(&c->out)) {
 		n = stream_push(c->lower, &c->out);
+		if (n == -EAGAIN)
+			stream_want(c->lower, STREAM_WR, &c->run);
 		if (n < 0)
 			return (int)n;
 	}
 	return 0;
+}
+
+static void wake_one(struct client_stream *c, struct waiter **slot)
+{
+	struct waiter *w = *slot;
+
+	*slot = NULL;
+	if (w)
+		loop_queue(c->s.loop, w);
+}
+
+/* Whoever waits to push takes the request along; otherwise it goes alone.  An error of that is
+ * found again by whoever is woken.
+ */
+static void client_wake(struct waiter *w)
+{
+	struct client_stream *c = container_of(w, struct client_stream, run);
+	bool pushes = c->wr != NULL;
+
+	wake_one(c, &c->rd);
+	wake_one(c, &c->wr);
+	if (!pushes && !c->opening)
+		send_request(c);
 }
 
 static int skip_answer(struct client_stream *c)
@@ -83,12 +113,13 @@ static ssize_t client_pull(struct stream *s, struct bufq *dst, size_t max)
 }
 
 /* The request rides in front of the caller's bytes, in one write.  What the lower layer left of it
- * is taken off `src` again: nothing of ours stays in the caller's queue (S6).
+ * is taken off `src` again: nothing of ours stays in the caller's queue (S6).  Returns the bytes of
+ * the caller's that went, 0: none.
  */
 static ssize_t push_joined(struct client_stream *c, struct bufq *src)
 {
 	uint8_t head[CLIENT_REQUEST_MAX];
-	size_t len = bufq_take(&c->out, head, sizeof(head)), left;
+	size_t len = bufq_peek(&c->out, 0, head, sizeof(head)), left;
 	ssize_t n;
 
 	if (bufq_prepend(src, head, len))
@@ -96,25 +127,32 @@ static ssize_t push_joined(struct client_stream *c, struct bufq *src)
 	n = stream_push(c->lower, src);
 	left = len - MIN(len, n > 0 ? (size_t)n : 0);
 	bufq_drain(src, left);
-	if (left > 0 && bufq_append(&c->out, head + len - left, left))
-		return -ENOMEM;
+	bufq_drain(&c->out, len - left);
 	if (n < 0)
 		return n;
-	return (size_t)n > len ? n - (ssize_t)len : -EAGAIN;
+	return (size_t)n > len ? n - (ssize_t)len : 0;
 }
 
 static ssize_t client_push(struct stream *s, struct bufq *src)
 {
 	struct client_stream *c = of(s);
+	ssize_t n = 0;
 
-	if (!bufq_empty(&c->out))
-		return push_joined(c, src);
-	return stream_push(c->lower, src);
+	while (n == 0 && !bufq_empty(&c->out))
+		n = push_joined(c, src);
+	return n ? n : stream_push(c->lower, src);
 }
 
 static void client_want(struct stream *s, unsigned ev, struct waiter *w)
 {
-	stream_want(of(s)->lower, ev, w);
+	struct client_stream *c = of(s);
+	bool ours = !bufq_empty(&c->out);
+
+	if (ev & STREAM_RD)
+		c->rd = ours ? w : NULL;
+	if (ev & STREAM_WR)
+		c->wr = ours ? w : NULL;
+	stream_want(c->lower, ev, ours ? &c->run : w);
 }
 
 static int client_shut(struct stream *s)
@@ -128,6 +166,7 @@ static void client_free(struct stream *s)
 {
 	struct client_stream *c = of(s);
 
+	waiter_cancel(&c->run);
 	bufq_done(&c->out);
 	bufq_done(&c->in);
 	stream_free(c->lower);
@@ -167,8 +206,8 @@ static const struct stream_ops client_ops = {
 	.set = client_set,
 };
 
-struct stream *client_stream_new(struct stream *lower, const void *request,
-				 size_t len, client_answer answer)
+struct stream *client_stream_new(struct stream *lower, const void *request, size_t len,
+				 client_answer answer)
 {
 	struct client_stream *c = calloc(1, sizeof(*c));
 
@@ -180,6 +219,7 @@ struct stream *client_stream_new(struct stream *lower, const void *request,
 	stream_init(&c->s, &client_ops, lower->loop);
 	c->lower = lower;
 	c->answer = answer;
+	waiter_init(&c->run, client_wake);
 	bufq_init(&c->out, loop_pool(lower->loop), SIZE_MAX);
 	bufq_init(&c->in, loop_pool(lower->loop), ANSWER_MAX);
 	if (bufq_append(&c->out, request, len)) {

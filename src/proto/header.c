@@ -46,8 +46,10 @@ static int read_request(struct header_server *h)
 
 	while (err == -EAGAIN) {
 		n = stream_pull(h->lower, &h->in, FIRST_READ - bufq_len(&h->in));
-		if (n <= 0)
-			return n == 0 ? -ERR_TRUNCATED : (int)n;
+		if (n == 0)
+			return h->known || bufq_empty(&h->in) ? -ERR_TRUNCATED : -ERR_AUTH;
+		if (n < 0)
+			return (int)n;
 		err = look(h);
 	}
 	return err;
@@ -61,6 +63,7 @@ int header_open(struct stream *s)
 	if (h->state)
 		return h->state < 0 ? h->state : 0;
 	err = stream_open(h->lower);
+	h->lower_open = err == 0;
 	if (!err)
 		err = read_request(h);
 	if (err == -EAGAIN)
@@ -80,9 +83,16 @@ ssize_t header_push(struct stream *s, struct bufq *src)
 	return stream_push(of(s)->lower, src);
 }
 
+/* While the request is read, nothing but bytes helps: a socket can nearly always be written to, and
+ * a wake for that would come again and again.
+ */
 void header_want(struct stream *s, unsigned ev, struct waiter *w)
 {
-	stream_want(of(s)->lower, ev, w);
+	struct header_server *h = of(s);
+
+	if (h->state == 0 && h->lower_open)
+		ev = STREAM_RD;
+	stream_want(h->lower, ev, w);
 }
 
 int header_shut(struct stream *s)
@@ -109,6 +119,7 @@ struct stream *header_peel(struct stream *s, struct bufq *first)
 	struct stream *lower = h->lower;
 
 	put_back(h);
+	stream_unread(lower, &s->unread);
 	if (h->state > 0 && h->ops->answer)
 		h->ops->answer(first);
 	header_gone(h);
