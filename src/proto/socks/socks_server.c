@@ -19,6 +19,7 @@ struct socks_server {
 	struct stream *lower;
 	struct bufq in, out;
 	enum socks_state state;
+	bool lower_open;
 	int err; /* decided; told once the reply is out */
 	struct stream_request request;
 	struct dgram *udp; /* of UDP ASSOCIATE */
@@ -171,6 +172,7 @@ static int socks_open(struct stream *s)
 	if (k->state == READY)
 		return 0;
 	err = stream_open(k->lower);
+	k->lower_open = err == 0;
 	if (!err)
 		err = converse(k);
 	if (err)
@@ -190,9 +192,14 @@ static ssize_t socks_push(struct stream *s, struct bufq *src)
 	return stream_push(of(s)->lower, src);
 }
 
+/* During the conversation, only what it waits for: a socket can nearly always be written to. */
 static void socks_want(struct stream *s, unsigned ev, struct waiter *w)
 {
-	stream_want(of(s)->lower, ev, w);
+	struct socks_server *k = of(s);
+
+	if (k->lower_open && k->state != READY)
+		ev = (k->state < ANSWER ? STREAM_RD : 0u) | (bufq_empty(&k->out) ? 0u : STREAM_WR);
+	stream_want(k->lower, ev, w);
 }
 
 static int socks_shut(struct stream *s)
