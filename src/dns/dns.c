@@ -118,17 +118,31 @@ static void wake_waiting(struct dns *d, struct dns_entry *e)
 	}
 }
 
+static int count_family(const struct ares_addrinfo *ai, int family)
+{
+	int n = 0;
+
+	for (const struct ares_addrinfo_node *node = ai->nodes; node; node = node->ai_next)
+		n += node->ai_family == family;
+	return n;
+}
+
+/* What fits, in the order of c-ares.  Where there is too much, each family has its half: whoever
+ * may use only one of them must find it.
+ */
 static int collect(const struct ares_addrinfo *ai, struct addr *out, nsec_t *ttl)
 {
 	const struct ares_addrinfo_node *node;
+	int room4 = RESOLVE_MAX - MIN(count_family(ai, AF_INET6), RESOLVE_MAX / 2);
+	int room6 = RESOLVE_MAX - MIN(count_family(ai, AF_INET), room4);
 	int n = 0;
 
-	for (node = ai->nodes; node && n < RESOLVE_MAX; node = node->ai_next) {
-		if (node->ai_family == AF_INET) {
+	for (node = ai->nodes; node; node = node->ai_next) {
+		if (node->ai_family == AF_INET && room4-- > 0) {
 			const struct sockaddr_in *in = (const void *)node->ai_addr;
 
 			out[n++] = addr_from_ip4(&in->sin_addr, 0);
-		} else if (node->ai_family == AF_INET6) {
+		} else if (node->ai_family == AF_INET6 && room6-- > 0) {
 			const struct sockaddr_in6 *in6 = (const void *)node->ai_addr;
 
 			out[n++] = addr_from_ip6(&in6->sin6_addr, 0);
@@ -178,7 +192,8 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 
 static int ask(struct dns *d, struct dns_entry *e)
 {
-	const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+	const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC,
+						  .ai_socktype = SOCK_STREAM};
 	struct dns_query *query = calloc(1, sizeof(*query));
 
 	if (!query)
@@ -231,7 +246,12 @@ static const struct resolver_ops dns_ops = {
 
 struct dns *dns_new(struct loop *l)
 {
-	struct ares_options opt = {.timeout = TRY_MS, .tries = TRIES, .sock_state_cb = on_state};
+	return dns_new_patient(l, TRY_MS, TRIES);
+}
+
+struct dns *dns_new_patient(struct loop *l, int try_ms, int tries)
+{
+	struct ares_options opt = {.timeout = try_ms, .tries = tries, .sock_state_cb = on_state};
 	struct dns *d = calloc(1, sizeof(*d));
 	uint64_t seed;
 
@@ -274,7 +294,7 @@ void dns_free(struct dns *d)
 	d->dying = true;
 	timer_stop(&d->timer);
 	ares_destroy(d->ares); /* calls on_answer for what is under way */
-	list_for_each(pos, &d->cache.age)
+	list_for_each (pos, &d->cache.age)
 		forget_waiting(list_entry(pos, struct dns_entry, age));
 	dns_cache_done(&d->cache);
 	free(d);

@@ -14,6 +14,8 @@ struct dns;
 
 /* NULL: c-ares could not start (no memory, broken resolv.conf). */
 struct dns *dns_new(struct loop *l);
+/* With so long a wait for a server's answer, and so often; tests are in a hurry. */
+struct dns *dns_new_patient(struct loop *l, int try_ms, int tries);
 void dns_free(struct dns *d); /* questions under way end without a wake; NULL is fine */
 struct resolver *dns_resolver(struct dns *d);
 
