@@ -1,5 +1,6 @@
 #include "proto/direct/direct.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -79,8 +80,42 @@ int direct_select(const struct direct *d, struct addr *addrs, int n, uint16_t po
 	return kept;
 }
 
+struct block_dial {
+	struct dial dial;
+	struct loop *loop;
+	struct waiter *up;
+};
+
+static void block_cancel(struct dial *dial)
+{
+	struct block_dial *d = container_of(dial, struct block_dial, dial);
+
+	waiter_cancel(d->up);
+	loop_free_later(d->loop, d);
+}
+
+static int block_result(struct dial *dial, struct stream **out)
+{
+	block_cancel(dial);
+	return -ERR_BLOCKED;
+}
+
+static const struct dial_ops block_dial_ops = {
+	.result = block_result,
+	.cancel = block_cancel,
+};
+
 static struct dial *block_dial(struct dialer *d, struct loop *l, const struct dest *to,
-			       struct waiter *w);
+			       struct waiter *w)
+{
+	struct block_dial *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return NULL;
+	*b = (struct block_dial){.dial.ops = &block_dial_ops, .loop = l, .up = w};
+	loop_queue(l, w);
+	return &b->dial;
+}
 
 static int block_dgram(struct dialer *d, struct loop *l, const struct dest *first,
 		       struct dgram **out)
@@ -93,28 +128,5 @@ static const struct dialer_ops block_ops = {
 	.dial = block_dial,
 	.dgram = block_dgram,
 };
-
-static int block_result(struct dial *d, struct stream **out)
-{
-	return -ERR_BLOCKED;
-}
-
-static void block_cancel(struct dial *d)
-{
-}
-
-static const struct dial_ops block_dial_ops = {
-	.result = block_result,
-	.cancel = block_cancel,
-};
-
-static struct dial *block_dial(struct dialer *d, struct loop *l, const struct dest *to,
-			       struct waiter *w)
-{
-	static struct dial no = {.ops = &block_dial_ops};
-
-	loop_queue(l, w);
-	return &no;
-}
 
 struct dialer block_dialer = {.ops = &block_ops};

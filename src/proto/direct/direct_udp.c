@@ -1,7 +1,7 @@
 /* One UDP association: unconnected sockets, every packet names its destination (udp.md).
  *
- * A name keeps the one address it resolved to for the life of the association, and what that address
- * sends is labelled with the name again, so that the client recognises it.
+ * A name keeps the one address it resolved to for the life of the association, and what that
+ * address sends is labelled with the name again, so that the client recognises it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ struct name {
 	struct name *next;
 	struct dest *dest; /* the name with its port */
 	struct addr addr;  /* len 0 until resolved */
-	int err;
+	bool asking;	   /* the answer has not been looked at */
 	struct resolve q;
 	struct waiter wake;
 	struct direct_dgram *owner;
@@ -58,14 +58,10 @@ static void send_to(struct direct_dgram *g, struct buf *b, const struct addr *to
 static void name_resolved(struct name *n)
 {
 	struct direct_dgram *g = n->owner;
-	int err = n->q.err;
 
-	if (!err) {
-		err = direct_select(g->direct, n->q.addrs, n->q.n, n->dest->port);
-		if (err > 0)
-			n->addr = n->q.addrs[0];
-	}
-	n->err = err < 0 ? err : 0;
+	n->asking = false;
+	if (!n->q.err && direct_select(g->direct, n->q.addrs, n->q.n, n->dest->port) > 0)
+		n->addr = n->q.addrs[0];
 	for (int i = 0; i < n->nheld; i++) {
 		if (n->addr.len)
 			send_to(g, n->held[i], &n->addr);
@@ -96,10 +92,16 @@ static struct name *name_add(struct direct_dgram *g, const struct dest *dest)
 	n->next = g->names;
 	g->names = n;
 	g->nnames++;
-	if (resolver_start(g->direct->resolver, &n->q, (const char *)n->dest->bytes, &n->wake) !=
-	    -EAGAIN)
-		name_resolved(n);
 	return n;
+}
+
+static void name_ask(struct direct_dgram *g, struct name *n)
+{
+	const char *text = (const char *)n->dest->bytes;
+
+	n->asking = true;
+	if (resolver_start(g->direct->resolver, &n->q, text, &n->wake) != -EAGAIN)
+		name_resolved(n);
 }
 
 static struct name *name_get(struct direct_dgram *g, const struct dest *dest)
@@ -113,13 +115,18 @@ static struct name *name_get(struct direct_dgram *g, const struct dest *dest)
 	return name_add(g, dest);
 }
 
+/* A name that failed is asked for again by its next packet: the resolver remembers failures for a
+ * while, and an association may live for hours.
+ */
 static void send_to_name(struct direct_dgram *g, struct packet *p)
 {
 	struct name *n = name_get(g, &p->dest);
 
+	if (n && !n->addr.len && !n->asking)
+		name_ask(g, n);
 	if (n && n->addr.len)
 		send_to(g, p->buf, &n->addr);
-	else if (n && n->q.query && n->nheld < HELD_MAX)
+	else if (n && n->asking && n->nheld < HELD_MAX)
 		n->held[n->nheld++] = p->buf;
 	else
 		drop(g, p->buf);
