@@ -9,8 +9,12 @@
 #include "net/sock.h"
 
 #define READ_CHUNKS 16 /* 256 KiB in one read at most */
-#define WRITE_MAX   (256 * 1024)
 #define WRITE_IOV   64
+
+/* What one read brings, with what the layers on the way have wrapped around it: without that, every
+ * 256 KiB under TLS end in a second write of a few bytes.
+ */
+#define WRITE_MAX (264 * 1024)
 
 struct tcp {
 	struct stream base;
