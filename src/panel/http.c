@@ -165,6 +165,8 @@ const struct http_part *http_route(const struct panel *p, const char *path)
 		return &http_node;
 	if (strncmp(path, "/admin/v1/", 10) == 0)
 		return &http_admin;
+	if (strncmp(path, "/yassp/", 7) == 0)
+		return &http_yassp;
 	return NULL;
 }
 

@@ -40,6 +40,7 @@ struct panel {
 	unsigned pushes;
 
 	struct presence *presence;
+	struct yassp_push *yassp_push;
 	_Atomic size_t bodies; /* bytes that request bodies hold */
 	_Atomic unsigned open_requests;
 };
@@ -83,6 +84,9 @@ struct request {
 	/* admin API */
 	const void *collection;
 	int64_t id; /* 0: the collection itself */
+
+	/* YaSSP API */
+	void (*yassp)(struct request *req);
 };
 
 extern const struct http_part http_node, http_admin, http_yassp;
@@ -101,6 +105,13 @@ void request_answer_kept(struct request *req, struct resource *r);
 void request_refuse(struct request *req, unsigned status, const char *fmt, ...) PRINTF(3, 4);
 void request_refuse_with(struct request *req, unsigned status, const char *header,
 			 const char *value, const char *fmt, ...) PRINTF(5, 6);
+
+/* The Idempotency-Key, NULL when there is none; -EINVAL when it was refused. */
+MUST_CHECK int request_push_key(struct request *req, const char **key);
+
+/* Apply a report of the request's node. */
+MUST_CHECK int request_push(struct request *req, const char *key, const struct push_report *report,
+			    struct push_result *result);
 
 /* A failure of the store or of memory. */
 void request_fail(struct request *req, int err);

@@ -10,8 +10,6 @@
 #include "panel/http.h"
 #include "panel/jout.h"
 
-#define PRUNE_EVERY 64 /* pushes */
-
 struct action {
 	const char *name;
 	bool get;
@@ -61,18 +59,6 @@ static struct roster_node *node_asking(struct request *req)
 	else
 		return n;
 	return NULL;
-}
-
-/* A second's worth of requests may come at once, then each pays its part of a second. */
-static bool over_rate(struct node_memory *m, unsigned rate_per_s, nsec_t now)
-{
-	if (!rate_per_s)
-		return false;
-	m->paid_until = MAX(m->paid_until, now - NSEC_SEC);
-	if (m->paid_until + NSEC_SEC / rate_per_s > now)
-		return true;
-	m->paid_until += NSEC_SEC / rate_per_s;
-	return false;
 }
 
 static bool type_fits(struct request *req, const struct roster_node *n)
@@ -136,7 +122,7 @@ static void node_check(struct request *req)
 	} else if ((n = node_asking(req))) {
 		n->memory.last_seen = wall_now();
 		req->usage = json_is_true(json_object_get(n->node.settings, "user_usage"));
-		if (over_rate(&n->memory, p->conf.rate_per_s, mono_now()))
+		if (node_over_rate(&n->memory, p->conf.rate_per_s, mono_now()))
 			request_refuse_with(req, 429, "Retry-After", "1",
 					    "more than %u requests in a second",
 					    p->conf.rate_per_s);
@@ -166,7 +152,7 @@ static int config_make(struct roster_node *n)
 	config = panel_node_config(&n->node);
 	text = config ? json_dumps(config, JSON_COMPACT) : NULL;
 	json_decref(config);
-	return text ? resource_set(&n->config, text, strlen(text)) : -ENOMEM;
+	return text ? resource_set(&n->config, text, strlen(text), 0) : -ENOMEM;
 }
 
 static void answer_config(struct request *req)
@@ -194,7 +180,7 @@ static void answer_usage(struct request *req)
 	int err = roster_usage(&req->panel->roster, wall_now(), &body, &len);
 
 	if (!err)
-		err = resource_set(&once, body, len);
+		err = resource_set(&once, body, len, 0);
 	if (err)
 		request_fail(req, err);
 	else
@@ -266,67 +252,6 @@ static void answer_alivelist(struct request *req)
 	request_fail(req, err);
 }
 
-/* 1 to 255 printable characters; *key NULL when there is none. */
-static int idempotency_key(struct request *req, const char **key)
-{
-	const char *text = request_header(req, "Idempotency-Key");
-
-	*key = text;
-	if (!text)
-		return 0;
-	for (const char *c = text; *c; c++) {
-		if (*c < 0x21 || *c > 0x7e || c - text >= PUSH_KEY_MAX)
-			text = "";
-	}
-	if (*text)
-		return 0;
-	request_refuse(req, 400, "Idempotency-Key: expected up to %d printable characters",
-		       PUSH_KEY_MAX);
-	return -EINVAL;
-}
-
-/* P5, for programs that repeat a push without a key: the same bytes again within the window.  Under
- * the write lock, so that of two at the same time one is second.
- */
-static bool seen_before(struct request *req)
-{
-	struct panel *p = req->panel;
-	nsec_t window = p->conf.repeat_window_s * NSEC_SEC, now = mono_now();
-	struct roster_node *n;
-	uint8_t digest[HASH_MAX];
-	bool seen = false;
-
-	if (!window || hash(HASH_SHA256, req->body, req->len, digest) < 0)
-		return false;
-	pthread_mutex_lock(&p->read_lock);
-	n = roster_node(&p->roster, req->node);
-	if (n) {
-		seen = n->memory.last_push_at && now - n->memory.last_push_at < window &&
-		       memcmp(n->memory.last_push, digest, sizeof(n->memory.last_push)) == 0;
-		n->memory.last_push_at = now;
-		memcpy(n->memory.last_push, digest, sizeof(n->memory.last_push));
-	}
-	pthread_mutex_unlock(&p->read_lock);
-	return seen;
-}
-
-static int push_apply(struct request *req, const char *key, const struct push_report *report,
-		      struct push_result *result)
-{
-	struct panel *p = req->panel;
-	int err = 0;
-
-	pthread_mutex_lock(&p->write_lock);
-	if (!key && seen_before(req))
-		*result = (struct push_result){.repeated = true};
-	else
-		err = store_push(p->writer, req->node, key, report, wall_now(), result);
-	if (!err && ++p->pushes % PRUNE_EVERY == 0)
-		err = store_keys_prune(p->writer, wall_now(), PUSH_KEYS_KEEP, PUSH_KEYS_MOST);
-	pthread_mutex_unlock(&p->write_lock);
-	return err;
-}
-
 /* A repeat gets the bytes of the first answer. */
 static void answer_push(struct request *req, const struct push_result *result)
 {
@@ -353,7 +278,7 @@ static void take_push(struct request *req)
 	const char *key;
 	int err;
 
-	if (idempotency_key(req, &key) < 0)
+	if (request_push_key(req, &key) < 0)
 		return;
 	err = push_report_parse(req->body ? req->body : "", req->len, &report, &why);
 	if (err == -EINVAL) {
@@ -361,7 +286,7 @@ static void take_push(struct request *req)
 		return;
 	}
 	if (!err) {
-		err = push_apply(req, key, &report, &result);
+		err = request_push(req, key, &report, &result);
 		push_report_done(&report);
 	}
 	if (err)

@@ -12,6 +12,7 @@
 #include "crypto/random.h"
 #include "net/addr.h"
 #include "panel/http_server.h"
+#include "panel/yassp_push.h"
 
 #define ADMIN_NOTE   "admin_token_sha256"
 #define IDLE_S	     60	  /* a connection that says nothing */
@@ -162,6 +163,8 @@ int panel_start(const struct panel_conf *conf, struct panel **out, struct fault 
 		err = listener_make(p, conf->listen, why);
 	if (!err)
 		err = daemon_start(p, why);
+	if (!err)
+		err = yassp_push_start(p, &p->yassp_push);
 	if (err) {
 		if (!why->text[0])
 			fault_set(why, "%s", err_text(err));
@@ -194,6 +197,7 @@ void panel_stop(struct panel *p)
 	} else if (p->listener >= 0) {
 		close(p->listener);
 	}
+	yassp_push_stop(p->yassp_push);
 	roster_done(&p->roster);
 	store_close(p->reader);
 	store_close(p->writer);

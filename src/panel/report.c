@@ -91,8 +91,7 @@ static int push_sort(struct push_report *r, struct fault *why)
 	qsort(r->entries, r->n, sizeof(*r->entries), by_user);
 	for (size_t i = 1; i < r->n; i++) {
 		if (r->entries[i - 1].user == r->entries[i].user)
-			return fault_set(why, "user %lld appears twice",
-					 (long long)r->entries[i].user);
+			return fault_set(why, "%lld appears twice", (long long)r->entries[i].user);
 	}
 	return 0;
 }
@@ -115,29 +114,58 @@ static int members(struct json *p,
 	return err ? err : expect(p, &t, JSON_T_END, "the end", why);
 }
 
-static int push_member(struct json *p, const struct json_token *key, void *report,
-		       struct fault *why)
+/* An entry of a push report, read by `read`. */
+static int entry_add(struct json *p, const struct json_token *key, struct push_report *r,
+		     int (*read)(struct json *, const struct json_token *, struct push_entry *,
+				 struct fault *),
+		     struct fault *why)
 {
-	struct push_report *r = report;
 	void *entries = r->entries;
 	int err = room_for_one(&entries, r->n, sizeof(*r->entries));
 
 	r->entries = entries;
 	if (!err)
-		err = push_entry_parse(p, key, &r->entries[r->n], why);
+		err = read(p, key, &r->entries[r->n], why);
 	if (!err)
 		r->n++;
 	return err;
 }
 
-int push_report_parse(const char *text, size_t len, struct push_report *out, struct fault *why)
+static int push_member(struct json *p, const struct json_token *key, void *report,
+		       struct fault *why)
+{
+	return entry_add(p, key, report, push_entry_parse, why);
+}
+
+static int port_entry_parse(struct json *p, const struct json_token *key, struct push_entry *e,
+			    struct fault *why)
+{
+	int err = number_of(key, "a port", &e->user, why);
+
+	e->up = 0;
+	if (!err && (e->user < 1 || e->user > 65535))
+		err = fault_set(why, "line %u, column %u: expected a port", key->at.line,
+				key->at.column);
+	return err ? err : amount(p, &e->down, why);
+}
+
+static int port_member(struct json *p, const struct json_token *key, void *report,
+		       struct fault *why)
+{
+	return entry_add(p, key, report, port_entry_parse, why);
+}
+
+static int report_parse(const char *text, size_t len,
+			int (*member)(struct json *, const struct json_token *, void *,
+				      struct fault *),
+			struct push_report *out, struct fault *why)
 {
 	struct push_report r = {0};
 	struct json p;
 	int err;
 
 	json_init(&p, text, len, 0);
-	err = members(&p, push_member, &r, why);
+	err = members(&p, member, &r, why);
 	if (!err)
 		err = push_sort(&r, why);
 	if (err) {
@@ -146,6 +174,16 @@ int push_report_parse(const char *text, size_t len, struct push_report *out, str
 	}
 	*out = r;
 	return 0;
+}
+
+int push_report_parse(const char *text, size_t len, struct push_report *out, struct fault *why)
+{
+	return report_parse(text, len, push_member, out, why);
+}
+
+int port_report_parse(const char *text, size_t len, struct push_report *out, struct fault *why)
+{
+	return report_parse(text, len, port_member, out, why);
 }
 
 void push_report_done(struct push_report *r)

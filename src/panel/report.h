@@ -37,6 +37,12 @@ MUST_CHECK int push_report_parse(const char *text, size_t len, struct push_repor
 				 struct fault *why);
 void push_report_done(struct push_report *r);
 
+/* {"9101": 20971520, …}: YaSSP's traffic by port, both directions in one number (D.5).  Entries
+ * have the port as `user` and the number as `down`.
+ */
+MUST_CHECK int port_report_parse(const char *text, size_t len, struct push_report *out,
+				 struct fault *why);
+
 /* {"41": ["198.51.100.7", …], …}.  A user's addresses beyond ALIVE_IPS_MAX are left out. */
 #define ALIVE_IPS_MAX 200
 MUST_CHECK int alive_report_parse(const char *text, size_t len, struct alive_report *out,

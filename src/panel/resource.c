@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <zlib.h>
 
 #include "base/hex.h"
@@ -44,8 +45,25 @@ static int gzip_pack(const char *body, size_t len, char **out, size_t *out_len)
 	return 0;
 }
 
-/* Takes `body`. */
-static struct MHD_Response *response_of(char *body, size_t len, const char *etag, bool gzip)
+/* RFC 9110 5.6.7: "Sun, 06 Nov 1994 08:49:37 GMT" */
+#define HTTP_DATE "%a, %d %b %Y %H:%M:%S GMT"
+
+static void response_validators(struct MHD_Response *to, const struct resource *r)
+{
+	char quoted[sizeof(r->etag) + 2], date[40];
+	time_t at = r->modified;
+	struct tm tm;
+
+	snprintf(quoted, sizeof(quoted), "\"%s\"", r->etag);
+	MHD_add_response_header(to, "ETag", quoted);
+	MHD_add_response_header(to, "Vary", "Accept-Encoding");
+	if (at && gmtime_r(&at, &tm) && strftime(date, sizeof(date), HTTP_DATE, &tm))
+		MHD_add_response_header(to, "Last-Modified", date);
+}
+
+/* Takes `body`.  `of` (may be NULL) is the resource that it is a form of. */
+static struct MHD_Response *response_of(char *body, size_t len, const struct resource *of,
+					bool gzip)
 {
 	struct MHD_Response *r = MHD_create_response_from_buffer(len, body, MHD_RESPMEM_MUST_FREE);
 
@@ -59,13 +77,8 @@ static struct MHD_Response *response_of(char *body, size_t len, const char *etag
 		MHD_add_response_header(r, "Content-Type", "application/json; charset=utf-8");
 	if (gzip)
 		MHD_add_response_header(r, "Content-Encoding", "gzip");
-	if (etag) {
-		char quoted[80];
-
-		snprintf(quoted, sizeof(quoted), "\"%s\"", etag);
-		MHD_add_response_header(r, "ETag", quoted);
-		MHD_add_response_header(r, "Vary", "Accept-Encoding");
-	}
+	if (of)
+		response_validators(r, of);
 	return r;
 }
 
@@ -75,22 +88,29 @@ static bool wants_gzip(struct MHD_Connection *conn)
 							 MHD_HTTP_HEADER_ACCEPT_ENCODING));
 }
 
-int resource_set(struct resource *r, char *body, size_t len)
+int resource_tag(const char *body, size_t len, char etag[RESOURCE_TAG])
 {
-	struct resource fresh = {.body = body, .len = len};
 	uint8_t digest[HASH_MAX];
-	int err;
+	int err = hash(HASH_SHA256, body, len, digest);
 
-	err = hash(HASH_SHA256, body, len, digest);
+	if (!err)
+		hex_format(digest, hash_size(HASH_SHA256), etag);
+	return err;
+}
+
+int resource_set(struct resource *r, char *body, size_t len, int64_t modified)
+{
+	struct resource fresh = {.body = body, .len = len, .modified = modified};
+	int err = resource_tag(body, len, fresh.etag);
+
 	if (err) {
 		free(body);
 		return err;
 	}
-	hex_format(digest, hash_size(HASH_SHA256), fresh.etag);
-	fresh.plain = response_of(body, len, fresh.etag, false);
+	fresh.plain = response_of(body, len, &fresh, false);
 	if (!fresh.plain)
 		return -ENOMEM;
-	fresh.unchanged = response_of(NULL, 0, fresh.etag, false);
+	fresh.unchanged = response_of(NULL, 0, &fresh, false);
 	if (!fresh.unchanged) {
 		MHD_destroy_response(fresh.plain);
 		return -ENOMEM;
@@ -111,19 +131,32 @@ void resource_done(struct resource *r)
 	*r = (struct resource){0};
 }
 
+/* What the client has is what we have.  A tag has precedence over a date (RFC 9110 13.1.3). */
+static bool unchanged_for(const struct resource *r, struct MHD_Connection *conn)
+{
+	const char *tags =
+		MHD_lookup_connection_value(conn, MHD_HEADER_KIND, MHD_HTTP_HEADER_IF_NONE_MATCH);
+	const char *since = MHD_lookup_connection_value(conn, MHD_HEADER_KIND,
+							MHD_HTTP_HEADER_IF_MODIFIED_SINCE);
+	struct tm tm = {0};
+
+	if (tags)
+		return etag_listed(tags, r->etag);
+	return since && r->modified && strptime(since, HTTP_DATE, &tm) &&
+	       timegm(&tm) >= r->modified;
+}
+
 enum MHD_Result resource_answer(struct resource *r, struct MHD_Connection *conn)
 {
-	const char *match =
-		MHD_lookup_connection_value(conn, MHD_HEADER_KIND, MHD_HTTP_HEADER_IF_NONE_MATCH);
 	char *packed;
 	size_t len;
 
-	if (etag_listed(match, r->etag))
+	if (unchanged_for(r, conn))
 		return MHD_queue_response(conn, MHD_HTTP_NOT_MODIFIED, r->unchanged);
 	if (!wants_gzip(conn))
 		return MHD_queue_response(conn, MHD_HTTP_OK, r->plain);
 	if (!r->gzip && gzip_pack(r->body, r->len, &packed, &len) == 0)
-		r->gzip = response_of(packed, len, r->etag, true);
+		r->gzip = response_of(packed, len, r, true);
 	return MHD_queue_response(conn, MHD_HTTP_OK, r->gzip ? r->gzip : r->plain);
 }
 

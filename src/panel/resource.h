@@ -11,15 +11,21 @@
 
 #include "base/base.h"
 
+#define RESOURCE_TAG 65 /* SHA-256 in hexadecimal, and a NUL */
+
 struct resource {
-	char etag[72]; /* without its quotes */
+	char etag[RESOURCE_TAG]; /* without its quotes */
+	int64_t modified;	 /* Last-Modified, wall clock in seconds; 0: it has none */
 	struct MHD_Response *plain, *gzip, *unchanged;
 	char *body; /* of `plain` */
 	size_t len;
 };
 
+/* The tag that these bytes have. */
+MUST_CHECK int resource_tag(const char *body, size_t len, char etag[RESOURCE_TAG]);
+
 /* Takes `body` (malloc), also on failure. */
-MUST_CHECK int resource_set(struct resource *r, char *body, size_t len);
+MUST_CHECK int resource_set(struct resource *r, char *body, size_t len, int64_t modified);
 void resource_done(struct resource *r);
 
 /* Queue what the request's conditions ask for: 200 or 304. */

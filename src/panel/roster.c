@@ -18,6 +18,7 @@ static void nodes_free(struct roster_node *nodes, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		panel_node_done(&nodes[i].node);
 		resource_done(&nodes[i].config);
+		resource_done(&nodes[i].profiles);
 	}
 	free(nodes);
 }
@@ -70,6 +71,18 @@ bool roster_knows(const struct roster *r, const uint8_t digest[TOKEN_DIGEST_LEN]
 	for (size_t i = 0; i < r->n_nodes; i++)
 		known |= ct_equal(digest, r->nodes[i].digest, TOKEN_DIGEST_LEN);
 	return known;
+}
+
+bool node_over_rate(struct node_memory *m, unsigned rate_per_s, nsec_t now)
+{
+	if (!rate_per_s)
+		return false;
+	/* A second's worth of requests may come at once, then each pays its part of a second. */
+	m->paid_until = MAX(m->paid_until, now - NSEC_SEC);
+	if (m->paid_until + NSEC_SEC / rate_per_s > now)
+		return true;
+	m->paid_until += NSEC_SEC / rate_per_s;
+	return false;
 }
 
 /* The nodes while they are read. */
@@ -221,7 +234,7 @@ int roster_users(struct roster *r, int64_t now)
 	err = users_read(r, &in);
 	if (err)
 		return err;
-	err = resource_set(&r->body, in.body.at, in.body.len);
+	err = resource_set(&r->body, in.body.at, in.body.len, 0);
 	if (err) {
 		free(in.users);
 		return err;

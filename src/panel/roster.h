@@ -22,12 +22,23 @@ struct node_memory {
 	int64_t last_seen;     /* wall clock, seconds; 0: not yet */
 	uint8_t last_push[32]; /* digest of the last push without a key, and when it came */
 	nsec_t last_push_at;
+	char profiles_etag[RESOURCE_TAG]; /* the YaSSP list and since when it is what it is, wall
+					     clock */
+	int64_t profiles_since;
+	char told_etag[RESOURCE_TAG]; /* the YaSSP list that its host was told of last */
+	unsigned tell_tries;
+	nsec_t tell_at; /* not before */
 };
+
+/* Charges a request to the node's rate; true: it is over the rate, and is not charged. */
+bool node_over_rate(struct node_memory *m, unsigned rate_per_s, nsec_t now);
 
 struct roster_node {
 	struct panel_node node;
 	uint8_t digest[TOKEN_DIGEST_LEN];
 	struct resource config;
+	struct resource profiles; /* its YaSSP list, as of the roster's users: yassp.h */
+	int64_t profiles_gen, profiles_built;
 	struct node_memory memory;
 };
 

@@ -5,7 +5,8 @@
  *   options:    object, node options of the local file (ListenIP, LimitConfig, …)
  *   extra:      object, sent as it is: for fields that this table does not know
  *   user_usage: send u, d and transfer_enable with every user (they change with every report)
- *   yassp_*:    the YaSSP host of a shadowsocks node
+ *   yassp_host, yassp_psk, yassp_push: the YaSSP host of a shadowsocks node (yassp.h), and where it
+ * wants to be told of changes
  */
 #ifndef WEIR_PANEL_SETTINGS_H
 #define WEIR_PANEL_SETTINGS_H

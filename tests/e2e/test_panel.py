@@ -1,7 +1,9 @@
 """The reference panel: P1 to P9 of panel-apis.md A.13, the admin API and the command line."""
+import base64
 import concurrent.futures
 import gzip
 import http.client
+import http.server
 import json
 import os
 import random
@@ -781,3 +783,142 @@ def test_a_busy_port_and_a_bad_file_are_failures(panel, weir, tmp_path):
     (tmp_path / "cli.db").write_text("this is no database " * 100)
     weir("serve", "--listen", f"127.0.0.1:{free_port()}", status=1)
     weir("user", "list", status=1)
+
+
+# --- YaSSP ---------------------------------------------------------------------------------------
+
+class YasspHost:
+    """A YaSSP server, as far as the panel meets it: Basic authentication, a list, totals by port."""
+
+    def __init__(self, panel, name, cipher="aes-256-gcm", **settings):
+        self.panel, self.name, self.psk = panel, name, "p%s:k" % name
+        self.node = Node(panel, "shadowsocks", 9100, settings={"cipher": cipher, "yassp_host": name, "yassp_psk": self.psk, **settings})
+
+    def ask(self, path, method="GET", body=None, headers=None, psk=None):
+        basic = base64.b64encode(f"{self.name}:{psk or self.psk}".encode()).decode()
+        return self.panel.call(method, "/yassp" + path, body, {"Authorization": "Basic " + basic, **(headers or {})})
+
+
+@pytest.fixture
+def small(procs):
+    return Panel(procs, options=["--rate", 0])
+
+
+def test_yassp_hosts_get_a_port_for_each_user(small):
+    rows = [small.add_user(uuid=f"secret-{i}") for i in range(3)] + [small.add_user(enabled=False), small.add_user(id=60000)]
+    host = YasspHost(small, "hôst")
+    for path in "/services/", "/services":
+        status, headers, data = host.ask(path)
+        assert status == 200 and json.loads(data) == [
+            {"port": 9100 + r["id"], "method": "aes-256-gcm", "password": r["uuid"]} for r in rows[:3]]
+    tag, modified = headers["ETag"], headers["Last-Modified"]
+    assert host.ask("/services/", headers={"If-None-Match": tag})[0] == 304
+    assert host.ask("/services/", headers={"If-Modified-Since": modified})[0] == 304
+    assert host.ask("/services/", headers={"If-Modified-Since": modified, "If-None-Match": '"x"'})[0] == 200
+    assert host.ask("/services/", headers={"If-Modified-Since": "Thu, 01 Jan 2015 00:00:00 GMT"})[0] == 200
+    assert host.ask("/services/", headers={"If-Modified-Since": "yesterday"})[0] == 200
+    small.remove_user(rows[1]["id"])
+    status, headers, data = host.ask("/services/", headers={"If-None-Match": tag})
+    assert status == 200 and len(json.loads(data)) == 2
+
+
+def test_yassp_refusals(small):
+    host = YasspHost(small, "h")
+    answer = refused(small.call("GET", "/yassp/services/"), 401)
+    assert answer["WWW-Authenticate"] == 'Basic realm="yassp"'
+    refused(small.call("GET", "/yassp/services/", headers={"Authorization": "Basic !!!"}), 401)
+    refused(host.ask("/services/", psk="wrong"), 403)
+    host.name = "other"
+    refused(host.ask("/services/"), 403)
+    host.name = "h"
+    refused(host.ask("/services/", "POST", b"[]"), 405)
+    refused(host.ask("/traffics/", "GET"), 405)
+    refused(host.ask("/elsewhere/"), 404)
+    for wrong in b"", b"[]", b'{"x":1}', b'{"0":1}', b'{"65536":1}', b'{"9101":-1}', b'{"9101":[1,2]}', b'{"9101":1.5}', b'{"9101":1,"9102":"2"}':
+        refused(host.ask("/traffics/", "POST", wrong), 400)
+
+
+def test_yassp_traffic_counts_once_for_a_key(small):
+    uid = small.add_user()["id"]
+    host = YasspHost(small, "h")
+    for method in "POST", "PUT", "PUSH":
+        status, headers, data = host.ask("/traffics/", method, {str(9100 + uid): 5, "80": 7, "9100": 8, "65535": 9})
+        assert (status, data, headers["ETag"]) == (204, b"", None)
+    for _ in range(3):
+        assert host.ask("/traffics", "POST", {str(9100 + uid): 100}, {"Idempotency-Key": "k"})[0] == 204
+    assert small.traffic(uid) == (0, 115)
+    assert small.admin("GET", f"/nodes/{host.node.id}")["ignored"] == 9
+
+
+def test_yassp_2022_passwords_are_keys(small):
+    uid = small.add_user(uuid="0d3c7f1e-8f5b-4b53-9b8e-6f6a0c1d2e3f")["id"]
+    small.add_user(uuid="too-short")
+    host = YasspHost(small, "h", "2022-blake3-aes-128-gcm")
+    assert json.loads(host.ask("/services/")[2]) == [
+        {"port": 9100 + uid, "method": "2022-blake3-aes-128-gcm", "password": base64.b64encode(b"0d3c7f1e-8f5b-4b").decode()}]
+
+
+def test_yassp_hosts_are_told_of_changes(small):
+    told = []
+
+    class Host(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            told.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+            self.send_response(500 if len(told) == 1 else 204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Host)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        first = small.add_user()["id"]
+        YasspHost(small, "h", yassp_push=f"http://127.0.0.1:{server.server_port}/instances?token=t")
+        time.sleep(2.5)  # nothing has changed since it was there
+        assert told == []
+        small.add_user()
+        wait_until("a second try", lambda: len(told) == 2, 20)
+        assert told[0] == told[1] and told[0][0] == "/instances?token=t"
+        assert [p["port"] for p in told[0][1]] == [9100 + first, 9101 + first]
+    finally:
+        server.shutdown()
+
+
+# --- links ---------------------------------------------------------------------------------------
+
+def link(weir, uid, nid):
+    text = weir("user", "link", uid, nid).strip()
+    assert json.loads(weir("user", "link", uid, nid, "--json")) == {"link": text}
+    url = urllib.parse.urlsplit(text)
+    return url, dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True))
+
+
+def test_links_lead_to_the_node(weir):
+    weir("user", "add", "--uuid", "0d3c7f1e-8f5b-4b53-9b8e-6f6a0c1d2e3f")
+    weir("user", "add", "--uuid", "pass word/ä")
+    weir("node", "add", "--type", "vless", "--port", 443, "--host", "n.example", "--name", "a node", "--set", "tls=2",
+         "tls_settings.server_name=www.example.com", "flow=xtls-rprx-vision")
+    row = json.loads(weir("node", "show", 1, "--json"))["settings"]["tls_settings"]
+    url, q = link(weir, 1, 1)
+    assert url.scheme == "vless" and url.username == "0d3c7f1e-8f5b-4b53-9b8e-6f6a0c1d2e3f"
+    assert (url.hostname, url.port, urllib.parse.unquote(url.fragment)) == ("n.example", 443, "a node")
+    assert (q["security"], q["pbk"], q["sid"], q["sni"]) == ("reality", row["public_key"], row["short_id"], "www.example.com")
+    assert (q["flow"], q["encryption"], q["type"], q["fp"]) == ("xtls-rprx-vision", "none", "tcp", "chrome")
+
+    weir("node", "add", "--type", "trojan", "--port", 8443, "--host", "2001:db8::1", "--set", "network=ws",
+         "network_settings.path=/live?x", "network_settings.headers.Host=cdn.example", "server_name=t.example")
+    url, q = link(weir, 2, 2)
+    assert url.scheme == "trojan" and urllib.parse.unquote(url.username) == "pass word/ä"
+    assert (url.hostname, url.port) == ("2001:db8::1", 8443)
+    assert (q["security"], q["type"], q["path"], q["host"], q["sni"]) == ("tls", "ws", "/live?x", "cdn.example", "t.example")
+
+
+def test_no_link_without_what_it_needs(weir):
+    weir("user", "add")
+    weir("node", "add", "--type", "vless", "--port", 443)
+    weir("node", "add", "--type", "mieru", "--port", 443, "--host", "n.example")
+    for uid, nid in (1, 1), (1, 2), (1, 9), (9, 1):
+        weir("user", "link", uid, nid, status=1)
+    weir("user", "link", 1, status=2)
+    weir("user", "link", 1, "x", status=2)

@@ -1,0 +1,69 @@
+/* Traffic on its way into the store, whichever API brought it. */
+#include <errno.h>
+#include <string.h>
+
+#include "crypto/hash.h"
+#include "panel/http.h"
+
+#define PRUNE_EVERY 64 /* pushes */
+
+/* 1 to 255 printable characters; *key NULL when there is none. */
+int request_push_key(struct request *req, const char **key)
+{
+	const char *text = request_header(req, "Idempotency-Key");
+
+	*key = text;
+	if (!text)
+		return 0;
+	for (const char *c = text; *c; c++) {
+		if (*c < 0x21 || *c > 0x7e || c - text >= PUSH_KEY_MAX)
+			text = "";
+	}
+	if (*text)
+		return 0;
+	request_refuse(req, 400, "Idempotency-Key: expected up to %d printable characters",
+		       PUSH_KEY_MAX);
+	return -EINVAL;
+}
+
+/* P5, for programs that repeat a push without a key: the same bytes again within the window.  Under
+ * the write lock, so that of two at the same time one is second.
+ */
+static bool seen_before(struct request *req)
+{
+	struct panel *p = req->panel;
+	nsec_t window = p->conf.repeat_window_s * NSEC_SEC, now = mono_now();
+	struct roster_node *n;
+	uint8_t digest[HASH_MAX];
+	bool seen = false;
+
+	if (!window || hash(HASH_SHA256, req->body, req->len, digest) < 0)
+		return false;
+	pthread_mutex_lock(&p->read_lock);
+	n = roster_node(&p->roster, req->node);
+	if (n) {
+		seen = n->memory.last_push_at && now - n->memory.last_push_at < window &&
+		       memcmp(n->memory.last_push, digest, sizeof(n->memory.last_push)) == 0;
+		n->memory.last_push_at = now;
+		memcpy(n->memory.last_push, digest, sizeof(n->memory.last_push));
+	}
+	pthread_mutex_unlock(&p->read_lock);
+	return seen;
+}
+
+int request_push(struct request *req, const char *key, const struct push_report *report,
+		 struct push_result *result)
+{
+	struct panel *p = req->panel;
+	int err = 0;
+
+	pthread_mutex_lock(&p->write_lock);
+	if (!key && seen_before(req))
+		*result = (struct push_result){.repeated = true};
+	else
+		err = store_push(p->writer, req->node, key, report, wall_now(), result);
+	if (!err && ++p->pushes % PRUNE_EVERY == 0)
+		err = store_keys_prune(p->writer, wall_now(), PUSH_KEYS_KEEP, PUSH_KEYS_MOST);
+	pthread_mutex_unlock(&p->write_lock);
+	return err;
+}

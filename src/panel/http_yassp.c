@@ -1,0 +1,178 @@
+/* The YaSSP API: /yassp/services/ and /yassp/traffics/, with or without the slash (spec D.8). */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/base64.h"
+#include "crypto/ct.h"
+#include "crypto/hash.h"
+#include "panel/http.h"
+#include "panel/yassp.h"
+
+#define BASIC_MAX 1024 /* of host:psk */
+
+/* "host:psk" of Basic authentication into `out`, with *psk behind the colon.  False: none. */
+static bool basic_read(struct request *req, char out[BASIC_MAX + 1], char **psk)
+{
+	const char *header = request_header(req, "Authorization");
+	ssize_t n;
+
+	if (!header || strncasecmp(header, "Basic ", 6) != 0)
+		return false;
+	header += 6;
+	header += strspn(header, " ");
+	n = base64_decode(header, strlen(header), out, BASIC_MAX);
+	if (n < 0)
+		return false;
+	out[n] = '\0';
+	*psk = memchr(out, ':', (size_t)n);
+	if (!*psk || strlen(out) != (size_t)n)
+		return false;
+	*(*psk)++ = '\0';
+	return true;
+}
+
+static bool psk_fits(const struct roster_node *n, const char *psk)
+{
+	const char *is = json_string_value(json_object_get(n->node.settings, "yassp_psk"));
+	uint8_t a[HASH_MAX], b[HASH_MAX];
+
+	return is && *is && hash(HASH_SHA256, is, strlen(is), a) == 0 &&
+	       hash(HASH_SHA256, psk, strlen(psk), b) == 0 &&
+	       ct_equal(a, b, hash_size(HASH_SHA256));
+}
+
+/* The node whose host asks.  403 is what the original program takes for a wrong key. */
+static struct roster_node *host_asking(struct request *req)
+{
+	char text[BASIC_MAX + 1], *psk;
+	struct roster_node *n;
+
+	if (!basic_read(req, text, &psk)) {
+		request_refuse_with(req, 401, "WWW-Authenticate", "Basic realm=\"yassp\"",
+				    "no host name and key");
+		return NULL;
+	}
+	n = yassp_node(&req->panel->roster, text);
+	if (n && psk_fits(n, psk))
+		return n;
+	request_refuse(req, 403, "wrong host name or key");
+	return NULL;
+}
+
+static void profiles_serve(struct request *req)
+{
+	struct panel *p = req->panel;
+	struct roster_node *n;
+	int err;
+
+	pthread_mutex_lock(&p->read_lock);
+	n = roster_node(&p->roster, req->node);
+	err = n ? yassp_profiles(&p->roster, n, wall_now()) : -ENOENT;
+	if (err)
+		request_fail(req, err);
+	else
+		request_answer_kept(req, &n->profiles);
+	pthread_mutex_unlock(&p->read_lock);
+}
+
+/* Ports become users as of now; a node that is gone has none. */
+static int ports_resolve(struct request *req, struct push_report *report)
+{
+	struct panel *p = req->panel;
+	struct roster_node *n;
+
+	pthread_mutex_lock(&p->read_lock);
+	n = roster_node(&p->roster, req->node);
+	if (n)
+		yassp_ports_to_users(n, report);
+	pthread_mutex_unlock(&p->read_lock);
+	return n ? 0 : -ENOENT;
+}
+
+/* 204, and never a tag: the original would send it back as a condition. */
+static void traffics_serve(struct request *req)
+{
+	struct push_report report;
+	struct push_result result;
+	struct fault why;
+	const char *key;
+	int err;
+
+	if (request_push_key(req, &key) < 0)
+		return;
+	err = port_report_parse(req->body ? req->body : "", req->len, &report, &why);
+	if (err == -EINVAL) {
+		request_refuse(req, 400, "%s", why.text);
+		return;
+	}
+	if (!err) {
+		err = ports_resolve(req, &report);
+		if (!err)
+			err = request_push(req, key, &report, &result);
+		push_report_done(&report);
+	}
+	if (err)
+		request_fail(req, err);
+	else
+		request_answer(req, 204, NULL, 0);
+}
+
+static bool path_is(const char *path, const char *name)
+{
+	size_t len = strlen(name);
+
+	return strncmp(path, name, len) == 0 && (!path[len] || !strcmp(path + len, "/"));
+}
+
+/* Which of the two it is, or a refusal. */
+static void method_check(struct request *req)
+{
+	const char *m = req->method;
+
+	if (path_is(req->path, "/yassp/services")) {
+		req->yassp = profiles_serve;
+		if (!req->get)
+			request_refuse_with(req, 405, "Allow", "GET, HEAD",
+					    "services: wrong method");
+	} else if (path_is(req->path, "/yassp/traffics")) {
+		req->yassp = traffics_serve;
+		/* Its document says PUSH, its program says POST. */
+		if (strcmp(m, "POST") != 0 && strcmp(m, "PUT") != 0 && strcmp(m, "PUSH") != 0)
+			request_refuse_with(req, 405, "Allow", "POST, PUT, PUSH",
+					    "traffics: wrong method");
+	} else {
+		request_refuse(req, 404, "nothing here");
+	}
+}
+
+static void yassp_check(struct request *req)
+{
+	struct panel *p = req->panel;
+	struct roster_node *n;
+	int err;
+
+	pthread_mutex_lock(&p->read_lock);
+	err = roster_nodes(&p->roster);
+	if (err) {
+		request_fail(req, err);
+	} else if ((n = host_asking(req))) {
+		req->node = n->node.id;
+		n->memory.last_seen = wall_now();
+		if (node_over_rate(&n->memory, p->conf.rate_per_s, mono_now()))
+			request_refuse_with(req, 429, "Retry-After", "1",
+					    "more than %u requests in a second",
+					    p->conf.rate_per_s);
+		else
+			method_check(req);
+	}
+	pthread_mutex_unlock(&p->read_lock);
+}
+
+static void yassp_serve(struct request *req)
+{
+	req->yassp(req);
+}
+
+const struct http_part http_yassp = {yassp_check, yassp_serve};
