@@ -1,5 +1,4 @@
 /* panel.c - `weir panel serve`, and the way to `node` and `user`. */
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,81 +7,26 @@
 #include "base/err.h"
 #include "cmd/cmd.h"
 #include "cmd/panel_cmd.h"
-#include "panel/field.h"
 #include "panel/panel.h"
-
-static const char usage_text[] =
-	"usage: weir panel serve [--listen 127.0.0.1:8080] [--admin-token TOKEN] [--node-path "
-	"/PATH]\n"
-	"                        [--alive-ttl SECONDS] [--rate N] [--ignore-repeats SECONDS]\n"
-	"                        [--threads N]\n"
-	"       weir panel node add --type TYPE --port PORT [--host NAME] [--name TEXT] [--id N]\n"
-	"                        [--token TEXT] [--set KEY=VALUE …] [--json FILE]\n"
-	"       weir panel node list | show ID | set ID KEY=VALUE … | rm ID …\n"
-	"       weir panel user add [--uuid U] [--speed MBPS] [--devices N] [--conns N]\n"
-	"                        [--quota BYTES] [--expire DATE] [--name TEXT] [--id N]\n"
-	"       weir panel user list | show ID | set ID KEY=VALUE … | rm ID … | import FILE.csv\n"
-	"       weir panel user link ID NODE\n"
-	"\n"
-	"All take --db FILE (else $WEIR_PANEL_DB, else weir-panel.db in this folder) and --json, "
-	"which\n"
-	"prints JSON.  The admin token may also stand in $WEIR_PANEL_ADMIN_TOKEN.\n"
-	"\n"
-	"example: weir panel node add --type vless --port 443 --host node.example.net \\\n"
-	"             --set tls=2 tls_settings.server_name=www.example.com\n"
-	"         weir panel user add --name alice --quota 100GB --expire +30d\n"
-	"         weir panel serve --listen 127.0.0.1:8080\n";
 
 static int usage(FILE *to)
 {
-	fputs(usage_text, to);
+	fputs("usage: weir panel serve [OPTION…]\n"
+	      "       weir panel node add|list|show|set|rm [OPTION…]\n"
+	      "       weir panel user add|list|show|set|rm|import|link [OPTION…]\n"
+	      "\n"
+	      "The reference panel.  `node` and `user` work on its database (--db FILE, else "
+	      "WEIR_PANEL_DB,\n"
+	      "else " PANEL_DB_DEFAULT
+	      " in this folder), beside a running `serve` or without one.\n"
+	      "Each of them tells more with -h.\n"
+	      "\n"
+	      "example: weir panel node add --type vless --port 443 --host node.example.net \\\n"
+	      "             --set tls=2 tls_settings.server_name=www.example.com\n"
+	      "         weir panel user add --name alice --quota 100GB --expire +30d\n"
+	      "         weir panel serve --listen 127.0.0.1:8080\n",
+	      to);
 	return to == stdout ? CMD_OK : CMD_USAGE;
-}
-
-static const char *text_of(const struct panel_args *a, const char *key, const char *otherwise)
-{
-	const char *s = json_string_value(json_object_get(a->body, key));
-
-	return s ? s : otherwise;
-}
-
-static int number_of(const struct panel_args *a, const char *key, int64_t min, int64_t max,
-		     unsigned *out)
-{
-	json_t *v = json_object_get(a->body, key);
-	struct fault why;
-	int64_t n;
-
-	if (!v)
-		return CMD_OK;
-	if (field_int(v, key, min, max, &n, &why) < 0) {
-		fprintf(stderr, "weir panel serve: --%s\n", why.text);
-		return CMD_USAGE;
-	}
-	*out = (unsigned)n;
-	return CMD_OK;
-}
-
-static int serve_conf(const struct panel_args *a, struct panel_conf *conf)
-{
-	conf->db = a->db;
-	conf->listen = text_of(a, "listen", conf->listen);
-	conf->node_path = text_of(a, "node-path", NULL);
-	conf->admin_token = text_of(a, "admin-token", getenv("WEIR_PANEL_ADMIN_TOKEN"));
-	if (conf->admin_token && !*conf->admin_token) {
-		fprintf(stderr, "weir panel serve: an empty admin token would let everybody in\n");
-		return CMD_USAGE;
-	}
-	if (a->n) {
-		fprintf(stderr, "weir panel serve: what is '%s'?\n", a->words[0]);
-		return CMD_USAGE;
-	}
-	if (number_of(a, "alive-ttl", 1, 86400, &conf->alive_ttl_s) ||
-	    number_of(a, "rate", 0, 1000000, &conf->rate_per_s) ||
-	    number_of(a, "ignore-repeats", 0, 3600, &conf->repeat_window_s) ||
-	    number_of(a, "threads", 1, 64, &conf->threads))
-		return CMD_USAGE;
-	return CMD_OK;
 }
 
 /* Runs until a signal says stop.  The signals are blocked before the server's threads exist, so
@@ -117,24 +61,44 @@ static int serve(const struct panel_conf *conf)
 	return CMD_OK;
 }
 
-int panel_serve_run(int argc, char **argv)
+static int serve_run(int argc, char **argv)
 {
-	static const struct option_key keys[] = {
-		{"--listen", "listen"},	      {"--admin-token", "admin-token"},
-		{"--node-path", "node-path"}, {"--alive-ttl", "alive-ttl"},
-		{"--rate", "rate"},	      {"--ignore-repeats", "ignore-repeats"},
-		{"--threads", "threads"},
-	};
 	struct panel_conf conf = PANEL_CONF_DEFAULT;
-	struct panel_args a;
-	int status = panel_args_read(&a, argc, argv, keys, ARRAY_LEN(keys), NULL);
+	int64_t ttl = conf.alive_ttl_s, rate = conf.rate_per_s, repeats = 0, threads = conf.threads;
+	const struct opt opts[] = {
+		{"listen", 0, OPT_TEXT, &conf.listen, "ADDRESS", "where; port 0 is any free one"},
+		{"db", 0, OPT_TEXT, &conf.db, "FILE", "the database, made when absent"},
+		{"admin-token", 0, OPT_TEXT, &conf.admin_token, "TEXT",
+		 "also WEIR_PANEL_ADMIN_TOKEN; else one is made and shown once"},
+		{"node-path", 0, OPT_TEXT, &conf.node_path, "/PATH", "the node API here too"},
+		{"alive-ttl", 0, OPT_INT, &ttl, "SECONDS", "how long an address is online (300)", 1,
+		 86400},
+		{"rate", 0, OPT_INT, &rate, "N", "requests of a node in a second (100); 0: any", 0,
+		 1000000},
+		{"ignore-repeats", 0, OPT_INT, &repeats, "SECONDS",
+		 "take an identical report within this for a repeat", 0, 3600},
+		{"threads", 0, OPT_INT, &threads, "N", "that serve (4)", 1, 64},
+		{0},
+	};
+	const struct opt_page page = {
+		"weir panel serve", "[OPTION…]", "Serves the node APIs and the admin API.",
+		"weir panel serve --listen 127.0.0.1:8080 --db panel.db", opts};
+	int n;
 
-	if (!status)
-		status = serve_conf(&a, &conf);
-	if (!status)
-		status = serve(&conf);
-	panel_args_done(&a);
-	return status;
+	conf.db = panel_db_default();
+	conf.admin_token = getenv("WEIR_PANEL_ADMIN_TOKEN");
+	n = opt_parse(&page, argc, argv);
+	if (n < 0)
+		return ~n;
+	if (n > 0)
+		return opt_wrong(&page, "what is '%s'?", argv[1]);
+	if (conf.admin_token && !*conf.admin_token)
+		return opt_wrong(&page, "an empty admin token would let everybody in");
+	conf.alive_ttl_s = (unsigned)ttl;
+	conf.rate_per_s = (unsigned)rate;
+	conf.repeat_window_s = (unsigned)repeats;
+	conf.threads = (unsigned)threads;
+	return serve(&conf);
 }
 
 int cmd_panel(int argc, char **argv)
@@ -142,13 +106,10 @@ int cmd_panel(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*run)(int argc, char **argv);
-	} things[] = {
-		{"serve", panel_serve_run}, {"node", panel_node_run}, {"user", panel_user_run}};
+	} things[] = {{"serve", serve_run}, {"node", panel_node_run}, {"user", panel_user_run}};
 
-	for (int i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "-h") || !strcmp(argv[i], "--help"))
-			return usage(stdout);
-	}
+	if (argc > 1 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help")))
+		return usage(stdout);
 	for (size_t i = 0; argc > 1 && i < ARRAY_LEN(things); i++) {
 		if (!strcmp(argv[1], things[i].name))
 			return things[i].run(argc - 1, argv + 1);

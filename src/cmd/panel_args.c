@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,123 +9,145 @@
 #include "panel/headers.h"
 
 #define FILE_MAX (64 << 20)
+#define KEYS_MAX 16
 
-/* Is argv[*i] the option `name`?  Its value is behind '=' or in the next argument. */
-static bool option_value(int argc, char **argv, int *i, const char *name, const char **value)
+const char *panel_db_default(void)
 {
-	size_t len = strlen(name);
+	const char *db = getenv("WEIR_PANEL_DB");
 
-	if (strncmp(argv[*i], name, len) != 0 || (argv[*i][len] && argv[*i][len] != '='))
-		return false;
-	if (argv[*i][len] == '=')
-		*value = argv[*i] + len + 1;
-	else if (*i + 1 < argc && strncmp(argv[*i + 1], "--", 2) != 0)
-		*value = argv[++*i];
-	else
-		*value = NULL; /* the next option is not this one's value */
-	return true;
+	return db && *db ? db : PANEL_DB_DEFAULT;
 }
 
-static int complain(const char *arg, const char *what)
+static int take_pair(const struct panel_verb *verb, json_t *body, const char *text)
 {
-	fprintf(stderr, "weir panel: %s: %s; `weir panel -h` tells more\n", arg, what);
-	return CMD_USAGE;
-}
-
-static int take_pair(struct panel_args *a, const char *text, pair_fn pair)
-{
-	const char *eq = text ? strchr(text, '=') : NULL;
+	const char *eq = strchr(text, '=');
 	char key[128];
 
 	if (!eq || eq == text || (size_t)(eq - text) >= sizeof(key))
-		return complain(text ? text : "--set", "expected KEY=VALUE");
+		return opt_wrong(&verb->page, "'%s': KEY=VALUE is wanted", text);
 	memcpy(key, text, (size_t)(eq - text));
 	key[eq - text] = '\0';
-	return pair(a->body, key, eq + 1) < 0 ? complain(text, "cannot be set") : CMD_OK;
+	if (verb->pair(body, key, eq + 1) < 0)
+		return opt_wrong(&verb->page, "'%s' is not UTF-8", text);
+	return 0;
 }
 
-/* --json, or --json FILE: a word behind it that is no option and no pair is a file. */
-static void take_json(struct panel_args *a, int argc, char **argv, int *i)
+/* What came, by where it came from. */
+struct given {
+	const char *values[KEYS_MAX]; /* of the verb's keys */
+	struct opt_many set;
+};
+
+static int take_values(const struct panel_verb *verb, struct panel_args *a, struct given *g)
 {
-	const char *next = *i + 1 < argc ? argv[*i + 1] : NULL;
+	int status = 0;
 
-	if (argv[*i][6] == '=')
-		a->file = argv[*i] + 7;
-	else if (next && (next[0] != '-' || !next[1]) && !strchr(next, '='))
-		a->file = argv[++*i];
-	else
-		a->json = true;
-}
-
-static int take_option(struct panel_args *a, int argc, char **argv, int *i,
-		       const struct option_key *keys, size_t n, pair_fn pair)
-{
-	const char *name = argv[*i], *value;
-
-	if (!strncmp(name, "--json", 6) && (!name[6] || name[6] == '=')) {
-		take_json(a, argc, argv, i);
-		return CMD_OK;
+	for (size_t i = 0; i < verb->n_keys; i++) {
+		if (g->values[i] &&
+		    json_object_set_new(a->body, verb->keys[i].key, json_string(g->values[i])) < 0)
+			return opt_wrong(&verb->page, "--%s is not UTF-8", verb->keys[i].option);
 	}
-	if (option_value(argc, argv, i, "--db", &value)) {
-		a->db = value;
-		return value ? CMD_OK : complain(name, "needs a value");
-	}
-	if (pair && option_value(argc, argv, i, "--set", &value))
-		return take_pair(a, value, pair);
-	for (size_t k = 0; k < n; k++) {
-		if (!option_value(argc, argv, i, keys[k].option, &value))
-			continue;
-		if (!value)
-			return complain(name, "needs a value");
-		if (json_object_set_new(a->body, keys[k].key, json_string(value)) < 0)
-			return complain(name, "is not UTF-8");
-		return CMD_OK;
-	}
-	return complain(name, "no such option");
-}
-
-int panel_args_read(struct panel_args *a, int argc, char **argv, const struct option_key *keys,
-		    size_t n, pair_fn pair)
-{
-	const char *db = getenv("WEIR_PANEL_DB");
-	int status = CMD_OK;
-
-	*a = (struct panel_args){.db = db && *db ? db : "weir-panel.db", .body = json_object()};
-	for (int i = 1; i < argc && !status; i++) {
-		if (!strncmp(argv[i], "--", 2))
-			status = take_option(a, argc, argv, &i, keys, n, pair);
-		else if (pair && strchr(argv[i], '='))
-			status = take_pair(a, argv[i], pair);
-		else if (a->n < (int)ARRAY_LEN(a->words))
-			a->words[a->n++] = argv[i];
-		else
-			status = complain(argv[i], "too many arguments");
-	}
+	for (size_t i = 0; i < g->set.n && !status; i++)
+		status = take_pair(verb, a->body, g->set.v[i]);
 	return status;
 }
 
-void panel_args_done(struct panel_args *a)
+/* Operands: pairs go into the body, the rest are words. */
+static int take_words(const struct panel_verb *verb, struct panel_args *a, int n, char **argv)
 {
-	json_decref(a->body);
+	int status = 0;
+
+	a->words = argv;
+	for (int i = 0; i < n && !status; i++) {
+		if (verb->pair && strchr(argv[i], '='))
+			status = take_pair(verb, a->body, argv[i]);
+		else
+			a->words[a->n++] = argv[i];
+	}
+	if (!status && (a->n < verb->min_words || a->n > verb->max_words))
+		status = opt_wrong(&verb->page, "%s",
+				   a->n < verb->min_words ? "something is missing"
+							  : "there is too much");
+	return status;
 }
 
-int panel_args_open(const struct panel_args *a, struct store **out)
+/* 0 to go on; else ~ of the exit status. */
+static int args_read(const struct panel_verb *verb, int argc, char **argv, struct panel_args *a)
 {
+	struct opt opts[KEYS_MAX + 4] = {
+		{"db", 0, OPT_TEXT, &a->db, "FILE", "the panel's database"}};
+	struct opt_page page = verb->page;
+	struct given g = {0};
+	size_t at = 1;
+	int n, status;
+
+	if (verb->reads_file)
+		opts[at++] = (struct opt){
+			"json",	  0,
+			OPT_TEXT, &a->file,
+			"FILE",	  "an object as the admin API takes it; - is standard input"};
+	else
+		opts[at++] = (struct opt){"json", 0, OPT_FLAG, &a->json, NULL, "print JSON"};
+	if (verb->pair)
+		opts[at++] = (struct opt){"set", 0, OPT_MANY, &g.set, "KEY=VALUE", "as an operand"};
+	for (size_t i = 0; i < verb->n_keys; i++)
+		opts[at++] = (struct opt){
+			verb->keys[i].option, 0, OPT_TEXT, &g.values[i], verb->keys[i].arg,
+			verb->keys[i].help};
+	page.opts = opts;
+	n = opt_parse(&page, argc, argv);
+	if (n < 0)
+		return n;
+	status = take_values(verb, a, &g);
+	if (!status)
+		status = take_words(verb, a, n, argv + 1);
+	return status ? ~status : 0;
+}
+
+static int verb_run(const struct panel_verb *verb, struct panel_args *a)
+{
+	struct store *s;
 	struct fault why;
+	int status;
 
-	if (store_open(a->db, out, &why) == 0)
-		return CMD_OK;
-	fprintf(stderr, "weir panel: %s: %s\n", a->db, why.text);
-	return CMD_FAILED;
+	if (store_open(a->db, &s, &why) < 0) {
+		fprintf(stderr, "weir panel: %s: %s\n", a->db, why.text);
+		return CMD_FAILED;
+	}
+	status = verb->run(a, s);
+	store_close(s);
+	return status;
 }
 
-int panel_args_id(const struct panel_args *a, int i, int64_t *out)
+int panel_verb_run(const struct panel_verb *verbs, size_t n, const char *what, int argc,
+		   char **argv)
 {
-	if (i >= a->n)
-		return complain("ID", "is missing");
-	if (decimal_parse(a->words[i], strlen(a->words[i]), out) < 0)
-		return complain(a->words[i], "expected an id");
-	return CMD_OK;
+	for (size_t i = 0; argc > 1 && i < n; i++) {
+		struct panel_args a = {.db = panel_db_default()};
+		int stop;
+
+		if (strcmp(argv[1], verbs[i].name) != 0)
+			continue;
+		a.body = json_object();
+		stop = args_read(&verbs[i], argc - 1, argv + 1, &a);
+		if (!stop)
+			stop = ~verb_run(&verbs[i], &a);
+		json_decref(a.body);
+		return ~stop;
+	}
+	fprintf(stderr, "usage: %s COMMAND, which is one of\n", what);
+	for (size_t i = 0; i < n; i++)
+		fprintf(stderr, "  %-8s %.*s\n", verbs[i].name,
+			(int)strcspn(verbs[i].page.what, "\n"), verbs[i].page.what);
+	return CMD_USAGE;
+}
+
+int panel_id(const char *word, int64_t *out)
+{
+	if (decimal_parse(word, strlen(word), out) == 0)
+		return 0;
+	fprintf(stderr, "weir panel: '%s': an id is wanted\n", word);
+	return CMD_USAGE;
 }
 
 char *panel_file_read(const char *path, size_t *len)

@@ -1,5 +1,7 @@
 /* panel_node.c - `weir panel node`. */
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,9 +9,13 @@
 #include "cmd/panel_cmd.h"
 #include "panel/edit.h"
 
-static const struct option_key keys[] = {
-	{"--type", "type"}, {"--port", "port"}, {"--host", "host"},
-	{"--name", "name"}, {"--id", "id"},	{"--token", "token"},
+static const struct panel_key keys[] = {
+	{"type", "TYPE", "type", "vless, vmess, trojan, shadowsocks, hysteria2, anytls, …"},
+	{"port", "PORT", "port", "where it listens; hysteria2 also 20000-50000"},
+	{"host", "NAME", "host", "where clients find it"},
+	{"name", "TEXT", "name", "for people"},
+	{"token", "TEXT", "token", "instead of a random one"},
+	{"id", "N", "id", "instead of the next one"},
 };
 
 /* Text that is JSON is that; anything else is text; nothing at all takes the key away. */
@@ -101,13 +107,9 @@ static int node_add(struct panel_args *a, struct store *s)
 	err = edit_node_add(s, a->body, &n, &why);
 	if (err)
 		return panel_complain(s, err, "node add", &why);
-	if (a->json) {
-		err = panel_print(a, panel_node_emit(&n));
-	} else {
-		printf("id: %lld\ntoken: %s\n", (long long)n.id, n.token);
-	}
+	printf("id: %lld\ntoken: %s\n", (long long)n.id, n.token);
 	panel_node_done(&n);
-	return err;
+	return CMD_OK;
 }
 
 static int list_row(const struct panel_node *n, void *arg)
@@ -143,7 +145,7 @@ static int node_show(struct panel_args *a, struct store *s)
 {
 	struct panel_node n;
 	int64_t id;
-	int err = panel_args_id(a, 0, &id);
+	int err = panel_id(a->words[0], &id);
 
 	if (err)
 		return err;
@@ -160,7 +162,7 @@ static int node_set(struct panel_args *a, struct store *s)
 	struct panel_node n;
 	struct fault why;
 	int64_t id;
-	int err = panel_args_id(a, 0, &id);
+	int err = panel_id(a->words[0], &id);
 
 	if (!err && a->file)
 		err = node_file(a);
@@ -169,51 +171,78 @@ static int node_set(struct panel_args *a, struct store *s)
 	err = edit_node_change(s, id, a->body, &n, &why);
 	if (err)
 		return panel_complain(s, err, a->words[0], &why);
-	err = a->json ? panel_print(a, panel_node_emit(&n)) : CMD_OK;
 	panel_node_done(&n);
-	return err;
+	return CMD_OK;
 }
 
 static int node_rm(struct panel_args *a, struct store *s)
 {
 	int64_t id;
-	int err = a->n ? CMD_OK : panel_args_id(a, 0, &id);
+	int err = 0;
 
 	for (int i = 0; i < a->n && !err; i++) {
-		err = panel_args_id(a, i, &id);
+		err = panel_id(a->words[i], &id);
 		if (!err && (err = store_node_del(s, id)) < 0)
 			return panel_complain(s, err, a->words[i], NULL);
 	}
 	return err;
 }
 
+static const struct panel_verb verbs[] = {
+	{"add",
+	 {"weir panel node add", "--type TYPE --port PORT [OPTION…] [KEY=VALUE…]",
+	  "Adds a node and prints its id and token.  Keys of REALITY and Shadowsocks are made.",
+	  "weir panel node add --type vless --port 443 --host n.example.net \\\n"
+	  "             --set tls=2 tls_settings.server_name=www.example.com"},
+	 keys,
+	 ARRAY_LEN(keys),
+	 node_pair,
+	 true,
+	 0,
+	 0,
+	 node_add},
+	{"list",
+	 {"weir panel node list", "", "Lists the nodes.", "weir panel node list"},
+	 NULL,
+	 0,
+	 NULL,
+	 false,
+	 0,
+	 0,
+	 node_list},
+	{"show",
+	 {"weir panel node show", "ID", "Shows a node, its token too.", "weir panel node show 7"},
+	 NULL,
+	 0,
+	 NULL,
+	 false,
+	 1,
+	 1,
+	 node_show},
+	{"set",
+	 {"weir panel node set", "ID KEY=VALUE…",
+	  "Changes a node; an empty value takes a setting away.",
+	  "weir panel node set 7 port=8443 network=ws network_settings.path=/live"},
+	 keys,
+	 ARRAY_LEN(keys) - 1,
+	 node_pair,
+	 true,
+	 1,
+	 1,
+	 node_set},
+	{"rm",
+	 {"weir panel node rm", "ID…", "Removes nodes, and what was counted over them.",
+	  "weir panel node rm 7"},
+	 NULL,
+	 0,
+	 NULL,
+	 false,
+	 1,
+	 INT_MAX,
+	 node_rm},
+};
+
 int panel_node_run(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		int (*run)(struct panel_args *a, struct store *s);
-	} verbs[] = {{"add", node_add},
-		     {"list", node_list},
-		     {"show", node_show},
-		     {"set", node_set},
-		     {"rm", node_rm}};
-	struct panel_args a;
-	struct store *s;
-	int status;
-
-	for (size_t i = 0; argc > 1 && i < ARRAY_LEN(verbs); i++) {
-		if (strcmp(argv[1], verbs[i].name) != 0)
-			continue;
-		status = panel_args_read(&a, argc - 1, argv + 1, keys, ARRAY_LEN(keys), node_pair);
-		if (!status)
-			status = panel_args_open(&a, &s);
-		if (!status) {
-			status = verbs[i].run(&a, s);
-			store_close(s);
-		}
-		panel_args_done(&a);
-		return status;
-	}
-	fprintf(stderr, "weir panel node: expected add, list, show, set or rm\n");
-	return CMD_USAGE;
+	return panel_verb_run(verbs, ARRAY_LEN(verbs), "weir panel node", argc, argv);
 }

@@ -1,5 +1,7 @@
 /* panel_user.c - `weir panel user`. */
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -13,22 +15,22 @@
 #define CSV_COLUMNS 16
 
 /* Options, and the column names of an import; the keys themselves are columns too. */
-static const struct option_key keys[] = {
-	{"--uuid", "uuid"},
-	{"--speed", "speed_limit"},
-	{"--devices", "device_limit"},
-	{"--conns", "conn_limit"},
-	{"--quota", "quota"},
-	{"--expire", "expire"},
-	{"--name", "name"},
-	{"--id", "id"},
-	{"--enabled", "enabled"},
+static const struct panel_key keys[] = {
+	{"name", "TEXT", "name", "for people"},
+	{"uuid", "TEXT", "uuid", "UUID or password, instead of a random UUID"},
+	{"speed", "MBPS", "speed_limit", "in each direction; 0 is no limit, here and below"},
+	{"devices", "N", "device_limit", "addresses at one time"},
+	{"conns", "N", "conn_limit", "connections at one time"},
+	{"quota", "BYTES", "quota", "both directions together: 100GB, 1TiB"},
+	{"expire", "DATE", "expire", "2026-12-31, +30d, …"},
+	{"enabled", "BOOL", "enabled", "whether nodes serve him"},
+	{"id", "N", "id", "instead of the next one"},
 };
 
 static const char *key_of(const char *word)
 {
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-		if (!strcasecmp(word, keys[i].option + 2) || !strcasecmp(word, keys[i].key))
+		if (!strcasecmp(word, keys[i].option) || !strcasecmp(word, keys[i].key))
 			return keys[i].key;
 	}
 	return NULL;
@@ -101,7 +103,7 @@ static int user_show(struct panel_args *a, struct store *s)
 {
 	struct panel_user u;
 	int64_t id;
-	int err = panel_args_id(a, 0, &id);
+	int err = panel_id(a->words[0], &id);
 
 	if (err)
 		return err;
@@ -115,7 +117,7 @@ static int user_set(struct panel_args *a, struct store *s)
 	struct panel_user u;
 	struct fault why;
 	int64_t id;
-	int err = panel_args_id(a, 0, &id);
+	int err = panel_id(a->words[0], &id);
 
 	if (err)
 		return err;
@@ -128,10 +130,10 @@ static int user_set(struct panel_args *a, struct store *s)
 static int user_rm(struct panel_args *a, struct store *s)
 {
 	int64_t id;
-	int err = a->n ? CMD_OK : panel_args_id(a, 0, &id);
+	int err = 0;
 
 	for (int i = 0; i < a->n && !err; i++) {
-		err = panel_args_id(a, i, &id);
+		err = panel_id(a->words[i], &id);
 		if (!err && (err = store_user_del(s, id)) < 0)
 			return panel_complain(s, err, a->words[i], NULL);
 	}
@@ -211,10 +213,6 @@ static int user_import(struct panel_args *a, struct store *s)
 	size_t len;
 	int status;
 
-	if (a->n != 1) {
-		fprintf(stderr, "weir panel user import: expected one file\n");
-		return CMD_USAGE;
-	}
 	text = panel_file_read(a->words[0], &len);
 	if (!text)
 		return CMD_FAILED;
@@ -228,30 +226,80 @@ static int user_import(struct panel_args *a, struct store *s)
 	return status;
 }
 
+static const struct panel_verb verbs[] = {
+	{"add",
+	 {"weir panel user add", "[OPTION…]", "Adds a user and prints his id and credential.",
+	  "weir panel user add --name alice --quota 100GB --expire +30d"},
+	 keys,
+	 ARRAY_LEN(keys),
+	 user_pair,
+	 false,
+	 0,
+	 0,
+	 user_add},
+	{"list",
+	 {"weir panel user list", "", "Lists the users.", "weir panel user list --json"},
+	 NULL,
+	 0,
+	 NULL,
+	 false,
+	 0,
+	 0,
+	 user_list},
+	{"show",
+	 {"weir panel user show", "ID", "Shows a user.", "weir panel user show 41"},
+	 NULL,
+	 0,
+	 NULL,
+	 false,
+	 1,
+	 1,
+	 user_show},
+	{"set",
+	 {"weir panel user set", "ID KEY=VALUE…",
+	  "Changes a user; an empty value takes a limit away.",
+	  "weir panel user set 41 speed=50 quota="},
+	 keys,
+	 ARRAY_LEN(keys) - 1,
+	 user_pair,
+	 false,
+	 1,
+	 1,
+	 user_set},
+	{"rm",
+	 {"weir panel user rm", "ID…", "Removes users.", "weir panel user rm 41 42"},
+	 NULL,
+	 0,
+	 NULL,
+	 false,
+	 1,
+	 INT_MAX,
+	 user_rm},
+	{"import",
+	 {"weir panel user import", "FILE.csv",
+	  "Adds all users of a table, or none.\nIts first line names the columns, among "
+	  "name, uuid, speed, devices, conns, quota, expire, enabled and id.",
+	  "weir panel user import members.csv"},
+	 NULL,
+	 0,
+	 NULL,
+	 false,
+	 1,
+	 1,
+	 user_import},
+	{"link",
+	 {"weir panel user link", "ID NODE",
+	  "Prints the link with which the user reaches the node.", "weir panel user link 41 7"},
+	 NULL,
+	 0,
+	 NULL,
+	 false,
+	 2,
+	 2,
+	 panel_user_link},
+};
+
 int panel_user_run(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		int (*run)(struct panel_args *a, struct store *s);
-	} verbs[] = {{"add", user_add}, {"list", user_list}, {"show", user_show},
-		     {"set", user_set}, {"rm", user_rm},     {"import", user_import}};
-	struct panel_args a;
-	struct store *s;
-	int status;
-
-	for (size_t i = 0; argc > 1 && i < ARRAY_LEN(verbs); i++) {
-		if (strcmp(argv[1], verbs[i].name) != 0)
-			continue;
-		status = panel_args_read(&a, argc - 1, argv + 1, keys, ARRAY_LEN(keys), user_pair);
-		if (!status)
-			status = panel_args_open(&a, &s);
-		if (!status) {
-			status = verbs[i].run(&a, s);
-			store_close(s);
-		}
-		panel_args_done(&a);
-		return status;
-	}
-	fprintf(stderr, "weir panel user: expected add, list, show, set, rm, import or link\n");
-	return CMD_USAGE;
+	return panel_verb_run(verbs, ARRAY_LEN(verbs), "weir panel user", argc, argv);
 }

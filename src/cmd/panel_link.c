@@ -1,0 +1,98 @@
+/* panel_link.c - `weir panel user link`: the share link of a user and a node.
+ *
+ * The node's configuration is read as a node would read it, so that the link says what the node
+ * does.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "cmd/cmd.h"
+#include "cmd/panel_cmd.h"
+#include "node/share_link.h"
+#include "sync/dialect.h"
+
+static int complain(const struct panel_node *n, const char *what)
+{
+	fprintf(stderr, "weir panel user link: node %lld: %s\n", (long long)n->id, what);
+	return CMD_FAILED;
+}
+
+/* What a node makes of its configuration; NULL: complained. */
+static struct node_info *info_of(const struct panel_node *n)
+{
+	char id[24];
+	struct panel asks = {.host = "", .key = "", .node_id = id, .enable_vless = -1};
+	json_t *config = panel_node_config(n);
+	char *text = config ? json_dumps(config, JSON_COMPACT) : NULL;
+	struct node_info *info = NULL;
+	struct notes notes = {0};
+
+	snprintf(id, sizeof(id), "%lld", (long long)n->id);
+	if (!text)
+		complain(n, err_text(-ENOMEM));
+	else if (dialect_v2sp.config(&asks, text, strlen(text), &info, &notes) != ANSWER_OK)
+		complain(n, notes.why);
+	json_decref(config);
+	free(text);
+	return info;
+}
+
+static int link_print(const struct panel_args *a, const struct panel_node *n,
+		      const struct panel_user *u, const struct node_info *info)
+{
+	json_t *tls = json_object_get(n->settings, "tls_settings");
+	char text[SHARE_LINK_MAX + 1];
+	struct wr w = wr_of(text, SHARE_LINK_MAX);
+	struct share_link l;
+	const char *why = "";
+	struct arena arena;
+	int err;
+
+	arena_init(&arena, 0);
+	err = share_link_of_node(info, u->credential, n->host, n->name, &arena, &l, &why);
+	if (!err) {
+		l.insecure = l.security == SECURITY_TLS &&
+			     json_is_true(json_object_get(tls, "allow_insecure"));
+		share_link_emit(&l, &w);
+		err = w.err;
+		why = err_text(err);
+	}
+	arena_done(&arena);
+	if (err == -ERR_CONFIG && !n->host[0])
+		why = "no host for clients; `weir panel node set ID host=NAME` gives it one";
+	if (err)
+		return complain(n, why);
+	text[w.len] = '\0';
+	if (a->json)
+		return panel_print(a, json_pack("{s:s}", "link", text));
+	puts(text);
+	return CMD_OK;
+}
+
+int panel_user_link(struct panel_args *a, struct store *s)
+{
+	struct panel_user u;
+	struct panel_node n;
+	struct node_info *info;
+	int64_t user, node;
+	int err = panel_id(a->words[0], &user);
+
+	if (!err)
+		err = panel_id(a->words[1], &node);
+	if (err)
+		return err;
+	err = store_user_get(s, user, &u);
+	if (err)
+		return panel_complain(s, err, a->words[0], NULL);
+	err = store_node_get(s, node, &n);
+	if (err)
+		return panel_complain(s, err, a->words[1], NULL);
+	info = info_of(&n);
+	err = info ? link_print(a, &n, &u, info) : CMD_FAILED;
+	node_info_put(info);
+	panel_node_done(&n);
+	return err;
+}
