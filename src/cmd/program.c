@@ -99,6 +99,7 @@ static struct sync_node_conf sync_conf_of(const struct config_node *c, uint32_t 
 		.push_batch_users = (uint32_t)c->push_batch_users,
 		.cache_max_age_s = c->cache_max_age_h * 3600,
 		.suspend_on_forbidden = c->suspend_on_forbidden,
+		.enforce_quota = c->enforce_quota,
 		.pull_interval_s = c->pull_interval_s,
 		.push_interval_s = c->push_interval_s,
 		.report_min_kib = conf_is_set(&config_node_schema, c, report_min_KiB)

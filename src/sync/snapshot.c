@@ -131,6 +131,8 @@ static void write_user(FILE *f, const struct user_entry *e, bool first)
 		fprintf(f, ",\"device_limit\":%" PRIu32, e->device_limit);
 	if (e->conn_limit)
 		fprintf(f, ",\"conn_limit\":%" PRIu32, e->conn_limit);
+	if (e->quota)
+		fprintf(f, ",\"u\":%" PRIu64 ",\"transfer_enable\":%" PRIu64, e->used, e->quota);
 	putc_unlocked('}', f);
 }
 

@@ -150,6 +150,11 @@ static bool begin(struct sync_node *n)
 		if (online_begin(n))
 			return true;
 	}
+	if (n->todo & BIT(CHECK_QUOTA)) {
+		n->todo &= ~BIT(CHECK_QUOTA);
+		quota_begin(n);
+		return true;
+	}
 	return false;
 }
 
@@ -407,6 +412,7 @@ void sync_node_free(struct sync_node *n)
 	list_del(&n->link);
 	pull_forget(n);
 	push_forget(n);
+	quota_forget(n);
 	alive_list_done(&n->alive);
 	for (int i = 0; i < 2; i++)
 		validator_clear(&n->applied[i]);

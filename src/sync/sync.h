@@ -47,6 +47,7 @@ struct sync_node_conf {
 	uint32_t push_batch_users;
 	int64_t cache_max_age_s; /* C9; 0: no snapshot */
 	bool suspend_on_forbidden;
+	bool enforce_quota;
 	int64_t pull_interval_s, push_interval_s; /* instead of the panel's; 0: the panel's */
 	int64_t report_min_kib;			  /* ReportMinTraffic; -1: not set */
 	int64_t online_min_kb;			  /* DeviceOnlineMinTraffic; -1: not set */

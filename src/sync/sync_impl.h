@@ -26,6 +26,8 @@
 #define BIT(a) (1u << (a))
 #define PULLS  (BIT(ASK_CONFIG) | BIT(ASK_USERS) | BIT(ASK_ALIVE))
 
+#define CHECK_QUOTA ASKS /* due like a question, asked of ourselves */
+
 /* Where not to ask before `open_at` (SC9): shared by the nodes of one panel. */
 struct gate {
 	struct list_node link;
@@ -92,6 +94,14 @@ struct sync_node {
 	bool applying;
 	struct node_info *info; /* applied */
 	bool served;		/* something was applied */
+
+	/* EnforceQuota */
+	struct user_list all_users; /* as the panel sent them */
+	struct user_list filtered;  /* without those who have spent theirs */
+	int64_t *spent;		    /* who that is, ascending */
+	size_t n_spent;
+	struct ledger_entry *acked; /* by the panel since it made the list */
+	size_t n_acked;
 
 	/* starting */
 	unsigned attempts, other_path;
@@ -166,6 +176,7 @@ void pull_forget(struct sync_node *n);		     /* what was read and not applied */
 void pull_offer(struct sync_node *n);		     /* new_info and new_users to the target */
 void pull_alive_age(struct sync_node *n);	     /* D5 */
 void pull_optional(struct sync_node *n, enum ask a); /* B.1: does the panel lack it? */
+void quota_begin(struct sync_node *n);		     /* leave out who has spent his quota since */
 void validator_clear(struct validator *v);
 
 /* ---- sync_start.c -------------------------------------------------------------------------------
@@ -183,6 +194,15 @@ bool online_begin(struct sync_node *n);	   /* the online report; false: nobody t
 void push_round_over(struct sync_node *n); /* config and users of a round are known */
 void push_final(struct sync_node *n);
 void push_forget(struct sync_node *n);
+
+/* ---- sync_quota.c -----------------------------------------------------------------------------
+ */
+const struct user_list *quota_filter(struct sync_node *n,
+				     const struct user_list *list); /* of a new list */
+const struct user_list *quota_check(struct sync_node *n);	    /* NULL: nobody more */
+void quota_keep(struct sync_node *n, struct user_list *list); /* takes it over where it is needed */
+void quota_acked(struct sync_node *n, const struct ledger_batch *b);
+void quota_forget(struct sync_node *n);
 
 /* ---- sync_log.c ---------------------------------------------------------------------------------
  */

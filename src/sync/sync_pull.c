@@ -407,6 +407,7 @@ static void commit(struct sync_node *n)
 	if (users) {
 		node_log(n, LOG_DEBUG, "%zu users", n->new_users.n);
 		validator_move(&n->applied[ASK_USERS], &n->offered[ASK_USERS]);
+		quota_keep(n, &n->new_users);
 		forget_users(n);
 	}
 	n->served = true;
@@ -446,9 +447,25 @@ static void on_applied(void *arg, int err)
 	node_idle(n);
 }
 
+void quota_begin(struct sync_node *n)
+{
+	const struct user_list *users = quota_check(n);
+	int err;
+
+	if (!users) {
+		node_idle(n);
+		return;
+	}
+	n->busy = n->applying = true;
+	n->ask = ASK_USERS;
+	err = n->target->ops->apply(n->target, NULL, users, on_applied, n);
+	if (err != -EINPROGRESS)
+		on_applied(n, err);
+}
+
 void pull_offer(struct sync_node *n)
 {
-	const struct user_list *users = n->have_new_users ? &n->new_users : NULL;
+	const struct user_list *users = n->have_new_users ? quota_filter(n, &n->new_users) : NULL;
 	struct node_info *info = n->new_info;
 	int err;
 

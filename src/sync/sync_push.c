@@ -97,6 +97,8 @@ void push_tick(struct sync_node *n)
 	if (!ledger_of(n))
 		return;
 	freeze(n, false);
+	if (n->conf.enforce_quota && n->served)
+		n->todo |= BIT(CHECK_QUOTA);
 	n->push_again = n->listed;
 	n->todo |= BIT(TELL_TRAFFIC);
 }
@@ -278,6 +280,7 @@ static void done_with(struct sync_node *n)
 		ledger_trouble(n, "acknowledging", err);
 		return;
 	}
+	quota_acked(n, &n->sending);
 	n->status.pushed_up += n->sending.total.up;
 	n->status.pushed_down += n->sending.total.down;
 }

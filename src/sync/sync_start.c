@@ -76,6 +76,8 @@ static bool load_config(struct sync_node *n, const char *name)
 				 n->conf.cache_max_age_s, &body, &len))
 		return false;
 	ok = n->conf.dialect->config(n->panel, body, len, &n->new_info, &notes) == ANSWER_OK;
+	if (ok)
+		n->panel->learned = n->new_info->type;
 	free(body);
 	return ok;
 }

@@ -16,6 +16,9 @@ enum field {
 	PASSWD,
 	SECRET,
 	SPEED,
+	UP,
+	DOWN,
+	QUOTA,
 	DEVICES,
 	CONNS,
 	FIELDS,
@@ -31,6 +34,9 @@ static const struct {
 	[PASSWD] = {"passwd", 6},
 	[SECRET] = {"secret", 6},
 	[SPEED] = {"speed_limit", 11},
+	[UP] = {"u", 1},
+	[DOWN] = {"d", 1},
+	[QUOTA] = {"transfer_enable", 15},
 	[DEVICES] = {"device_limit", 12},
 	[CONNS] = {"conn_limit", 10},
 };
@@ -77,7 +83,7 @@ static bool set_credential(const struct json_value *const field[FIELDS], struct 
 	return false;
 }
 
-static uint32_t limit_of(const struct json_value *v, unsigned *wrong)
+static int64_t count_of(const struct json_value *v, unsigned *wrong)
 {
 	int64_t n = 0;
 
@@ -85,7 +91,12 @@ static uint32_t limit_of(const struct json_value *v, unsigned *wrong)
 		(*wrong)++;
 		return 0;
 	}
-	return (uint32_t)MIN(n, (int64_t)UINT32_MAX);
+	return n;
+}
+
+static uint32_t limit_of(const struct json_value *v, unsigned *wrong)
+{
+	return (uint32_t)MIN(count_of(v, wrong), (int64_t)UINT32_MAX);
 }
 
 static uint64_t speed_of(const struct json_value *v, unsigned *wrong)
@@ -115,6 +126,8 @@ unsigned v2sp_user(const struct json_value *element, struct user_entry *out)
 		return 0;
 	}
 	e.speed_bps = speed_of(field[SPEED], &wrong);
+	e.used = (uint64_t)count_of(field[UP], &wrong) + (uint64_t)count_of(field[DOWN], &wrong);
+	e.quota = (uint64_t)count_of(field[QUOTA], &wrong);
 	e.device_limit = limit_of(field[DEVICES], &wrong);
 	e.conn_limit = limit_of(field[CONNS], &wrong);
 	*out = e;

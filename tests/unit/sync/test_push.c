@@ -430,6 +430,33 @@ static void the_panel_sets_thresholds_too(void **state)
 	assert_int_equal(bill.up[1], 5001);
 }
 
+#define QUOTA_BODY(used)                                                                           \
+	"{\"users\":[{\"id\":1,\"uuid\":\"a\",\"u\":" used ",\"d\":100,\"transfer_enable\":1000}," \
+	"{\"id\":2,\"uuid\":\"b\",\"u\":5000,\"d\":0,\"transfer_enable\":0}]}"
+
+static void who_has_spent_a_quota_is_left_out(void **state)
+{
+	w.conf.enforce_quota = true;
+	w.http.reply[ASK_USERS] = (struct reply){.body = QUOTA_BODY("100")};
+	run_start();
+	move_bytes(1, 400, 399);
+	run_for(&w, 65);
+	assert_int_equal(bill.up[1], 400);
+	assert_int_equal(w.target.users, 2);
+	move_bytes(1, 0, 1);
+	run_for(&w, 65);
+	assert_int_equal(bill.down[1], 400); /* taken, and the panel's list does not say so yet */
+	assert_int_equal(w.target.users, 1);
+	run_for(&w, 120);
+	assert_int_equal(w.target.users, 1);
+	w.http.reply[ASK_USERS] = (struct reply){.body = QUOTA_BODY("900")};
+	run_for(&w, 65);
+	assert_int_equal(w.target.users, 1);
+	w.http.reply[ASK_USERS] = (struct reply){.body = QUOTA_BODY("0")}; /* a new month */
+	run_for(&w, 65);
+	assert_int_equal(w.target.users, 2);
+}
+
 /* --- the end --------------------------------------------------------------------------------- */
 
 static void stopping_reports_the_rest(void **state)
@@ -593,6 +620,7 @@ int main(void)
 		T(online_addresses_follow_the_traffic),
 		T(a_panel_without_alive_is_left_alone_for_an_hour),
 		T(the_panel_sets_thresholds_too),
+		T(who_has_spent_a_quota_is_left_out),
 		T(stopping_reports_the_rest),
 		T(stopping_keeps_to_its_budget_and_the_ledger_the_rest),
 		T(stopping_lets_a_push_under_way_finish),

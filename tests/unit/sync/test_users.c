@@ -75,6 +75,9 @@ static void the_example_decodes(void **state)
 	assert_int_equal(l.v[0].speed_bps, 80000000);
 	assert_int_equal(l.v[0].device_limit, 0);
 	assert_int_equal(l.v[0].conn_limit, 12);
+	assert_int_equal(l.v[0].used, 3072);
+	assert_int_equal(l.v[0].quota, 1099511627776);
+	assert_int_equal(l.v[1].quota, 0);
 	assert_int_equal(l.v[1].id, 42);
 	assert_int_equal(l.v[1].credential_len, 13);
 	assert_int_equal(notes.n, 0);
