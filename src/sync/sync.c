@@ -127,28 +127,37 @@ static bool is_quiet(const struct sync_node *n, enum ask a)
 	return n->optional[a].quiet_until > node_now(n);
 }
 
-/* Questions before reports: what is not asked for cannot be served.  Returns whether something
- * began. */
-static bool begin(struct sync_node *n)
+static bool begin_one(struct sync_node *n, enum ask a)
 {
-	for (enum ask a = ASK_CONFIG; a <= ASK_ALIVE; a++) {
-		if (!(n->todo & BIT(a)))
-			continue;
-		n->todo &= ~BIT(a);
-		if (is_quiet(n, a))
-			continue;
-		pull_begin(n, a);
-		return true;
-	}
-	if (n->todo & BIT(TELL_TRAFFIC)) {
+	if (a == TELL_TRAFFIC) { /* due until there is nothing left to send */
 		if (push_begin(n))
 			return true;
-		n->todo &= ~BIT(TELL_TRAFFIC);
+		n->todo &= ~BIT(a);
+		return false;
 	}
-	if (n->todo & BIT(TELL_ONLINE)) {
-		n->todo &= ~BIT(TELL_ONLINE);
-		if (online_begin(n))
+	n->todo &= ~BIT(a);
+	if (is_quiet(n, a))
+		return false;
+	if (a == TELL_ONLINE)
+		return online_begin(n);
+	pull_begin(n, a);
+	return true;
+}
+
+/* In turns, after what came last: a question that fails for longer than its own interval, repeats
+ * included, must starve neither the others nor the reports (SC5).  Returns whether something began.
+ */
+static bool begin(struct sync_node *n)
+{
+	for (unsigned i = 1; i <= ASKS; i++) {
+		enum ask a = (enum ask)((n->turn + i) % ASKS);
+
+		if (!(n->todo & BIT(a)))
+			continue;
+		if (begin_one(n, a)) {
+			n->turn = a;
 			return true;
+		}
 	}
 	if (n->todo & BIT(CHECK_QUOTA)) {
 		n->todo &= ~BIT(CHECK_QUOTA);
@@ -376,6 +385,7 @@ int sync_add(struct sync *s, const struct sync_node_conf *conf, struct node_targ
 	n->s = s;
 	n->conf = *conf;
 	n->target = target;
+	n->turn = TELL_ONLINE; /* a first round begins with the questions */
 	n->panel = &n->conf.panel;
 	n->panel->learned = NODE_TYPE_NONE;
 	n->panel->path = NULL;

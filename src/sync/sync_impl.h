@@ -67,6 +67,7 @@ struct sync_node {
 
 	/* what to do */
 	unsigned todo; /* BIT() of enum ask */
+	enum ask turn; /* what began last */
 	enum ask ask;  /* under way, when busy */
 	bool busy;
 	struct waiter next; /* picks the next thing */

@@ -374,6 +374,16 @@ int users_reader_feed(struct users_reader *r, const char *bytes, size_t len)
 	return r->err;
 }
 
+/* A list of which nothing is a user says that its writer is broken, not that everybody has left. */
+static bool nobody_valid(const struct user_list *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->v[i].id > 0 && l->v[i].credential_len > 0)
+			return false;
+	}
+	return l->n > 0;
+}
+
 /* --- the end --------------------------------------------------------------------------------- */
 
 static enum answer_class judge(struct users_reader *r, struct notes *notes)
@@ -396,6 +406,10 @@ static enum answer_class judge(struct users_reader *r, struct notes *notes)
 	if (r->err) {
 		notes_why(notes, "not JSON: %s", err_text(r->err));
 		return ANSWER_PARSE;
+	}
+	if (r->rank && nobody_valid(&r->list)) {
+		notes_why(notes, "no entry of users is a user");
+		return ANSWER_VALID;
 	}
 	if (r->rank)
 		return ANSWER_OK;

@@ -93,6 +93,8 @@ static void an_empty_array_is_a_list_and_a_missing_key_is_not(void **state)
 	l = users_of("\xef\xbb\xbf {\"users\" : [ ] , \"x\":{\"users\":[1]}}");
 	assert_int_equal(l.n, 0);
 	user_list_done(&l);
+	check_class("{\"users\":{\"id\":\"many\"}}", ANSWER_VALID, "no entry");
+	check_class("{\"users\":[{\"id\":0,\"uuid\":\"x\"},7]}", ANSWER_VALID, "no entry");
 	check_class("{}", ANSWER_VALID, "users is missing");
 	check_class("{\"users\":null}", ANSWER_VALID, "users is missing");
 	check_class("{\"users\":\"\"}", ANSWER_VALID, "users is missing");
