@@ -49,9 +49,10 @@ class Path:
         self.o = peers.Outbound(protocol, free_port(), peers.random_credential(), cert if security == "tls" else None)
         self.server = start_server(name, procs, self.o)
         self.entry, self.target = free_port(), free_port()
+        pin = ["--pin", cert.sha256] if self.o.cert else []
         client = procs.start("client", [
             os.environ["WEIR_BIN"], "connect", peers.link(self.o), "--listen", f"127.0.0.1:{free_port()}",
-            "--tcp", f"127.0.0.1:{self.entry}=127.0.0.1:{self.target}"])
+            "--tcp", f"127.0.0.1:{self.entry}=127.0.0.1:{self.target}", *pin])
         client.wait_listening(self.entry)
 
     def measure(self, load, mode, flows, seconds):

@@ -21,9 +21,9 @@ static struct lazy *of(const struct stream *s)
 	return container_of(s, struct lazy, s);
 }
 
-static void on_dialled(struct waiter *w)
+/* Whoever waits for either event: the connection is there, or will not be. */
+static void wake_up(struct lazy *z)
 {
-	struct lazy *z = container_of(w, struct lazy, dialled);
 	struct waiter *rd = z->rd, *wr = z->wr;
 
 	z->rd = z->wr = NULL;
@@ -31,6 +31,11 @@ static void on_dialled(struct waiter *w)
 		loop_queue(z->s.loop, rd);
 	if (wr)
 		loop_queue(z->s.loop, wr);
+}
+
+static void on_dialled(struct waiter *w)
+{
+	wake_up(container_of(w, struct lazy, dialled));
 }
 
 static int lazy_open(struct stream *s)
@@ -49,6 +54,8 @@ static int lazy_open(struct stream *s)
 		return err;
 	z->dial = NULL;
 	z->err = err;
+	/* The one who asks may be there for the other direction: who waits for this one is told. */
+	wake_up(z);
 	return err ? err : stream_open(z->lower);
 }
 

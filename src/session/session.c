@@ -90,7 +90,7 @@ static void session_run(struct waiter *w)
 	}
 	do {
 		next = phases[s->phase].run(s);
-		if (next >= 0)
+		if (next >= 0 && next != PHASE_END) /* what has to be let go depends on the last one */
 			s->phase = (uint8_t)next;
 	} while (next >= 0 && next != PHASE_END);
 	if (next == PHASE_END)

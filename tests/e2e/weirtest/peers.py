@@ -139,7 +139,6 @@ def link(o):
             query["flow"] = o.flow
     if o.cert:
         query["sni"] = o.cert.name
-        query["allowInsecure"] = "1"
         if o.alpn:
             query["alpn"] = ",".join(o.alpn)
     credential = urllib.parse.quote(o.credential, safe="")
@@ -147,7 +146,8 @@ def link(o):
 
 
 def weir_client(procs, o, port):
-    return procs.start("connect", [os.environ["WEIR_BIN"], "connect", link(o), "--listen", f"127.0.0.1:{port}"])
+    pin = ["--pin", o.cert.sha256] if o.cert else []
+    return procs.start("connect", [os.environ["WEIR_BIN"], "connect", link(o), "--listen", f"127.0.0.1:{port}", *pin])
 
 
 def start_client(kind, procs, o):
