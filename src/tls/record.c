@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <openssl/opensslv.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -192,6 +193,11 @@ size_t tls_records_need(const struct bufq *in)
 /* What a header says against the rules: 0, or the alert that answers it. */
 static int header_alert(const uint8_t h[TLS_HEADER], size_t len)
 {
+	/* Since 3.2 libssl looks at the type before the version: plain HTTP tells them apart. */
+	const bool type_first = OPENSSL_VERSION_NUMBER >= 0x30200000L;
+
+	if (type_first && h[0] != TLS_DATA)
+		return TLS_UNEXPECTED_MESSAGE;
 	if (h[1] != 3)
 		return TLS_PROTOCOL_VERSION;
 	if (len > TLS_CIPHER_MAX)
