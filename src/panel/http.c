@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/err.h"
+#include "base/log.h"
 #include "panel/headers.h"
 #include "panel/http_server.h"
 #include "panel/jout.h"
@@ -142,6 +143,8 @@ void request_fail(struct request *req, int err)
 	default:
 		request_refuse(req, 500, "%s", err_text(err));
 	}
+	if (err != -ENOENT)
+		log_msg(LOG_WARN, "panel", "%s %s: %s", req->method, req->path, err_text(err));
 }
 
 /* "/", "/api", "/api/v2sp" and the configured path, with or without a slash at the end. */
