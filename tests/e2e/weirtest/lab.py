@@ -40,6 +40,8 @@ class User:
 
 class Lab:
     def __init__(self, procs, cert, kinds=KINDS, top=None, settings=None, **options):
+        # A stranger without TLS is left waiting until this: until_served() waits with him.
+        options.setdefault("HandshakeTimeout", 2)
         self.procs, self.cert, self.kinds = procs, cert, kinds
         self.panel = Panel(procs)
         self.ports, self.rows, entries = {}, {}, []
@@ -68,8 +70,7 @@ class Lab:
 
         def try_it():
             try:
-                # A stranger without TLS is left waiting: ask again instead of waiting with him.
-                return traffic.echo(way, target, b"are you there", 1)
+                return traffic.echo(way, target, b"are you there")
             except (OSError, EOFError):
                 return None
 
