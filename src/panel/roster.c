@@ -77,11 +77,13 @@ bool node_over_rate(struct node_memory *m, unsigned rate_per_s, nsec_t now)
 {
 	if (!rate_per_s)
 		return false;
-	/* A second's worth of requests may come at once, then each pays its part of a second. */
-	m->paid_until = MAX(m->paid_until, now - NSEC_SEC);
-	if (m->paid_until + NSEC_SEC / rate_per_s > now)
+	if (now - m->second >= NSEC_SEC) {
+		m->second = now;
+		m->requests = 0;
+	}
+	if (m->requests >= rate_per_s)
 		return true;
-	m->paid_until += NSEC_SEC / rate_per_s;
+	m->requests++;
 	return false;
 }
 

@@ -18,7 +18,8 @@
 
 /* What is remembered of a node as long as the process runs, across changes of the node. */
 struct node_memory {
-	nsec_t paid_until;     /* rate limit: when all requests so far would be paid off */
+	nsec_t second; /* rate limit: when the second began, and requests in it */
+	unsigned requests;
 	int64_t last_seen;     /* wall clock, seconds; 0: not yet */
 	uint8_t last_push[32]; /* digest of the last push without a key, and when it came */
 	nsec_t last_push_at;
@@ -30,7 +31,7 @@ struct node_memory {
 	nsec_t tell_at; /* not before */
 };
 
-/* Charges a request to the node's rate; true: it is over the rate, and is not charged. */
+/* Counts a request; true: the node has had its requests of this second. */
 bool node_over_rate(struct node_memory *m, unsigned rate_per_s, nsec_t now);
 
 struct roster_node {
