@@ -9,6 +9,7 @@
 static int admit(struct session *s, const struct stream_request *req)
 {
 	nsec_t now = loop_now(s->in->loop);
+	int err;
 
 	s->network = (uint8_t)req->network;
 	s->dest = dest_dup(&req->dest);
@@ -16,8 +17,11 @@ static int admit(struct session *s, const struct stream_request *req)
 		return -ENOMEM;
 	if (!req->user)
 		return 0; /* a local listener's: nobody to bill */
-	return user_conn_begin(&s->conn, req->user, s->has_peer ? &s->peer : NULL,
-			       req->network == NETWORK_UDP, now);
+	err = user_conn_begin(&s->conn, req->user, s->has_peer ? &s->peer : NULL,
+			      req->network == NETWORK_UDP, now);
+	if (err)
+		s->refused = req->user; /* the session ends in this turn, with the user still there */
+	return err;
 }
 
 static int start_udp(struct session *s, const struct stream_request *req)

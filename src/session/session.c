@@ -28,7 +28,7 @@ static void report(struct session *s, int err)
 {
 	struct session_report r = {
 		.peer = s->has_peer ? &s->peer : NULL,
-		.user = s->conn.user,
+		.user = s->conn.user ? s->conn.user : s->refused,
 		.dest = s->dest,
 		.network = s->network,
 		.up = s->bytes[RELAY_UP],
@@ -42,12 +42,16 @@ static void report(struct session *s, int err)
 		s->in->ended(s->in, &r);
 }
 
-/* A stream cut off must look cut off: a reset where the end was not an orderly one. */
+/* A stream cut off must look cut off: a reset where the end was not an orderly one.  Before there is
+ * something to cut off every end looks the same, whatever the peer did wrong.
+ */
 static void mark_abort(struct session *s, int err)
 {
 	static const union stream_value yes = {.num = 1};
 
-	if (!err || err == -ERR_AUTH || err == -ERR_IDLE || err == -ERR_TIMEOUT)
+	if (s->phase != PHASE_DIAL && s->phase != PHASE_RELAY)
+		return;
+	if (!err || err == -ERR_IDLE || err == -ERR_TIMEOUT)
 		return;
 	if (s->client)
 		stream_set(s->client, STREAM_ABORT, yes);
@@ -141,6 +145,7 @@ void session_start(struct session_inbound *in, struct stream *leaf)
 	user_conn_init(&s->conn, in->user_worker, &s->run);
 	list_add_tail(&in->sessions, &s->link);
 	in->nsessions++;
+	s->has_peer = stream_peer(leaf, &s->peer);
 	s->client = in->stack(in, leaf);
 	if (!s->client) {
 		session_end(s, -ENOMEM);

@@ -24,6 +24,7 @@ struct session {
 	struct dest *dest;
 	struct bufq first; /* to the client before anything from the target */
 	struct user_conn conn;
+	const struct user *refused; /* for the report */
 	struct waiter run; /* for everything: streams, dial, relay, being kicked */
 	struct timer deadline;
 	struct meter meter;

@@ -3,7 +3,7 @@
 #include "hostile.h"
 #include "packets.h"
 
-static size_t packet_size(uint8_t pattern, unsigned i, size_t min, size_t max)
+size_t packet_size(uint8_t pattern, unsigned i, size_t min, size_t max)
 {
 	return min + (pattern * 7u + i * 13u) % (max - min + 1);
 }

@@ -22,6 +22,9 @@ struct correspondent {
 	int err;
 };
 
+/* The size of packet `i` of a pattern. */
+size_t packet_size(uint8_t pattern, unsigned i, size_t min, size_t max);
+
 /* Takes `d` over.  total, expected, min, max, to and from are set before. */
 void correspondent_start(struct correspondent *c, struct dgram *d, uint8_t tx, uint8_t rx);
 bool correspondent_done(const struct correspondent *c); /* all sent and all received; or failed */
