@@ -205,6 +205,7 @@ static void program_done(struct program *p)
 		free(n);
 	}
 	timer_stop(&p->housekeeping);
+	file_watch_close(&p->files);
 	if (p->workers.n)
 		workers_stop(&p->workers);
 	if (p->ledger)
@@ -219,11 +220,11 @@ static void program_done(struct program *p)
 
 static void on_signal(struct signals *s, int signo);
 
-int program_start(struct program *p, struct config *conf)
+int program_start(struct program *p, struct config *conf, bool watch)
 {
 	int err;
 
-	*p = (struct program){.conf = conf};
+	*p = (struct program){.conf = conf, .watching = watch};
 	signals_block(caught);
 	p->loop = loop_new(LOOP_EPOLL, 0);
 	if (!p->loop) {
@@ -241,6 +242,7 @@ int program_start(struct program *p, struct config *conf)
 	for (size_t i = 0; i < conf->nnodes; i++)
 		(void)!program_add_node(p, conf->nodes[i]); /* logged; the others run */
 	on_housekeeping(&p->housekeeping);
+	program_watch(p);
 	log_msg(LOG_INFO, "weir", "version %s, %u workers, AEAD by %s", WEIR_VERSION, p->workers.n,
 		aead_engine());
 	return 0;

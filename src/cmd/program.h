@@ -6,6 +6,7 @@
 #ifndef WEIR_CMD_PROGRAM_H
 #define WEIR_CMD_PROGRAM_H
 
+#include "event/file_watch.h"
 #include "event/signals.h"
 #include "node/config.h"
 #include "node/node.h"
@@ -33,12 +34,16 @@ struct program {
 	struct sync *sync;
 	struct program_node *nodes;
 	struct timer housekeeping; /* counters to disk, other processes' counters settled */
+	bool watching;		 /* reload when a file of the configuration changes */
+	struct file_watch files;
 	bool stopping;
 	unsigned closing; /* nodes that have not closed yet */
 };
 
-/* Takes the configuration over.  0, or an error that has been logged and nothing is running. */
-MUST_CHECK int program_start(struct program *p, struct config *conf);
+/* Takes the configuration over; with `watch` a change of its files reloads it.  0, or an error that has
+ * been logged and nothing is running.
+ */
+MUST_CHECK int program_start(struct program *p, struct config *conf, bool watch);
 
 /* Until a signal ends it; the exit status. */
 int program_run(struct program *p);

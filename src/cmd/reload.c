@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "conf/diff.h"
 
+#define SETTLING (1200 * NSEC_MS) /* editors write in several steps */
+
 int program_open_log(const struct config *c)
 {
 	struct log_conf conf = {
@@ -147,6 +149,23 @@ static void switch_to(struct program *p, struct config *conf)
 	}
 }
 
+static void on_change(struct file_watch *f)
+{
+	struct program *p = container_of(f, struct program, files);
+
+	if (!p->stopping)
+		program_reload(p);
+}
+
+void program_watch(struct program *p)
+{
+	file_watch_close(&p->files);
+	if (!p->watching)
+		return;
+	if (file_watch_open(&p->files, p->loop, p->conf->files, p->conf->nfiles, SETTLING, on_change))
+		log_msg(LOG_WARN, "config", "cannot watch the configuration: only SIGHUP reloads it");
+}
+
 void program_reload(struct program *p)
 {
 	struct conf_report report;
@@ -168,5 +187,6 @@ void program_reload(struct program *p)
 	if (program_open_log(conf))
 		log_msg(LOG_WARN, "log", "cannot open %s", conf->log.output);
 	switch_to(p, conf);
+	program_watch(p);
 	log_msg(LOG_INFO, "config", "reloaded");
 }

@@ -7,6 +7,9 @@
 /* A file with errors changes nothing, and all of them are logged. */
 void program_reload(struct program *p);
 
+/* Watch the files that the present configuration was read from (config G12). */
+void program_watch(struct program *p);
+
 /* In program.c: start serving one more entry.  Failures are logged. */
 MUST_CHECK int program_add_node(struct program *p, const struct config_node *conf);
 

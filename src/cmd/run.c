@@ -1,25 +1,12 @@
 /* run.c - `weir run` (also `weir server`): the node. */
-#include <getopt.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/log.h"
 #include "cmd/cmd.h"
+#include "cmd/opt.h"
 #include "cmd/program.h"
 #include "cmd/reload.h"
 #include "conf/report.h"
-
-static int usage(FILE *to, int status)
-{
-	fputs("usage: weir run [-c FILE]\n\n"
-	      "Serves the nodes that FILE names (default " CONFIG_DEFAULT_PATH "), in the foreground.\n"
-	      "SIGHUP reloads it, SIGUSR1 reopens the log, SIGTERM ends after the last report.\n\n"
-	      "  -c, --config FILE   configuration\n"
-	      "  -h, --help          this text\n\n"
-	      "example: weir run -c ./config.json\n",
-	      to);
-	return status;
-}
 
 static struct config *load(const char *path)
 {
@@ -35,29 +22,29 @@ static struct config *load(const char *path)
 
 int cmd_run(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
 	const char *path = CONFIG_DEFAULT_PATH;
+	bool watch = true;
+	const struct opt opts[] = {
+		{"config", 'c', OPT_TEXT, &path, "FILE", "the configuration"},
+		{"watch", 'w', OPT_FLAG, &watch, NULL, "reload when the file changes (default true)"},
+		{0},
+	};
+	const struct opt_page page = {"weir run", "[-c FILE]",
+				      "Serves the nodes of a configuration, in the foreground.\n"
+				      "SIGHUP reloads it, SIGUSR1 reopens the log, SIGTERM ends after the "
+				      "last report.",
+				      "weir run -c ./config.json", opts};
 	struct program program;
 	struct config *conf;
-	int opt;
+	int n = opt_parse(&page, argc, argv);
 
-	while ((opt = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
-		if (opt == 'c')
-			path = optarg;
-		else
-			return opt == 'h' ? usage(stdout, CMD_OK) : usage(stderr, CMD_USAGE);
-	}
-	if (optind < argc)
-		return usage(stderr, CMD_USAGE);
+	if (n)
+		return n < 0 ? ~n : opt_wrong(&page, "no operands");
 	conf = load(path);
 	if (!conf)
 		return CMD_CONFIG;
 	if (program_open_log(conf))
 		log_msg(LOG_WARN, "log", "cannot open %s: logging to standard error",
 			conf->log.output);
-	return program_start(&program, conf) ? CMD_FAILED : program_run(&program);
+	return program_start(&program, conf, watch) ? CMD_FAILED : program_run(&program);
 }

@@ -133,3 +133,12 @@ def test_sigterm_ends_in_order_with_everything_reported(lab, target):
     lab.node.stop()
     # No node runs any more: what is on the panel now was in the last push.
     assert lab.panel.traffic(user.id) == (user.up, user.down)
+
+
+def test_a_changed_file_is_noticed_without_a_signal(lab, talk, procs):
+    port = free_port()
+    row = lab.panel.add_node("vless", port, tls=0)
+    lab.node.text["Nodes"].append(entry(lab.panel.url, row, Name="watched"))
+    lab.node.write()
+    lab.node.proc.wait_listening(port, 20)
+    talk.stop()
