@@ -40,8 +40,6 @@ class User:
 
 class Lab:
     def __init__(self, procs, cert, kinds=KINDS, top=None, settings=None, **options):
-        # A stranger without TLS is left waiting until this: until_served() waits with him.
-        options.setdefault("HandshakeTimeout", 2)
         self.procs, self.cert, self.kinds = procs, cert, kinds
         self.panel = Panel(procs)
         self.ports, self.rows, entries = {}, {}, []

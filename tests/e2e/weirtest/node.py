@@ -9,6 +9,8 @@ def entry(url, node, cert=None, **options):
     """One of `Nodes` for a node of a panel (`id`, `token`, `type`)."""
     e = {"ApiHost": url, "ApiKey": node["token"], "NodeID": node["id"], "NodeType": node["type"],
          "ListenIP": "127.0.0.1", "AllowPrivate": True,
+         # A stranger without TLS is left waiting until this: until_served() waits with him.
+         "HandshakeTimeout": 2,
          "CertConfig": {"CertMode": "file", "CertFile": cert.crt, "KeyFile": cert.key} if cert
          else {"CertMode": "none"}}
     e.update(options)
