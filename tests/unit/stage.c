@@ -6,6 +6,7 @@
 #include "stream/proxied.h"
 
 #include "hostile.h"
+#include "packets.h"
 #include "stage.h"
 
 /* ---- the outside -------------------------------------------------------------------------------
@@ -215,7 +216,7 @@ static struct dest dest_of(const char *text)
 	return d;
 }
 
-static bool is_vless(const struct stage *g)
+bool stage_is_vless(const struct stage *g)
 {
 	return !strcmp(g->people.proto->name, "vless");
 }
@@ -225,7 +226,7 @@ struct stream *stage_client(struct stage *g, struct stream *lower, const char *n
 	struct dest dest = dest_of(to);
 	uint8_t key[USER_KEY_MAX];
 
-	if (is_vless(g)) {
+	if (stage_is_vless(g)) {
 		assert_int_equal(vless_id_of_text(name, strlen(name), key), 0);
 		return vless_client_new(lower, key, &dest);
 	}
@@ -239,7 +240,7 @@ struct dgram *stage_client_udp(struct stage *g, struct stream *lower, const char
 	struct dest dest = dest_of(to);
 	uint8_t key[USER_KEY_MAX];
 
-	if (is_vless(g)) {
+	if (stage_is_vless(g)) {
 		assert_int_equal(vless_id_of_text(name, strlen(name), key), 0);
 		return vless_client_udp(lower, key, &dest, false);
 	}
@@ -251,7 +252,7 @@ size_t stage_request(struct stage *g, const char *name, const char *to, uint8_t 
 {
 	struct wr w = wr_of(out, 1024);
 
-	if (is_vless(g)) {
+	if (stage_is_vless(g)) {
 		struct vless_request req = {.cmd = VLESS_TCP, .dest = dest_of(to)};
 
 		assert_int_equal(vless_id_of_text(name, strlen(name), req.id), 0);
@@ -300,4 +301,72 @@ void settle_now(struct loop *l)
 {
 	for (int i = 0; i < 100000 && loop_turn(l, 0) > 0; i++)
 		;
+}
+
+size_t get_all(struct stream *s, uint8_t out[65536], ssize_t *end)
+{
+	return get_bytes(s, out, 65536, end);
+}
+
+void hang_up(struct stream *s)
+{
+	static const union stream_value yes = {.num = 1};
+
+	stream_set(s, STREAM_ABORT, yes);
+	stream_free(s);
+}
+
+/* ---- all at once
+ * --------------------------------------------------------------------------------- */
+
+void stage_open(struct stage *g, const char *proto, const char *users)
+{
+	struct loop *l = loop_new(LOOP_VIRTUAL, 1);
+
+	assert_non_null(l);
+	stage_init(g, l, proto, users);
+}
+
+void stage_close(struct stage *g)
+{
+	struct loop *l = g->l;
+
+	session_end_all(&g->in);
+	stage_done(g);
+	assert_int_equal(loop_turn(l, 3600 * NSEC_SEC), 0);
+	assert_int_equal(loop_pool(l)->nused, 0);
+	loop_free(l);
+}
+
+nsec_t stage_until_ended(struct stage *g, nsec_t since)
+{
+	unsigned before = g->ended;
+
+	while (g->ended == before)
+		assert_true(loop_turn(g->l, -1) > 0);
+	return g->ended_at - since;
+}
+
+struct stream *stage_served(struct stage *g, const char *name, const char *peer)
+{
+	struct stream *far = stage_connect(g, peer);
+	uint8_t req[1024];
+
+	put_bytes(far, req, stage_request(g, name, "target.example:443", req));
+	settle_now(g->l);
+	assert_non_null(g->out.target);
+	return far;
+}
+
+struct dgram *stage_served_udp(struct stage *g, const char *name)
+{
+	struct stream *far = stage_connect(g, NULL);
+	struct dgram *d = stage_client_udp(g, far, name, "dns.example:53");
+	struct packet p = packet_of(g->l, "query", "dns.example:53");
+
+	assert_int_equal(dgram_send(d, &p, 1), 1);
+	settle_now(g->l);
+	assert_non_null(g->out.dgram);
+	packet_expect(g->out.dgram, "query", "dns.example:53");
+	return d;
 }

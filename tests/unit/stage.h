@@ -59,6 +59,27 @@ struct stage {
 void stage_init(struct stage *g, struct loop *l, const char *proto, const char *users);
 void stage_done(struct stage *g); /* every session has ended; the loop may be used no more */
 
+/* The two on a virtual loop of the stage's own; closing ends all sessions and checks that nothing
+ * is left.
+ */
+void stage_open(struct stage *g, const char *proto, const char *users);
+void stage_close(struct stage *g);
+
+#define FOR_EACH_PROTOCOL(g, users)                                                           \
+	for (int p_ = 0; p_ < 2; p_++)                                                        \
+		for (bool once_ = (stage_open(&(g), p_ ? "trojan" : "vless", (users)), true); \
+		     once_; once_ = (stage_close(&(g)), false))
+
+bool stage_is_vless(const struct stage *g);
+
+/* Let time pass until a session has ended.  When that was, from `since`. */
+nsec_t stage_until_ended(struct stage *g, nsec_t since);
+
+/* A session of user `name` up to its relay: the client's end, with the request sent. */
+struct stream *stage_served(struct stage *g, const char *name, const char *peer);
+/* The same with one packet there. */
+struct dgram *stage_served_udp(struct stage *g, const char *name);
+
 /* A connection from `peer` ("192.0.2.1:1000", NULL: unknown): the client's end. */
 struct stream *stage_connect(struct stage *g, const char *peer);
 
@@ -77,6 +98,10 @@ size_t stage_request(struct stage *g, const char *name, const char *to, uint8_t 
 void put_bytes(struct stream *s, const void *bytes, size_t len);
 /* Everything that is there, up to `max`; *end is set to what pull() said behind it. */
 size_t get_bytes(struct stream *s, void *out, size_t max, ssize_t *end);
+
+/* The same with room for a lot. */
+size_t get_all(struct stream *s, uint8_t out[65536], ssize_t *end);
+void hang_up(struct stream *s); /* a reset */
 
 /* Turns without letting time pass, until nothing moves. */
 void settle_now(struct loop *l);
