@@ -37,8 +37,8 @@ static int send_some(struct correspondent *c)
 	k = dgram_send(c->d, p, n);
 	for (int i = MAX(k, 0); i < n; i++)
 		buf_free(p[i].buf);
-	if (k > 0)
-		c->sent += (unsigned)k;
+	for (int i = 0; i < k; i++)
+		c->bytes_sent += packet_size(c->tx, c->sent++, c->min, c->max);
 	return k;
 }
 
@@ -47,6 +47,7 @@ static void check(struct correspondent *c, const struct packet *p)
 	unsigned i = c->received++;
 	size_t len = packet_size(c->rx, i, c->min, c->rx_max ? c->rx_max : c->max);
 
+	c->bytes_received += len;
 	if (buf_len(p->buf) != len)
 		fail_msg("packet %u has %zu bytes, not %zu", i, buf_len(p->buf), len);
 	for (size_t k = 0; k < len; k++)

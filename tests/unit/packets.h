@@ -18,6 +18,7 @@ struct correspondent {
 	uint8_t tx, rx;
 	struct dest to;	  /* of what is sent */
 	struct dest from; /* of what comes; DEST_NONE: not looked at */
+	size_t bytes_sent, bytes_received;
 	bool eof;
 	int err;
 };

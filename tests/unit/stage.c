@@ -18,7 +18,9 @@ struct stage_dial {
 	struct waiter *up;
 	struct timer timer;
 	struct loop *l;
+	enum stage_answer answer;
 	bool decided;
+	char to[DEST_TEXT_MAX];
 };
 
 static void dial_gone(struct stage_dial *d)
@@ -59,9 +61,10 @@ static int dial_get(struct dial *dial, struct stream **out)
 	if (!d->decided)
 		return -EAGAIN;
 	dial_gone(d);
-	if (from->answer == STAGE_REFUSES)
+	if (d->answer == STAGE_REFUSES)
 		return from->err;
 	assert_int_equal(pair_new(from->stage->l, from->stage->capacity, &near, &far), 0);
+	memcpy(from->to, d->to, sizeof(d->to)); /* there may have been others meanwhile */
 	if (from->accepted) {
 		from->accepted(from, far);
 	} else {
@@ -90,8 +93,10 @@ static struct dial *stage_dial(struct dialer *dialer, struct loop *l, const stru
 	assert_non_null(d);
 	*d = (struct stage_dial){.dial = {&dial_ops}, .from = from, .up = w, .l = l};
 	timer_init(&d->timer, decide);
+	d->answer = from->answer;
 	from->dials++;
-	dest_format(to, from->to);
+	dest_format(to, d->to);
+	memcpy(from->to, d->to, sizeof(d->to));
 	if (from->answer != STAGE_IS_SILENT)
 		timer_set(l, &d->timer, loop_now(l) + from->delay);
 	return &d->dial;
@@ -242,7 +247,7 @@ struct dgram *stage_client_udp(struct stage *g, struct stream *lower, const char
 
 	if (stage_is_vless(g)) {
 		assert_int_equal(vless_id_of_text(name, strlen(name), key), 0);
-		return vless_client_udp(lower, key, &dest, false);
+		return vless_client_udp(lower, key, &dest, g->plain_udp);
 	}
 	assert_int_equal(trojan_key_of_password(name, strlen(name), key), 0);
 	return trojan_client_udp(lower, key, &dest);

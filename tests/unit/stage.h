@@ -43,6 +43,7 @@ struct stage {
 	struct stage_dialer out, fall;
 	size_t capacity; /* of the pairs, each direction */
 	bool dribble;	 /* between a session and its client */
+	bool plain_udp;	 /* VLESS clients use command 2 */
 	bool proxied;	 /* clients begin with a PROXY header */
 	/* Of sessions that have ended; `report` is the last one, its pointers are not to be
 	 * followed. */
