@@ -1,0 +1,241 @@
+/* What a configuration and a panel's answer together make of an inbound. */
+#include "unit.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "node/inbound.h"
+#include "node/inbound_tls.h"
+
+struct bed {
+	struct config *file;
+	struct node_info *info;
+	struct inbound *in;
+	char dir[64], why[INBOUND_WHY_MAX];
+};
+
+static uint8_t ticket_key[TLS_TICKET_KEY_LEN];
+
+/* A node with these options beside the required ones; the panel says VLESS on port 443, in clear. */
+static void open_bed(struct bed *b, const char *options)
+{
+	struct conf_report report;
+	char text[2048];
+
+	*b = (struct bed){0};
+	snprintf(b->dir, sizeof(b->dir), "/tmp/weir-inbound-XXXXXX");
+	assert_non_null(mkdtemp(b->dir));
+	snprintf(text, sizeof(text),
+		 "{\"Nodes\":[{\"ApiHost\":\"http://127.0.0.1:1/x\",\"ApiKey\":\"k\",\"NodeID\":1%s%s}]}",
+		 *options ? "," : "", options);
+	conf_report_init(&report);
+	b->file = config_parse(text, strlen(text), "config.json", &report);
+	conf_report_print(&report, stderr);
+	conf_report_done(&report);
+	assert_non_null(b->file);
+	b->info = node_info_new();
+	assert_non_null(b->info);
+	b->info->type = NODE_VLESS;
+	b->info->port = 443;
+}
+
+static struct inbound_plan plan_of(const struct bed *b)
+{
+	return (struct inbound_plan){b->file, b->file->nodes[0], b->info, ticket_key};
+}
+
+static int build(struct bed *b)
+{
+	struct inbound_plan plan = plan_of(b);
+
+	return inbound_build(&plan, &b->in, b->why);
+}
+
+static void close_bed(struct bed *b)
+{
+	char path[128];
+
+	inbound_put(b->in);
+	node_info_put(b->info);
+	config_free(b->file);
+	snprintf(path, sizeof(path), "%s/c.crt", b->dir);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/c.key", b->dir);
+	unlink(path);
+	assert_int_equal(rmdir(b->dir), 0);
+}
+
+static void assert_listens(const struct bed *b, unsigned i, const char *want)
+{
+	char text[ADDR_TEXT_MAX];
+
+	assert_true(i < b->in->nlisten);
+	assert_string_equal(addr_format(&b->in->listen[i], text), want);
+}
+
+static void the_files_addresses_go_before_the_panels(void **state)
+{
+	struct bed b;
+
+	open_bed(&b, "\"ListenIP\":[\"127.0.0.1\",\"::1\"]");
+	b.info->listen_ip = "192.0.2.1";
+	assert_int_equal(build(&b), 0);
+	assert_int_equal(b.in->nlisten, 2);
+	assert_listens(&b, 0, "127.0.0.1:443");
+	assert_listens(&b, 1, "[::1]:443");
+	close_bed(&b);
+
+	open_bed(&b, "");
+	b.info->listen_ip = "192.0.2.1";
+	assert_int_equal(build(&b), 0);
+	assert_listens(&b, 0, "192.0.2.1:443");
+	close_bed(&b);
+
+	open_bed(&b, "");
+	assert_int_equal(build(&b), 0);
+	assert_listens(&b, 0, "0.0.0.0:443");
+	close_bed(&b);
+}
+
+static void strangers_get_what_the_inbound_can_give(void **state)
+{
+	struct bed b;
+
+	open_bed(&b, "");
+	assert_int_equal(build(&b), 0);
+	assert_int_equal(b.in->reject, REJECT_DRAIN);
+	assert_null(b.in->tls);
+	close_bed(&b);
+
+	open_bed(&b, "\"EnableFallback\":true,\"FallBackConfigs\":[{\"Dest\":\"80\"}]");
+	assert_int_equal(build(&b), 0);
+	assert_int_equal(b.in->reject, REJECT_FALLBACK);
+	assert_non_null(fallback_select(b.in->fallbacks, "", "", "x", 1));
+	close_bed(&b);
+
+	open_bed(&b, "\"EnableFallback\":true,\"FallBackConfigs\":[{\"Dest\":\"80\"}],"
+		     "\"RejectPolicy\":\"close\"");
+	assert_int_equal(build(&b), 0);
+	assert_int_equal(b.in->reject, REJECT_CLOSE);
+	close_bed(&b);
+}
+
+static void a_self_signed_certificate_is_made_once_and_kept(void **state)
+{
+	struct inbound_plan plan;
+	char options[256], path[128];
+	struct stat before, after;
+	uint64_t stamp;
+	struct bed b;
+
+	open_bed(&b, "");
+	snprintf(options, sizeof(options),
+		 "\"CertConfig\":{\"CertMode\":\"self\",\"CertFile\":\"%s/c.crt\",\"KeyFile\":\"%s/c.key\"}",
+		 b.dir, b.dir);
+	snprintf(path, sizeof(path), "%s/c.key", b.dir);
+	for (int i = 0; i < 2; i++) {
+		struct bed t;
+
+		open_bed(&t, options);
+		t.info->security = SECURITY_TLS;
+		t.info->server_name = "node.test";
+		plan = plan_of(&t);
+		assert_int_equal(build(&t), 0);
+		assert_non_null(t.in->tls);
+		assert_int_equal(t.in->reject, REJECT_CLOSE);
+		assert_int_equal(stat(path, i ? &after : &before), 0);
+		stamp = inbound_tls_stamp(&plan);
+		assert_true(stamp != 0 && stamp == inbound_tls_stamp(&plan));
+		close_bed(&t);
+	}
+	assert_int_equal(before.st_mode & 0777, 0600);
+	assert_true(before.st_ino == after.st_ino && before.st_mtime == after.st_mtime);
+	close_bed(&b);
+}
+
+static void what_this_build_lacks_is_named(void **state)
+{
+	struct bed b;
+
+	open_bed(&b, "");
+	b.info->type = NODE_TUIC;
+	assert_int_equal(build(&b), -ERR_UNSUPPORTED);
+	assert_non_null(strstr(b.why, "tuic"));
+	b.info->type = NODE_VLESS;
+	b.info->network = NET_GRPC;
+	assert_int_equal(build(&b), -ERR_UNSUPPORTED);
+	assert_non_null(strstr(b.why, "grpc"));
+	b.info->network = NET_TCP;
+	b.info->vless.vision = true;
+	assert_int_equal(build(&b), -ERR_UNSUPPORTED);
+	assert_non_null(strstr(b.why, "vision"));
+	b.info->vless.vision = false;
+	b.info->security = SECURITY_REALITY;
+	assert_int_equal(build(&b), -ERR_UNSUPPORTED);
+	assert_non_null(strstr(b.why, "REALITY"));
+	close_bed(&b);
+}
+
+static void a_missing_certificate_is_an_error_with_its_path(void **state)
+{
+	struct bed b;
+
+	open_bed(&b, "\"CertConfig\":{\"CertMode\":\"file\",\"CertFile\":\"/nonexistent/c.crt\","
+		     "\"KeyFile\":\"/nonexistent/c.key\"}");
+	b.info->security = SECURITY_TLS;
+	assert_true(build(&b) < 0);
+	assert_non_null(strstr(b.why, "/nonexistent/c.crt"));
+	close_bed(&b);
+}
+
+static void limits_of_the_file_go_before_the_panels(void **state)
+{
+	struct user_rules rules;
+	struct bed b;
+
+	open_bed(&b, "\"LimitConfig\":{\"SpeedLimit\":10,\"SpeedLimitScope\":\"sum\"}");
+	b.info->remote.set = REMOTE_SPEED_LIMIT | REMOTE_CONN_LIMIT;
+	b.info->remote.speed_limit_mbps = 99;
+	b.info->remote.conn_limit = 7;
+	b.info->push_interval_s = 60;
+	inbound_user_rules(b.file->nodes[0], b.info, &rules);
+	assert_int_equal(rules.speed_bps, 10000000);
+	assert_true(rules.sum);
+	assert_int_equal(rules.conn_limit, 7);
+	assert_int_equal(rules.grace_s, 120);
+	close_bed(&b);
+}
+
+static void the_source_address_is_the_files_or_any(void **state)
+{
+	struct bed b;
+
+	open_bed(&b, "\"SendIP\":\"192.0.2.10\"");
+	assert_int_equal(build(&b), 0);
+	assert_int_equal(b.in->direct.source.sa.sa_family, AF_INET);
+	assert_false(b.in->direct.allow_private);
+	assert_true(b.in->trusted.allow_private);
+	close_bed(&b);
+
+	open_bed(&b, "\"SendIP\":\"0.0.0.0\",\"AllowPrivate\":true");
+	assert_int_equal(build(&b), 0);
+	assert_int_equal(b.in->direct.source.len, 0);
+	assert_true(b.in->direct.allow_private);
+	close_bed(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_files_addresses_go_before_the_panels),
+		cmocka_unit_test(strangers_get_what_the_inbound_can_give),
+		cmocka_unit_test(a_self_signed_certificate_is_made_once_and_kept),
+		cmocka_unit_test(what_this_build_lacks_is_named),
+		cmocka_unit_test(a_missing_certificate_is_an_error_with_its_path),
+		cmocka_unit_test(limits_of_the_file_go_before_the_panels),
+		cmocka_unit_test(the_source_address_is_the_files_or_any),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
