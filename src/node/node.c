@@ -19,6 +19,7 @@
 
 #define TAG_MAX	   96
 #define REAP_EVERY NSEC_SEC
+#define REOPEN_EVERY (5 * NSEC_SEC)
 #define FORCE_AFTER NSEC_SEC
 #define POLL_EVERY (20 * NSEC_MS)
 #define CERTS_EVERY (60 * NSEC_SEC)
@@ -54,6 +55,7 @@ struct node {
 	unsigned nlistening;
 	struct apply *apply; /* under way */
 	struct timer reap;
+	struct timer reopen; /* after a suspension */
 	struct timer poll; /* closing: have the sessions ended? */
 	nsec_t grace; /* of the sessions when listeners close; < 0: they stay */
 	nsec_t close_by;
@@ -455,6 +457,15 @@ static void close_seat(struct node_worker *w, void *arg)
 	seat_close(&n->seats[w->index], n->grace);
 }
 
+/* The panel lets us again.  It says so once: what fails now is tried again. */
+static void on_reopen(struct timer *t)
+{
+	struct node *n = container_of(t, struct node, reopen);
+
+	if (n->state == NODE_SUSPENDED && rebuild(n))
+		timer_set(loop_of(n), t, loop_now(loop_of(n)) + REOPEN_EVERY);
+}
+
 static void node_suspend(struct node_target *t, bool on)
 {
 	struct node *n = of(t);
@@ -462,9 +473,10 @@ static void node_suspend(struct node_target *t, bool on)
 	if (on == (n->state == NODE_SUSPENDED) || !n->in)
 		return;
 	if (!on) {
-		(void)!rebuild(n); /* if not now, the next answer of the panel asks again */
+		on_reopen(&n->reopen);
 		return;
 	}
+	timer_stop(&n->reopen);
 	n->grace = -1;
 	if (workers_each(n->env.workers, close_seat, NULL, n))
 		return;
@@ -512,6 +524,7 @@ int node_new(const struct node_world *env, const struct config *file, const stru
 		seat_init(&n->seats[i], &env->workers->v[i], let_go);
 	timer_init(&n->reap, on_reap);
 	timer_init(&n->certs, on_certs);
+	timer_init(&n->reopen, on_reopen);
 	timer_init(&n->poll, on_poll);
 	timer_set(loop_of(n), &n->certs, loop_now(loop_of(n)) + CERTS_EVERY);
 	*out = n;
@@ -604,6 +617,7 @@ void node_close(struct node *n, nsec_t grace, void (*done)(void *arg), void *arg
 	n->close_by = now + grace + FORCE_AFTER;
 	set_state(n, NODE_DRAINING);
 	timer_stop(&n->certs);
+	timer_stop(&n->reopen);
 	if (workers_each(n->env.workers, close_seat, NULL, n))
 		n->close_by = now; /* no memory: the poll tries again */
 	timer_set(loop_of(n), &n->poll, now + POLL_EVERY);
@@ -616,6 +630,7 @@ void node_free(struct node *n)
 	timer_stop(&n->reap);
 	timer_stop(&n->poll);
 	timer_stop(&n->certs);
+	timer_stop(&n->reopen);
 	user_registry_free(n->users);
 	node_info_put(n->info);
 	free(n->seats);
