@@ -1,7 +1,6 @@
 """A panel, a node with four inbounds, and clients of each kind: what most end-to-end tests stand on."""
 import dataclasses
 
-from . import SLOW
 from .node import Node, entry
 from .panel import Panel
 from .peers import Outbound, random_credential, start_client
@@ -68,11 +67,12 @@ class Lab:
 
         def try_it():
             try:
-                return traffic.echo(way, target, b"are you there")
+                # A node that does not know the user yet says nothing until its deadline.
+                return traffic.echo(way, target, b"are you there", 3)
             except (OSError, EOFError):
                 return None
 
-        moved = wait_until("the node to know the user", try_it, 10 * SLOW, 0.2)
+        moved = wait_until("the node to know the user", try_it, 20, 0.2)
         if user:
             user.moved(moved)
         return way

@@ -66,9 +66,9 @@ def download(way, target, n, seed):
     return len(line), n
 
 
-def echo(way, target, data):
+def echo(way, target, data, timeout=30):
     """A short conversation: what goes comes back."""
-    with way.open(target) as s:
+    with way.open(target, timeout) as s:
         s.sendall(b"ECHO\n" + data)
         assert socks.recv_exactly(s, len(data)) == data
     return 5 + len(data), len(data)
