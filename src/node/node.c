@@ -30,6 +30,8 @@ struct apply {
 	struct user_publication *pub; /* NULL: the table stays */
 	const struct user_table *table;
 	struct node_info *info;
+	uint64_t cert_stamp; /* of the files as `in` read them */
+	bool overtaken;	     /* the listeners have been closed since it was sent out */
 	_Atomic int err;
 	node_applied *done;
 	void *arg;
@@ -43,6 +45,9 @@ struct node {
 	uint8_t ticket_key[TLS_TICKET_KEY_LEN];
 	uint64_t cert_stamp;
 	struct timer certs; /* look whether the files have changed */
+	bool stale;	    /* what runs is not what the file says: to be built anew */
+	bool looking;	    /* closing: a count of lodgers is under way... */
+	bool look_again;    /* ...and workers have got messages since */
 	char tag[TAG_MAX];
 	enum node_state state;
 	uint32_t ledger_node;
@@ -219,6 +224,8 @@ static void let_go(struct inbound *in)
 	inbound_put(in);
 }
 
+static void node_refresh(struct node *n);
+
 /* On a worker. */
 static void install(struct node_worker *w, void *arg)
 {
@@ -244,6 +251,9 @@ static void take_inbound(struct node *n, struct apply *a)
 {
 	inbound_put(n->in);
 	n->in = a->in;
+	n->cert_stamp = a->cert_stamp;
+	if (a->overtaken)
+		return;
 	memcpy(n->listening, a->in->listen, sizeof(n->listening));
 	n->nlistening = a->in->nlisten;
 	set_state(n, NODE_SERVING);
@@ -273,6 +283,8 @@ static void installed(void *arg)
 		a->done(a->arg, err);
 	free(a->fds);
 	free(a);
+	if (n->stale && !n->apply)
+		node_refresh(n);
 }
 
 static void apply_drop(struct node *n, struct apply *a)
@@ -318,6 +330,7 @@ static int build(struct node *n, const struct node_info *info, struct apply *a)
 	char why[INBOUND_WHY_MAX] = "";
 	int err;
 
+	a->cert_stamp = inbound_tls_stamp(&plan);
 	err = make_registry(n, info);
 	if (!err)
 		err = inbound_build(&plan, &a->in, why);
@@ -404,12 +417,25 @@ static int rebuild(struct node *n)
 	return err;
 }
 
+/* Once more, if the last time something was in the way.  A suspended node is built when it opens. */
+static void node_refresh(struct node *n)
+{
+	if (n->state == NODE_SERVING)
+		n->stale = rebuild(n) != 0;
+}
+
 int node_set_conf(struct node *n, const struct config *file, const struct config_node *conf,
 		  bool changed)
 {
+	int err;
+
 	n->file = file;
 	n->conf = conf;
-	return changed && n->in ? rebuild(n) : 0;
+	if (!changed || n->state != NODE_SERVING)
+		return 0;
+	err = rebuild(n);
+	n->stale = err != 0;
+	return err == -EAGAIN ? 0 : err; /* under way: the end of that begins this */
 }
 
 /* Certificate files that changed (config G7) are served without a reload. */
@@ -424,11 +450,11 @@ static void on_certs(struct timer *t)
 		return;
 	plan = plan_of(n, n->info);
 	stamp = inbound_tls_stamp(&plan);
-	if (stamp == n->cert_stamp || (n->cert_stamp && rebuild(n)))
+	if (stamp == n->cert_stamp && !n->stale)
 		return;
-	if (n->cert_stamp)
+	node_refresh(n);
+	if (!n->stale && stamp != n->cert_stamp)
 		log_msg(LOG_INFO, "cert", "%s: certificate files have changed, serving them", n->tag);
-	n->cert_stamp = stamp;
 }
 
 /* ---- the rest of the target ------------------------------------------------------------------------ */
@@ -457,6 +483,19 @@ static void close_seat(struct node_worker *w, void *arg)
 	seat_close(&n->seats[w->index], n->grace);
 }
 
+/* What is being installed is installed first, and closed then. */
+static int close_listeners(struct node *n)
+{
+	int err = workers_each(n->env.workers, close_seat, NULL, n);
+
+	if (err)
+		return err;
+	n->nlistening = 0;
+	if (n->apply)
+		n->apply->overtaken = true;
+	return 0;
+}
+
 /* The panel lets us again.  It says so once: what fails now is tried again. */
 static void on_reopen(struct timer *t)
 {
@@ -478,9 +517,8 @@ static void node_suspend(struct node_target *t, bool on)
 	}
 	timer_stop(&n->reopen);
 	n->grace = -1;
-	if (workers_each(n->env.workers, close_seat, NULL, n))
+	if (close_listeners(n))
 		return;
-	n->nlistening = 0;
 	set_state(n, NODE_SUSPENDED);
 }
 
@@ -574,10 +612,13 @@ static void are_they_home(void *arg)
 {
 	struct node *n = arg;
 
-	if (atomic_load(&n->lodgers)) {
+	n->looking = false;
+	if (atomic_load(&n->lodgers) || n->look_again) {
+		n->look_again = false;
 		timer_set(loop_of(n), &n->poll, loop_now(loop_of(n)) + POLL_EVERY);
 		return;
 	}
+	timer_stop(&n->poll);
 	inbound_put(n->in);
 	n->in = NULL;
 	set_state(n, NODE_GONE);
@@ -598,9 +639,12 @@ static void on_poll(struct timer *t)
 	struct node *n = container_of(t, struct node, poll);
 	nsec_t now = loop_now(loop_of(n));
 
+	if (n->looking)
+		return; /* the answer goes on from there */
 	atomic_store(&n->lodgers, 0);
-	if (!n->apply && node_sessions(n) == 0 &&
-	    !workers_each(n->env.workers, count_lodgers, are_they_home, n))
+	n->looking = !n->apply && node_sessions(n) == 0 &&
+		     !workers_each(n->env.workers, count_lodgers, are_they_home, n);
+	if (n->looking)
 		return;
 	if (now >= n->close_by && !workers_each(n->env.workers, force_seat, NULL, n))
 		n->close_by = now + FORCE_AFTER;
@@ -614,11 +658,12 @@ void node_close(struct node *n, nsec_t grace, void (*done)(void *arg), void *arg
 	n->closed = done;
 	n->closed_arg = arg;
 	n->grace = grace;
+	n->look_again = n->looking;
 	n->close_by = now + grace + FORCE_AFTER;
 	set_state(n, NODE_DRAINING);
 	timer_stop(&n->certs);
 	timer_stop(&n->reopen);
-	if (workers_each(n->env.workers, close_seat, NULL, n))
+	if (close_listeners(n))
 		n->close_by = now; /* no memory: the poll tries again */
 	timer_set(loop_of(n), &n->poll, now + POLL_EVERY);
 }

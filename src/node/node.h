@@ -42,12 +42,15 @@ enum node_state node_state(const struct node *n);
 const char *node_state_name(enum node_state s);
 
 /* The file has been read again.  The old one may go after.  With `rebuild` the inbound is built anew;
- * without, only what is looked up later changes.  A failure keeps the inbound that runs.
+ * without, only what is looked up later changes.  A failure keeps the inbound that runs, and is tried
+ * again every minute.
  */
 MUST_CHECK int node_set_conf(struct node *n, const struct config *file,
 			     const struct config_node *conf, bool rebuild);
 
-/* No listeners any more; sessions end within `grace` (0: now).  `done` comes once they have. */
+/* No listeners any more; sessions end within `grace` (0: now).  `done` comes once they have.  Again, for
+ * another grace and another `done` in the first one's place, as long as it has not come.
+ */
 void node_close(struct node *n, nsec_t grace, void (*done)(void *arg), void *arg);
 
 /* After node_close() is done. */
