@@ -263,7 +263,10 @@ static void one_closed(void *arg)
 
 	if (--p->closing > 0)
 		return;
-	sync_stop(p->sync, p->conf->shutdown_push_timeout_s * NSEC_SEC, all_pushed, p);
+	if (p->hurry)
+		loop_stop(p->loop);
+	else
+		sync_stop(p->sync, p->conf->shutdown_push_timeout_s * NSEC_SEC, all_pushed, p);
 }
 
 /* Listeners first, then the sessions, and once their last byte is counted the last push (TR10). */
@@ -274,12 +277,24 @@ static void stop(struct program *p)
 	p->stopping = true;
 	p->closing = 1;
 	for (struct program_node *n = p->nodes; n; n = n->next) {
-		if (n->leaving)
+		if (node_state(n->node) == NODE_GONE)
 			continue;
 		p->closing++;
 		node_close(n->node, grace, one_closed, p);
 	}
 	one_closed(p);
+}
+
+/* Asked twice: no grace and no last push.  What is not reported is in the ledger, for the next start. */
+static void stop_now(struct program *p)
+{
+	p->hurry = true;
+	if (p->closing == 0)
+		loop_stop(p->loop);
+	for (struct program_node *n = p->nodes; n; n = n->next) {
+		if (node_state(n->node) != NODE_GONE)
+			node_close(n->node, 0, one_closed, p);
+	}
 }
 
 static void on_signal(struct signals *s, int signo)
@@ -299,7 +314,7 @@ static void on_signal(struct signals *s, int signo)
 		log_msg(LOG_INFO, "weir", "%s: stopping%s", signo == SIGINT ? "SIGINT" : "SIGTERM",
 			p->stopping ? " now" : "");
 		if (p->stopping)
-			loop_stop(p->loop);
+			stop_now(p);
 		else
 			stop(p);
 	}

@@ -36,7 +36,7 @@ struct program {
 	struct timer housekeeping; /* counters to disk, other processes' counters settled */
 	bool watching;		 /* reload when a file of the configuration changes */
 	struct file_watch files;
-	bool stopping;
+	bool stopping, hurry;
 	unsigned closing; /* nodes that have not closed yet */
 };
 
