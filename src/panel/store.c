@@ -213,22 +213,34 @@ static int store_setup(struct store *s, struct fault *why)
 	return err;
 }
 
+/* Tokens and credentials lie in it: nobody else may ever have been able to read it.  A file that
+ * is there is left alone: closing any descriptor of it would drop the locks of every connection
+ * that this process already has to it, and the next program to end would then believe itself the
+ * last one and take the write-ahead log away from under us.
+ */
+static int store_create(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return errno == EEXIST ? 0 : -errno;
+	close(fd);
+	return 0;
+}
+
 int store_open(const char *path, struct store **out, struct fault *why)
 {
 	struct store *s = calloc(1, sizeof(*s));
-	int fd, err;
+	int err;
 
 	if (!s)
 		return -ENOMEM;
-	/* Tokens and credentials lie in it: nobody else may ever have been able to read it. */
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0) {
-		err = -errno;
+	err = store_create(path);
+	if (err) {
 		fault_set(why, "%s", err_text(err));
 		free(s);
 		return err;
 	}
-	close(fd);
 	why->text[0] = '\0';
 	if (sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
 	    SQLITE_OK)

@@ -1,9 +1,11 @@
 #include "unit.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "panel/edit.h"
@@ -419,6 +421,33 @@ static void notes_are_kept(void **state)
 	assert_string_equal(out, "two and");
 }
 
+/* What another process may lock of the file: asked from a child, for one's own locks never bar. */
+static bool another_process_may_lock(void)
+{
+	struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int fd, status;
+	pid_t child = fork();
+
+	if (child == 0) {
+		fd = open(path, O_RDWR);
+		_exit(fd >= 0 && fcntl(fd, F_GETLK, &whole) == 0 && whole.l_type == F_UNLCK);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WEXITSTATUS(status) == 1;
+}
+
+static void opening_it_again_keeps_the_locks_of_who_has_it_open(void **state)
+{
+	struct store *second;
+
+	add_user("a", 0);
+	assert_false(another_process_may_lock());
+	second = open_store();
+	assert_false(another_process_may_lock());
+	store_close(second);
+	assert_false(another_process_may_lock());
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -441,6 +470,7 @@ int main(void)
 		CASE(a_refused_change_changes_nothing),
 		CASE(the_roster_lists_who_may_be_served_and_notices_the_clock),
 		CASE(notes_are_kept),
+		CASE(opening_it_again_keeps_the_locks_of_who_has_it_open),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
