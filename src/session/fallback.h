@@ -1,8 +1,8 @@
 /* fallback.h - which server behind gets a connection that is not ours: by SNI, ALPN and path.
  *
- * The table and the selection are Xray's, so that configurations mean the same (vless.md, section 8):
- * later duplicates win, entries inherit what they lack, an unknown name takes the longest configured
- * name that is a substring of it.
+ * The table and the selection are Xray's, so that configurations mean the same
+ * (docs/protocols/vless.md, section 6): later duplicates win, entries inherit what they lack, an unknown
+ * name takes the longest configured name that is a substring of it.
  */
 #ifndef WEIR_SESSION_FALLBACK_H
 #define WEIR_SESSION_FALLBACK_H

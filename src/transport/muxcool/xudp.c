@@ -1,4 +1,4 @@
-/* XUDP: one UDP association as a mux.cool connection of a single session (mux.md, sections 2-3).
+/* XUDP: one UDP association as a mux.cool connection of a single session (udp.md, section 2).
  *
  * The client's first frame is New, all others are Keep; the server answers with Keep and the source
  * of every packet.  Keep frames to sing-box clients always carry data and no padding.

@@ -1,4 +1,4 @@
-/* xudp_wire.h - one UDP association as mux.cool frames: XUDP (docs/protocols/mux.md, sections 2-3).
+/* xudp_wire.h - one UDP association as mux.cool frames: XUDP (docs/protocols/udp.md, section 2).
  *
  * A frame is `u16 L, L bytes of metadata [, u16 N, N bytes of data]`.  Here only what a single-session
  * UDP stream carries; the multiplexer proper has more.
