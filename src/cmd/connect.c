@@ -141,6 +141,24 @@ static int fail(const char *what, int err)
 	return err;
 }
 
+/* A link that does not work looks from a browser like a target that does not answer: whatever ends
+ * with an error before a byte has come back is told here, where the cause is known.  Certificates
+ * are the usual one.
+ */
+static void tell_failure(struct session_inbound *si, const struct session_report *r)
+{
+	char dest[DEST_TEXT_MAX] = "-";
+
+	if (!r->err || r->down || r->err == -ERR_CANCELED)
+		return;
+	if (r->dest)
+		dest_format(r->dest, dest);
+	fprintf(stderr, "weir connect: %s: %s%s\n", dest, err_text(r->err),
+		r->err == -ERR_TLS ? "; a certificate that the system does not know wants --pin, --ca "
+				     "or --insecure"
+				   : "");
+}
+
 static int open_socks(struct connect *c, const char *text)
 {
 	struct addr at;
@@ -148,6 +166,7 @@ static int open_socks(struct connect *c, const char *text)
 
 	if (!err)
 		err = local_open(&c->socks, c->loop, &at, NULL, &c->outbound.dialer, &times);
+	c->socks.si.ended = tell_failure;
 	if (!err)
 		err = local_bound(&c->socks, &at);
 	return err ? fail(text, err) : announce("socks5", &at);
@@ -174,6 +193,7 @@ static int open_forward(struct connect *c, const char *text, bool udp)
 				       &f->udp);
 	else if (!err)
 		err = local_open(&f->local, c->loop, &at, &f->to, &c->outbound.dialer, &times);
+	f->local.si.ended = tell_failure;
 	if (!err && !udp)
 		err = local_bound(&f->local, &at);
 	if (err)

@@ -40,16 +40,12 @@ int main(int argc, char **argv)
 		usage(stdout);
 		return CMD_OK;
 	}
+	if (!strcmp(argv[1], "-V") || !strcmp(argv[1], "--version"))
+		return cmd_version(argc - 1, argv + 1);
 	for (size_t i = 0; i < ARRAY_LEN(cmds); i++) {
 		if (!strcmp(argv[1], cmds[i].name))
 			return cmds[i].run(argc - 1, argv + 1);
 	}
-	fprintf(stderr, "weir: no command '%s'\n", argv[1]);
+	fprintf(stderr, "weir: no command '%s'\n\n", argv[1]);
 	return usage(stderr);
-}
-
-int cmd_version(int argc, char **argv)
-{
-	printf("weir %s\n", WEIR_VERSION);
-	return CMD_OK;
 }

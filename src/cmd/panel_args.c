@@ -65,16 +65,16 @@ static int take_words(const struct panel_verb *verb, struct panel_args *a, int n
 			a->words[a->n++] = argv[i];
 	}
 	if (!status && (a->n < verb->min_words || a->n > verb->max_words))
-		status = opt_wrong(&verb->page, "%s",
-				   a->n < verb->min_words ? "something is missing"
-							  : "there is too much");
+		status = a->n < verb->min_words
+				 ? opt_wrong(&verb->page, "%s is wanted", verb->page.operands)
+				 : opt_wrong(&verb->page, "what is '%s'?", a->words[verb->max_words]);
 	return status;
 }
 
 /* 0 to go on; else ~ of the exit status. */
 static int args_read(const struct panel_verb *verb, int argc, char **argv, struct panel_args *a)
 {
-	struct opt opts[KEYS_MAX + 4] = {
+	struct opt opts[KEYS_MAX + 5] = {
 		{"db", 0, OPT_TEXT, &a->db, "FILE", "the panel's database"}};
 	struct opt_page page = verb->page;
 	struct given g = {0};
@@ -88,6 +88,8 @@ static int args_read(const struct panel_verb *verb, int argc, char **argv, struc
 			"FILE",	  "an object as the admin API takes it; - is standard input"};
 	else
 		opts[at++] = (struct opt){"json", 0, OPT_FLAG, &a->json, NULL, "print JSON"};
+	if (verb->links)
+		opts[at++] = (struct opt){"qr", 0, OPT_FLAG, &a->qr, NULL, "and its QR code"};
 	if (verb->pair)
 		opts[at++] = (struct opt){"set", 0, OPT_MANY, &g.set, "KEY=VALUE", "as an operand"};
 	for (size_t i = 0; i < verb->n_keys; i++)
@@ -119,6 +121,15 @@ static int verb_run(const struct panel_verb *verb, struct panel_args *a)
 	return status;
 }
 
+static void verbs_usage(const struct panel_verb *verbs, size_t n, const char *what, FILE *to)
+{
+	fprintf(to, "usage: %s COMMAND, which is one of\n", what);
+	for (size_t i = 0; i < n; i++)
+		fprintf(to, "  %-8s %.*s\n", verbs[i].name,
+			(int)strcspn(verbs[i].page.what, "\n"), verbs[i].page.what);
+	fprintf(to, "\n`%s COMMAND -h` tells more.\n", what);
+}
+
 int panel_verb_run(const struct panel_verb *verbs, size_t n, const char *what, int argc,
 		   char **argv)
 {
@@ -135,10 +146,13 @@ int panel_verb_run(const struct panel_verb *verbs, size_t n, const char *what, i
 		json_decref(a.body);
 		return ~stop;
 	}
-	fprintf(stderr, "usage: %s COMMAND, which is one of\n", what);
-	for (size_t i = 0; i < n; i++)
-		fprintf(stderr, "  %-8s %.*s\n", verbs[i].name,
-			(int)strcspn(verbs[i].page.what, "\n"), verbs[i].page.what);
+	if (argc > 1 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))) {
+		verbs_usage(verbs, n, what, stdout);
+		return CMD_OK;
+	}
+	if (argc > 1)
+		fprintf(stderr, "%s: no command '%s'\n\n", what, argv[1]);
+	verbs_usage(verbs, n, what, stderr);
 	return CMD_USAGE;
 }
 

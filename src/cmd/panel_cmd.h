@@ -20,6 +20,7 @@ struct panel_key {
 struct panel_args {
 	const char *db;	  /* --db, WEIR_PANEL_DB, or the default */
 	bool json;	  /* --json: print JSON */
+	bool qr;	  /* --qr: draw it, too */
 	const char *file; /* --json FILE, where a verb reads one */
 	json_t *body;	  /* of options and pairs */
 	char **words;	  /* what is neither */
@@ -37,6 +38,7 @@ struct panel_verb {
 	bool reads_file;
 	int min_words, max_words;
 	int (*run)(struct panel_args *a, struct store *s);
+	bool links; /* prints a link, and has --qr */
 };
 
 /* Runs the verb that argv[1] names, with the store open.  `what` is "weir panel node". */

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "cmd/cmd.h"
 #include "cmd/panel_cmd.h"
+#include "cmd/qr.h"
 #include "node/share_link.h"
 #include "sync/dialect.h"
 
@@ -69,7 +70,11 @@ static int link_print(const struct panel_args *a, const struct panel_node *n,
 	if (a->json)
 		return panel_print(a, json_pack("{s:s}", "link", text));
 	puts(text);
-	return CMD_OK;
+	if (!a->qr)
+		return CMD_OK;
+	putchar('\n');
+	err = qr_print(text, stdout);
+	return err ? complain(n, err_text(err)) : CMD_OK;
 }
 
 int panel_user_link(struct panel_args *a, struct store *s)

@@ -288,15 +288,17 @@ static const struct panel_verb verbs[] = {
 	 1,
 	 user_import},
 	{"link",
-	 {"weir panel user link", "ID NODE",
-	  "Prints the link with which the user reaches the node.", "weir panel user link 41 7"},
+	 {"weir panel user link", "USER NODE",
+	  "Prints the link with which the user reaches the node, by their ids.",
+	  "weir panel user link 41 7 --qr"},
 	 NULL,
 	 0,
 	 NULL,
 	 false,
 	 2,
 	 2,
-	 panel_user_link},
+	 panel_user_link,
+	 true},
 };
 
 int panel_user_run(int argc, char **argv)

@@ -1,11 +1,13 @@
 #include "cmd/program.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,12 +38,36 @@ static int make_dir(const char *dir)
 	return access(path, W_OK | X_OK) ? -errno : 0;
 }
 
+/* Two processes in one folder would share the listeners and report the same batches. */
+static int lock_dir(const char *dir, int *out)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		int err = errno == EWOULDBLOCK ? -EBUSY : -errno;
+
+		close(fd);
+		return err;
+	}
+	*out = fd;
+	return 0;
+}
+
 static int open_state(struct program *p, unsigned nworkers)
 {
 	const char *dir = p->conf->state.dir;
 	char why[LEDGER_WHY_MAX] = "";
 	int err = make_dir(dir);
 
+	if (!err)
+		err = lock_dir(dir, &p->state);
+	if (err == -EBUSY) {
+		log_msg(LOG_ERROR, "state", "%s is in use by another weir; give each its State.Dir",
+			dir);
+		return err;
+	}
 	if (!err)
 		err = ledger_open(dir, nworkers, &p->ledger, why);
 	if (err)
@@ -210,6 +236,8 @@ static void program_done(struct program *p)
 		workers_stop(&p->workers);
 	if (p->ledger)
 		ledger_close(p->ledger);
+	if (p->state >= 0)
+		close(p->state);
 	signals_close(&p->signals);
 	loop_free(p->loop);
 	for (size_t i = 0; i < p->nold; i++)
@@ -224,7 +252,7 @@ int program_start(struct program *p, struct config *conf, bool watch)
 {
 	int err;
 
-	*p = (struct program){.conf = conf, .watching = watch};
+	*p = (struct program){.conf = conf, .state = -1, .watching = watch};
 	signals_block(caught);
 	p->loop = loop_new(LOOP_EPOLL, 0);
 	if (!p->loop) {

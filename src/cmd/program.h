@@ -28,6 +28,7 @@ struct program {
 	struct config *conf;
 	struct config **old; /* files that nodes on their way out still look at */
 	size_t nold;
+	int state; /* State.Dir, locked; -1: not open */
 	struct ledger *ledger;
 	struct workers workers;
 	struct http *http;

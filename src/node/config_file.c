@@ -93,7 +93,11 @@ int config_file_load(struct config_loader *l, struct config_source *source, stru
 	if (err == -ENOMEM)
 		return err;
 	if (err) {
-		conf_error(&l->r, at, NULL, "cannot read \"%s\": %s", source->path, err_text(err));
+		if (at.line)
+			conf_error(&l->r, at, NULL, "cannot read \"%s\": %s", source->path,
+				   err_text(err));
+		else /* the file itself, whose name begins the line */
+			conf_error(&l->r, at, NULL, "cannot be read: %s", err_text(err));
 		return 0;
 	}
 	source->dev = st.st_dev;

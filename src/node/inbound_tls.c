@@ -186,7 +186,8 @@ int inbound_tls(const struct inbound_plan *p, struct tls_server_conf **out,
 	if (p->info->security != SECURITY_TLS || mode == CONFIG_CERT_NONE) {
 		if (p->info->security == SECURITY_TLS)
 			log_msg(LOG_WARN, "cert",
-				"%s: CertMode none: serving in clear, for a TLS terminator in front",
+				"%s: CertMode none: serving in clear, for a TLS terminator in front; "
+				"without one clients fail: set CertConfig.CertMode to self or file",
 				p->conf->name);
 		*out = NULL;
 		return 0;

@@ -2,6 +2,10 @@
 import subprocess
 
 import pytest
+from weirtest import socks
+from weirtest.lab import Lab
+from weirtest.peers import link
+from weirtest.proc import free_port, wait_until
 
 pytestmark = pytest.mark.quick
 
@@ -15,6 +19,38 @@ def test_version_names_the_program_on_standard_output(weir_bin):
     assert done.returncode == 0
     assert done.stdout.startswith("weir ")
     assert done.stderr == ""
+    for line in "build", "protocols", "panels", "AEAD", "libraries":
+        assert f"\n{line} " in done.stdout
+    for spelling in "-V", "--version":
+        assert run(weir_bin, spelling).stdout == done.stdout
+
+
+def test_help_is_no_error(weir_bin):
+    for command in [], ["panel"], ["panel", "node"], ["panel", "user"], ["panel", "user", "link"], ["config"], ["link"], \
+            ["run"], ["connect"], ["version"]:
+        done = run(weir_bin, *command, "-h")
+        assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("usage: weir")
+
+
+def test_a_second_node_in_the_same_state_folder_does_not_start(weir_bin, procs, cert):
+    lab = Lab(procs, cert, kinds=["vless-raw"])
+    done = run(weir_bin, "run", "-c", lab.node.config)
+    assert done.returncode == 1
+    assert "is in use by another weir" in done.stdout + done.stderr
+    lab.node.proc.kill()  # the lock goes with its holder, however he ends
+    lab.node.start()
+
+
+def test_a_client_says_why_nothing_comes_back(weir_bin, procs, cert, target):
+    lab = Lab(procs, cert, kinds=["trojan-tls"])
+    port = free_port()
+    client = procs.start("connect", [weir_bin, "connect", link(lab.outbound("trojan-tls", "any")), "-l", f"127.0.0.1:{port}"])
+    client.wait_listening(port)
+    with pytest.raises((OSError, EOFError)):
+        s = socks.connect(port, "127.0.0.1", target.port)
+        s.sendall(b"x")
+        socks.recv_exactly(s, 1)
+    wait_until("the client to complain", lambda: "certificate" in client.text())
 
 
 def test_no_command_and_an_unknown_one_are_usage_errors(weir_bin):

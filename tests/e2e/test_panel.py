@@ -667,6 +667,25 @@ def weir(weir_bin, tmp_path):
     return run
 
 
+def test_commands_beside_a_server_reach_it_and_outlive_it(procs, weir_bin):
+    p = Panel(procs, options=["--rate", 0])
+
+    def command(*words):
+        done = subprocess.run([weir_bin, "panel", *words, "--db", p.db], capture_output=True, text=True, check=True)
+        return dict(line.split(": ") for line in done.stdout.splitlines())
+
+    nodes = [command("node", "add", "--type", "vless", "--port", str(443 + i)) for i in range(4)]
+    user = command("user", "add")
+    for n in nodes:  # each is known at the next request
+        assert p.call("GET", f"/?action=config&node_id={n['id']}&token={n['token']}")[0] == 200
+        assert p.call("POST", f"/?action=push&node_id={n['id']}&token={n['token']}", {user["id"]: [1, 2]})[0] == 200
+    command("user", "add")  # the file is not taken away from under the server
+    assert p.traffic(user["id"]) == (4, 8)
+    p.proc.stop()
+    p.start()
+    assert p.traffic(user["id"]) == (4, 8)
+
+
 def test_nodes_by_command(weir):
     out = weir("node", "add", "--type", "ss", "--port", 8388, "--host", "n.example", "--set", "cipher=aes-128-gcm", "up_mbps=5")
     fields = dict(line.split(": ") for line in out.splitlines())

@@ -194,7 +194,7 @@ static void nodes_may_be_missing_beside_a_manager(void **state)
 static void a_file_that_is_not_there_is_an_error(void **state)
 {
 	assert_null(load("missing.json"));
-	assert_non_null(strstr(told(), "cannot read"));
+	assert_non_null(strstr(told(), "cannot be read"));
 	assert_non_null(strstr(told(), "No such file"));
 	done();
 	assert_null(conf = config_load(dir, &report));
