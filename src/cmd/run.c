@@ -1,5 +1,6 @@
 /* run.c - `weir run` (also `weir server`): the node. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "cmd/cmd.h"
@@ -7,6 +8,8 @@
 #include "cmd/program.h"
 #include "cmd/reload.h"
 #include "conf/report.h"
+
+#define SERVER_DEFAULT_PATH "/etc/v2sp/config.json"
 
 static struct config *load(const char *path)
 {
@@ -22,15 +25,18 @@ static struct config *load(const char *path)
 
 int cmd_run(int argc, char **argv)
 {
-	const char *path = CONFIG_DEFAULT_PATH;
+	/* Under its older name it is called from unit files that rely on the older place. */
+	const char *path = strcmp(argv[0], "server") == 0 ? SERVER_DEFAULT_PATH : CONFIG_DEFAULT_PATH;
 	bool watch = true;
 	const struct opt opts[] = {
 		{"config", 'c', OPT_TEXT, &path, "FILE", "the configuration"},
-		{"watch", 'w', OPT_FLAG, &watch, NULL, "reload when the file changes (default true)"},
+		{"watch", 'w', OPT_FLAG, &watch, NULL, "reload when a file of it changes (default true)"},
 		{0},
 	};
 	const struct opt_page page = {"weir run", "[-c FILE]",
 				      "Serves the nodes of a configuration, in the foreground.\n"
+				      "FILE is " CONFIG_DEFAULT_PATH " unless given, and " SERVER_DEFAULT_PATH
+				      " for `weir server`.\n"
 				      "SIGHUP reloads it, SIGUSR1 reopens the log, SIGTERM ends after the "
 				      "last report.",
 				      "weir run -c ./config.json", opts};
