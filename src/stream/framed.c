@@ -109,23 +109,37 @@ static void drain_skip(struct framed *f)
 	f->skip -= n;
 }
 
+/* Where the header lies in one piece, as most do, it is parsed there. */
+static int parse_head(struct framed *f, struct framed_head *h, size_t *used)
+{
+	struct buf *b = f->in.head;
+	struct rd r = rd_of(buf_head(b), buf_len(b));
+	int err = f->framing->parse(&f->st, &r, h);
+	const uint8_t *bytes;
+	size_t got;
+
+	if (err == -ERR_MORE && r.len < bufq_len(&f->in)) {
+		bytes = bufq_linear(&f->in, FRAMED_HEAD_MAX, &got);
+		if (!bytes)
+			return -ENOMEM;
+		r = rd_of(bytes, got);
+		err = f->framing->parse(&f->st, &r, h);
+	}
+	*used = r.pos;
+	return err;
+}
+
 /* 1: p holds a packet.  0: something else was consumed, look again.  -ERR_MORE: bytes are missing. */
 static int parse_one(struct framed *f, struct packet *p)
 {
 	struct framed_head h = {0};
-	const uint8_t *bytes;
-	struct rd r;
-	size_t got;
+	size_t head;
 	int err;
 
 	drain_skip(f);
 	if (bufq_empty(&f->in))
 		return -ERR_MORE;
-	bytes = bufq_linear(&f->in, FRAMED_HEAD_MAX, &got);
-	if (!bytes)
-		return -ENOMEM;
-	r = rd_of(bytes, got);
-	err = f->framing->parse(&f->st, &r, &h);
+	err = parse_head(f, &h, &head);
 	if (err)
 		return err;
 	if (h.skip || h.end || h.len > BUF_PAYLOAD) {
@@ -133,15 +147,15 @@ static int parse_one(struct framed *f, struct packet *p)
 			f->d.dropped++;
 		f->ended |= h.end;
 		f->skip = h.len;
-		bufq_drain(&f->in, r.pos);
+		bufq_drain(&f->in, head);
 		return 0;
 	}
-	if (bufq_len(&f->in) < r.pos + h.len)
+	if (bufq_len(&f->in) < head + h.len)
 		return -ERR_MORE;
 	p->buf = buf_new(f->in.pool);
 	if (!p->buf)
 		return -ENOMEM;
-	bufq_drain(&f->in, r.pos);
+	bufq_drain(&f->in, head);
 	p->buf->end += (uint32_t)bufq_take(&f->in, buf_head(p->buf), h.len);
 	if (h.dest.type == DEST_NONE && f->st.fixed)
 		dest_copy(&p->dest, f->st.fixed);

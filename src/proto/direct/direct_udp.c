@@ -213,14 +213,16 @@ int direct_dgram(struct dialer *dialer, struct loop *l, const struct dest *first
 {
 	struct direct *direct = container_of(dialer, struct direct, dialer);
 	struct direct_dgram *g = calloc(1, sizeof(*g));
-	int err;
+	const struct addr *source = direct->conf->source.len ? &direct->conf->source : NULL;
+	int family = first->type == DEST_IP6 ? AF_INET6 : AF_INET, err;
 
 	if (!g)
 		return -ENOMEM;
 	g->d = (struct dgram){.ops = &direct_dgram_ops, .loop = l};
 	g->direct = direct;
-	err = udp_dgram_new(l, first->type == DEST_IP6 ? AF_INET6 : AF_INET,
-			    direct->conf->source.len ? &direct->conf->source : NULL, &g->udp);
+	err = udp_dgram_new(l, family, source, &g->udp);
+	if (err == -EAFNOSUPPORT) /* the other family's packets are dropped, one by one */
+		err = udp_dgram_new(l, family == AF_INET6 ? AF_INET : AF_INET6, source, &g->udp);
 	if (err) {
 		free(g);
 		return err;
