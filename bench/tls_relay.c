@@ -1,12 +1,12 @@
 /* tls_relay.c - the TLS layer as the node uses it: listener, handshake, relay to a target. */
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "net/listener.h"
 #include "stream/relay.h"
 #include "stream/tcp.h"
-#include "tls/idle.h"
 #include "tls/self_signed.h"
 #include "tls/server.h"
 #include "tls_bench.h"
@@ -96,7 +96,7 @@ static void make_conf(bool tls12)
 
 static void trim_now(struct timer *t)
 {
-	tls_idle_trim();
+	malloc_trim(0);
 	timer_set(loop, t, loop_now(loop) + NSEC_SEC);
 }
 

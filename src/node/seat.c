@@ -141,6 +141,7 @@ static void on_accept(struct listener *l, int fd, const struct addr *peer)
 		leaf = proxied_new(leaf);
 	if (!leaf)
 		return;
+	s->worker->accepted++;
 	atomic_fetch_add_explicit(&s->sessions, 1, memory_order_relaxed);
 	session_start(&g->si, leaf);
 }

@@ -14,6 +14,9 @@ struct node_worker {
 	struct worker thread;
 	struct loop *loop;
 	unsigned index;
+	struct timer quiet;	/* after a burst: give memory back */
+	uint64_t accepted;	/* connections, ever */
+	uint64_t seen, trimmed; /* of them at the last look, at the last giving back */
 	struct user_worker users;
 	struct dns *dns;
 	struct loop *control;

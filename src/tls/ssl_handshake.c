@@ -9,7 +9,6 @@
 
 #include "base/err.h"
 #include "crypto/ct.h"
-#include "tls/idle.h"
 
 /* One direction's application secret, as the key log tells it, and the records since. */
 struct traffic {
@@ -196,7 +195,6 @@ static int finish(struct tls *t, struct ssl_handshake *h)
 	uint8_t mfl;
 	int err;
 
-	tls_note_handshake();
 	err = remember_names(t, h);
 	if (err)
 		return err;
