@@ -146,6 +146,18 @@ static void link_node(struct program *p, struct program_node *n)
 	*at = n;
 }
 
+int program_start_sync(struct program_node *n)
+{
+	struct sync_node_conf sc = sync_conf_of(n->conf, n->ledger_node);
+	int err = -ERR_UNSUPPORTED;
+
+	if (sc.dialect)
+		err = sync_add(n->program->sync, &sc, node_target(n->node), &n->sync);
+	if (err)
+		log_msg(LOG_ERROR, "node", "%s: cannot start: %s", n->conf->name, err_text(err));
+	return err;
+}
+
 int program_add_node(struct program *p, const struct config_node *conf)
 {
 	struct node_world env = {
@@ -155,28 +167,21 @@ int program_add_node(struct program *p, const struct config_node *conf)
 		.settle_arg = p->ledger,
 	};
 	struct program_node *n = calloc(1, sizeof(*n));
-	struct sync_node_conf sc;
-	uint32_t number = 0;
 	int err = n ? 0 : -ENOMEM;
 
 	if (!err)
 		err = ledger_node(p->ledger, conf->api_host, strtoll(conf->node_id, NULL, 10),
-				  conf->node_type, &number);
+				  conf->node_type, &n->ledger_node);
 	if (!err)
-		err = node_new(&env, p->conf, conf, number, &n->node);
+		err = node_new(&env, p->conf, conf, n->ledger_node, &n->node);
 	if (err) {
 		free(n);
 		return err;
 	}
 	n->program = p;
 	n->conf = conf;
-	sc = sync_conf_of(conf, number);
-	if (!sc.dialect)
-		err = -ERR_UNSUPPORTED;
-	else
-		err = sync_add(p->sync, &sc, node_target(n->node), &n->sync);
+	err = program_start_sync(n);
 	if (err) {
-		log_msg(LOG_ERROR, "node", "%s: cannot start: %s", conf->name, err_text(err));
 		node_free(n->node);
 		free(n);
 		return err;
@@ -269,6 +274,10 @@ int program_start(struct program *p, struct config *conf, bool watch)
 	}
 	for (size_t i = 0; i < conf->nnodes; i++)
 		(void)!program_add_node(p, conf->nodes[i]); /* logged; the others run */
+	if (!p->nodes && conf->nnodes > 0) {
+		program_done(p);
+		return -ERR_CONFIG;
+	}
 	on_housekeeping(&p->housekeeping);
 	program_watch(p);
 	log_msg(LOG_INFO, "weir", "version %s, %u workers, AEAD by %s", WEIR_VERSION, p->workers.n,

@@ -18,6 +18,7 @@ struct program_node {
 	const struct config_node *conf; /* of the present file */
 	struct node *node;
 	struct sync_node *sync;
+	uint32_t ledger_node;
 	struct program_node *next;
 	bool leaving; /* no longer in the file */
 };

@@ -61,7 +61,10 @@ static void node_closed(void *arg)
 	struct program_node *n = arg;
 	nsec_t budget = n->program->conf->shutdown_push_timeout_s * NSEC_SEC;
 
-	sync_node_stop(n->sync, budget, node_gone, n);
+	if (n->sync)
+		sync_node_stop(n->sync, budget, node_gone, n);
+	else
+		node_gone(n);
 }
 
 static void leave(struct program_node *n)
@@ -78,7 +81,7 @@ static void note_row(void *arg, const char *path, const struct conf_row *row)
 	log_msg(LOG_INFO, "config", "%s: %s changed", (const char *)arg, path);
 }
 
-/* Options of the panel side need another sync: the node leaves and comes back. */
+/* Options of the panel side: they need another sync, while the node serves on. */
 static bool panel_side_differs(const struct config_node *a, const struct config_node *b)
 {
 	return strcmp(a->api_key, b->api_key) || a->api_type != b->api_type ||
@@ -86,7 +89,32 @@ static bool panel_side_differs(const struct config_node *a, const struct config_
 	       a->api_insecure != b->api_insecure || a->ambiguous_push != b->ambiguous_push ||
 	       a->push_batch_users != b->push_batch_users ||
 	       a->pull_interval_s != b->pull_interval_s ||
-	       a->push_interval_s != b->push_interval_s;
+	       a->push_interval_s != b->push_interval_s ||
+	       a->report_min_KiB != b->report_min_KiB ||
+	       a->device_online_min_kB != b->device_online_min_kB ||
+	       a->cache_max_age_h != b->cache_max_age_h ||
+	       a->suspend_on_forbidden != b->suspend_on_forbidden ||
+	       a->enforce_quota != b->enforce_quota ||
+	       a->allow_remote_options != b->allow_remote_options ||
+	       a->accept_panel_listen_ip != b->accept_panel_listen_ip ||
+	       a->swap_bandwidth != b->swap_bandwidth || a->enable_vless != b->enable_vless;
+}
+
+/* What was under way is called off: a batch in flight is sent again under its id. */
+static void restart_sync(struct program_node *n)
+{
+	node_forget_asker(n->node);
+	sync_node_free(n->sync);
+	n->sync = NULL;
+	(void)!program_start_sync(n); /* logged; the node serves whom it knows */
+}
+
+/* Options that are read once. */
+static void warn_restart(const struct config *a, const struct config *b)
+{
+	if (a->workers != b->workers || a->aead != b->aead || strcmp(a->state.dir, b->state.dir))
+		log_msg(LOG_WARN, "config",
+			"Workers, AeadEngine and State.Dir take effect at the next start");
 }
 
 static void change(struct program_node *n, const struct config *file,
@@ -94,11 +122,11 @@ static void change(struct program_node *n, const struct config *file,
 {
 	void *tag = (void *)(uintptr_t)node_tag(n->node);
 	bool differs = conf_diff(&config_node_schema, n->conf, conf, note_row, tag) > 0;
+	bool panel_side = differs && panel_side_differs(n->conf, conf);
 
-	if (differs && panel_side_differs(n->conf, conf))
-		log_msg(LOG_WARN, "config", "%s: panel options need a restart to take effect",
-			node_tag(n->node));
 	n->conf = conf;
+	if (panel_side)
+		restart_sync(n);
 	if (node_set_conf(n->node, file, conf, differs))
 		log_msg(LOG_ERROR, "config", "%s: goes on as before", node_tag(n->node));
 }
@@ -186,6 +214,7 @@ void program_reload(struct program *p)
 	}
 	if (program_open_log(conf))
 		log_msg(LOG_WARN, "log", "cannot open %s", conf->log.output);
+	warn_restart(p->conf, conf);
 	switch_to(p, conf);
 	program_watch(p);
 	log_msg(LOG_INFO, "config", "reloaded");

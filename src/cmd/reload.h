@@ -13,6 +13,9 @@ void program_watch(struct program *p);
 /* In program.c: start serving one more entry.  Failures are logged. */
 MUST_CHECK int program_add_node(struct program *p, const struct config_node *conf);
 
+/* In program.c: keep n->node in step with its panel, as n->conf says.  Failures are logged. */
+MUST_CHECK int program_start_sync(struct program_node *n);
+
 /* The log as the file asks for it. */
 int program_open_log(const struct config *c);
 

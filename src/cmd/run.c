@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/err.h"
 #include "base/log.h"
 #include "cmd/cmd.h"
 #include "cmd/opt.h"
@@ -42,7 +43,7 @@ int cmd_run(int argc, char **argv)
 				      "weir run -c ./config.json", opts};
 	struct program program;
 	struct config *conf;
-	int n = opt_parse(&page, argc, argv);
+	int n = opt_parse(&page, argc, argv), err;
 
 	if (n)
 		return n < 0 ? ~n : opt_wrong(&page, "no operands");
@@ -52,5 +53,8 @@ int cmd_run(int argc, char **argv)
 	if (program_open_log(conf))
 		log_msg(LOG_WARN, "log", "cannot open %s: logging to standard error",
 			conf->log.output);
-	return program_start(&program, conf, watch) ? CMD_FAILED : program_run(&program);
+	err = program_start(&program, conf, watch);
+	if (err)
+		return err == -ERR_CONFIG ? CMD_CONFIG : CMD_FAILED;
+	return program_run(&program);
 }

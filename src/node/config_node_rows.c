@@ -340,7 +340,7 @@ static const struct conf_row node_rows[] = {
 	 .help = "Take file paths and certificate variables from the panel too."},
 	{.name = "EnforceQuota",
 	 CONF_BOOL(NODE, enforce_quota),
-	 .flags = CONF_LOCAL | CONF_NOT_YET,
+	 .flags = CONF_LOCAL,
 	 .help = "Stop users here once their quota is used up."},
 	{.name = "ReportStatus",
 	 CONF_BOOL(NODE, report_status),

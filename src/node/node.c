@@ -181,23 +181,33 @@ static void close_fds(struct node *n, struct apply *a)
 	}
 }
 
-/* A port that is chosen by the kernel for the first worker is the port for all. */
+/* The workers share the port by SO_REUSEPORT, which would also let another node, or another program
+ * of ours, share it: half of the clients would land there.  Without it the kernel says who is there.
+ */
+static int probe(const struct addr *at)
+{
+	const struct listener_conf alone = {0};
+	int fd, err = listener_bind(at, &alone, &fd);
+
+	if (!err)
+		close(fd);
+	return err;
+}
+
 static int bind_one(struct node *n, struct apply *a, unsigned i)
 {
 	struct inbound *in = a->in;
-	int err;
+	int err = probe(&in->listen[i]);
 
-	for (unsigned w = 0; w < n->env.workers->n; w++) {
+	for (unsigned w = 0; w < n->env.workers->n && !err; w++)
 		err = listener_bind(&in->listen[i], &in->listener, fd_of(a, w, i));
-		if (err) {
-			char text[ADDR_TEXT_MAX];
+	if (err) {
+		char text[ADDR_TEXT_MAX];
 
-			log_msg(LOG_ERROR, "node", "%s: cannot listen on %s: %s", n->tag,
-				addr_format(&in->listen[i], text), err_text(err));
-			return err;
-		}
+		log_msg(LOG_ERROR, "node", "%s: cannot listen on %s: %s", n->tag,
+			addr_format(&in->listen[i], text), err_text(err));
 	}
-	return 0;
+	return err;
 }
 
 static int bind_missing(struct node *n, struct apply *a)
@@ -259,6 +269,15 @@ static void take_inbound(struct node *n, struct apply *a)
 	set_state(n, NODE_SERVING);
 }
 
+/* Limits change live, whether or not the inbound does. */
+static void set_rules(struct node *n)
+{
+	struct user_rules rules;
+
+	inbound_user_rules(n->conf, n->info, &rules);
+	user_registry_set_rules(n->users, &rules);
+}
+
 static void installed(void *arg)
 {
 	struct node *n = arg;
@@ -275,6 +294,7 @@ static void installed(void *arg)
 	if (a->info && !err) {
 		node_info_put(n->info);
 		n->info = a->info;
+		set_rules(n);
 	} else {
 		node_info_put(a->info);
 	}
@@ -422,6 +442,12 @@ static void node_refresh(struct node *n)
 {
 	if (n->state == NODE_SERVING)
 		n->stale = rebuild(n) != 0;
+}
+
+void node_forget_asker(struct node *n)
+{
+	if (n->apply)
+		n->apply->done = NULL;
 }
 
 int node_set_conf(struct node *n, const struct config *file, const struct config_node *conf,

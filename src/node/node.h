@@ -41,6 +41,9 @@ const char *node_tag(const struct node *n);
 enum node_state node_state(const struct node *n);
 const char *node_state_name(enum node_state s);
 
+/* Whoever offered the apply under way will not be there for its end. */
+void node_forget_asker(struct node *n);
+
 /* The file has been read again.  The old one may go after.  With `rebuild` the inbound is built anew;
  * without, only what is looked up later changes.  A failure keeps the inbound that runs, and is tried
  * again every minute.

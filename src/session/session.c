@@ -53,7 +53,8 @@ static void mark_abort(struct session *s, int err)
 		return;
 	if (!err || err == -ERR_IDLE || err == -ERR_TIMEOUT)
 		return;
-	if (s->client)
+	/* An answer that has ended in order is whole, whatever became of the upload. */
+	if (s->client && !(s->phase == PHASE_RELAY && s->relay.flow[RELAY_DOWN].eof))
 		stream_set(s->client, STREAM_ABORT, yes);
 	if (s->target)
 		stream_set(s->target, STREAM_ABORT, yes);
@@ -88,8 +89,8 @@ static void session_run(struct waiter *w)
 	struct session *s = of_run(w);
 	int next;
 
-	if (s->conn.why) {
-		session_end(s, s->conn.why);
+	if (atomic_load_explicit(&s->conn.why, memory_order_relaxed)) {
+		session_end(s, atomic_load_explicit(&s->conn.why, memory_order_relaxed));
 		return;
 	}
 	do {

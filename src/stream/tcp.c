@@ -1,6 +1,8 @@
 #include "stream/tcp.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
@@ -19,7 +21,8 @@
 struct tcp {
 	struct stream base;
 	struct io io;
-	int err;	/* what broke it: the kernel tells only once */
+	int16_t err;	/* what broke it: the kernel tells only once */
+	int16_t werr;	/* what broke writing alone: there may still be something to read */
 	uint8_t chunks; /* the size of the next read, 1..READ_CHUNKS */
 	bool connecting, abort;
 	struct addr peer;   /* len 0: unknown */
@@ -33,7 +36,7 @@ static struct tcp *tcp_of(const struct stream *s)
 
 static int fail(struct tcp *t, int err)
 {
-	t->err = err;
+	t->err = (int16_t)err;
 	return err;
 }
 
@@ -161,8 +164,8 @@ static ssize_t tcp_push(struct stream *s, struct bufq *src)
 	size_t asked = 0;
 	ssize_t n;
 
-	if (t->err)
-		return t->err;
+	if (t->err || t->werr)
+		return t->err ? t->err : t->werr;
 	if (!(t->io.ready & IO_WR))
 		return -EAGAIN;
 	msg.msg_iovlen = (size_t)bufq_iov(src, iov, WRITE_IOV, WRITE_MAX);
@@ -171,8 +174,10 @@ static ssize_t tcp_push(struct stream *s, struct bufq *src)
 	do {
 		n = sendmsg(t->io.fd, &msg, MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
-	if (n < 0 && errno != EAGAIN)
-		return fail(t, -errno);
+	if (n < 0 && errno != EAGAIN) {
+		t->werr = (int16_t)-errno;
+		return t->werr;
+	}
 	if (n < (ssize_t)asked && !(n > 0 && t->io.hup))
 		t->io.ready &= ~IO_WR;
 	if (n < 0)
@@ -204,8 +209,10 @@ static int tcp_shut(struct stream *s)
 static void tcp_free(struct stream *s)
 {
 	struct tcp *t = tcp_of(s);
+	int unsent = 0;
 
-	if (t->abort)
+	/* A reset throws away what the kernel has taken and not sent yet: those bytes go first. */
+	if (t->abort && (ioctl(t->io.fd, SIOCOUTQ, &unsent) < 0 || unsent == 0))
 		sock_set_abort(t->io.fd);
 	io_del(s->loop, &t->io);
 	close(t->io.fd);

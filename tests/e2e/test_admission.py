@@ -106,3 +106,31 @@ def test_private_targets_are_refused_unless_allowed(procs, target):
     before = target.received
     assert b.dial(key, target) is None
     assert target.received == before
+
+
+def test_a_port_that_somebody_has_is_an_error_and_not_shared(procs):
+    b = Bench(procs)
+    wait_until("the node", lambda: listens(b.port), 20)
+    second = b.panel.add_node("trojan", b.port, tls=0)
+    other = Node(procs, [entry(b.panel.url, second, Name="second")], [], name="other")
+    wait_until("the complaint", lambda: "second: cannot listen" in other.proc.tail(), 15, 0.2)
+    assert other.proc.alive()
+
+
+def test_a_limit_of_the_node_at_the_panel_holds_at_once(procs, target):
+    b = Bench(procs)
+    wait_until("the node", lambda: listens(b.port), 20)
+    _, key = b.user()
+    b.until_known(key, target).close()
+    row = b.panel.admin("GET", "/nodes")["nodes"][0]
+    b.panel.change_node(row["id"], settings={"options": {"LimitConfig": {"DeviceLimit": 1}}})
+    last = iter(range(1, 200))  # a device that was let in may come again
+
+    def refused():
+        s = b.dial(key, target, from_address(f"203.0.113.{next(last)}"))
+        if s:
+            s.close()
+        return s is None
+
+    with b.dial(key, target):
+        wait_until("another device to be refused", refused, 15, 0.5)

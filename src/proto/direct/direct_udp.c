@@ -54,14 +54,29 @@ static void send_to(struct direct_dgram *g, struct buf *b, const struct addr *to
 		drop(g, b);
 }
 
+/* Packets have no handshake that would tell which family works: IPv4 where there is one, unless the
+ * configuration prefers the other.
+ */
+static const struct addr *choose(const struct direct *d, const struct addr *v, int n)
+{
+	for (int i = 0; i < n && d->conf->family == DIRECT_ANY; i++) {
+		if (v[i].sa.sa_family == AF_INET)
+			return &v[i];
+	}
+	return &v[0];
+}
+
 /* The answer is here: choose one address, and let the packets go that waited for it. */
 static void name_resolved(struct name *n)
 {
 	struct direct_dgram *g = n->owner;
+	int left = n->q.err;
 
 	n->asking = false;
-	if (!n->q.err && direct_select(g->direct, n->q.addrs, n->q.n, n->dest->port) > 0)
-		n->addr = n->q.addrs[0];
+	if (!left)
+		left = direct_select(g->direct, n->q.addrs, n->q.n, n->dest->port);
+	if (left > 0)
+		n->addr = *choose(g->direct, n->q.addrs, left);
 	for (int i = 0; i < n->nheld; i++) {
 		if (n->addr.len)
 			send_to(g, n->held[i], &n->addr);
@@ -168,12 +183,37 @@ static void relabel(struct direct_dgram *g, struct packet *p)
 	}
 }
 
+/* What may not be sent to may not answer either (udp.md, section 2). */
+static bool welcome(struct direct_dgram *g, const struct packet *p)
+{
+	struct addr from;
+
+	return !dest_addr(&p->dest, &from) && !direct_check(g->direct, &from);
+}
+
+static int recv_batch(struct direct_dgram *g, struct packet *p, int max)
+{
+	int n = dgram_recv(g->udp, p, max), kept = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (!welcome(g, &p[i])) {
+			drop(g, p[i].buf);
+			continue;
+		}
+		relabel(g, &p[i]);
+		if (kept != i)
+			p[kept] = p[i];
+		kept++;
+	}
+	return n > 0 ? kept : n;
+}
+
 static int direct_recv(struct dgram *d, struct packet *p, int max)
 {
-	int n = dgram_recv(of(d)->udp, p, max);
+	int n = 0;
 
-	for (int i = 0; i < n; i++)
-		relabel(of(d), &p[i]);
+	while (n == 0) /* a batch of which nothing was kept does not end the association */
+		n = recv_batch(of(d), p, max);
 	return n;
 }
 
