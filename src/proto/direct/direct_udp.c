@@ -1,7 +1,9 @@
 /* One UDP association: unconnected sockets, every packet names its destination (udp.md).
  *
  * A name keeps the one address it resolved to for the life of the association, and what that
- * address sends is labelled with the name again, so that the client recognises it.
+ * address sends is labelled with the name again, so that the client recognises it.  Beyond NAMES_MAX
+ * the oldest name is forgotten.  What waits for answers is bounded in all: a chunk each, whatever its
+ * size, and names that never resolve cost their sender nothing.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,7 +14,8 @@
 #include "stream/udp.h"
 
 #define NAMES_MAX 64 /* names of one association */
-#define HELD_MAX  8  /* packets that wait for one name */
+#define HELD_MAX  8  /* packets that wait for one name... */
+#define HELD_ALL  32 /* ...and for all of them */
 
 struct name {
 	struct name *next;
@@ -30,8 +33,8 @@ struct direct_dgram {
 	struct dgram d;
 	struct direct *direct;
 	struct dgram *udp;
-	struct name *names;
-	int nnames;
+	struct name *names; /* newest first */
+	int nnames, nheld;
 };
 
 static struct direct_dgram *of(const struct dgram *d)
@@ -83,6 +86,7 @@ static void name_resolved(struct name *n)
 		else
 			drop(g, n->held[i]);
 	}
+	g->nheld -= n->nheld;
 	n->nheld = 0;
 }
 
@@ -91,10 +95,41 @@ static void name_wake(struct waiter *w)
 	name_resolved(container_of(w, struct name, wake));
 }
 
+static void name_free(struct direct_dgram *g, struct name *n)
+{
+	resolver_cancel(g->direct->resolver, &n->q);
+	waiter_cancel(&n->wake);
+	g->nheld -= n->nheld;
+	while (n->nheld > 0)
+		buf_free(n->held[--n->nheld]);
+	free(n->dest);
+	loop_free_later(g->d.loop, n);
+	g->nnames--;
+}
+
+/* The oldest that nobody waits for. */
+static void forget_one(struct direct_dgram *g)
+{
+	struct name **oldest = NULL;
+
+	for (struct name **at = &g->names; *at; at = &(*at)->next) {
+		if (!(*at)->asking)
+			oldest = at;
+	}
+	if (oldest) {
+		struct name *n = *oldest;
+
+		*oldest = n->next;
+		name_free(g, n);
+	}
+}
+
 static struct name *name_add(struct direct_dgram *g, const struct dest *dest)
 {
 	struct name *n;
 
+	if (g->nnames >= NAMES_MAX)
+		forget_one(g);
 	if (g->nnames >= NAMES_MAX)
 		return NULL;
 	n = calloc(1, sizeof(*n));
@@ -130,6 +165,12 @@ static struct name *name_get(struct direct_dgram *g, const struct dest *dest)
 	return name_add(g, dest);
 }
 
+static void hold(struct direct_dgram *g, struct name *n, struct buf *b)
+{
+	n->held[n->nheld++] = b;
+	g->nheld++;
+}
+
 /* A name that failed is asked for again by its next packet: the resolver remembers failures for a
  * while, and an association may live for hours.
  */
@@ -141,8 +182,8 @@ static void send_to_name(struct direct_dgram *g, struct packet *p)
 		name_ask(g, n);
 	if (n && n->addr.len)
 		send_to(g, p->buf, &n->addr);
-	else if (n && n->asking && n->nheld < HELD_MAX)
-		n->held[n->nheld++] = p->buf;
+	else if (n && n->asking && n->nheld < HELD_MAX && g->nheld < HELD_ALL)
+		hold(g, n, p->buf);
 	else
 		drop(g, p->buf);
 }
@@ -229,12 +270,7 @@ static void direct_free(struct dgram *d)
 
 	while ((n = g->names)) {
 		g->names = n->next;
-		resolver_cancel(g->direct->resolver, &n->q);
-		waiter_cancel(&n->wake);
-		while (n->nheld > 0)
-			buf_free(n->held[--n->nheld]);
-		free(n->dest);
-		loop_free_later(d->loop, n);
+		name_free(g, n);
 	}
 	dgram_free(g->udp);
 	loop_free_later(d->loop, g);

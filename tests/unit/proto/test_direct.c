@@ -692,23 +692,49 @@ static void what_is_not_allowed_is_dropped_by_number_and_by_name(void **state)
 	udp_close(&u);
 }
 
-static void an_association_remembers_no_more_names_than_it_should(void **state)
+static void many_names(struct udp_bench *u, char name[DEST_TEXT_MAX], int i)
+{
+	snprintf(name, DEST_TEXT_MAX, "m%d.test:%u", i, u->port);
+	send_text(u->d, "x", name);
+}
+
+static void an_association_forgets_its_oldest_name_for_a_new_one(void **state)
 {
 	char name[DEST_TEXT_MAX];
 	struct udp_bench u;
 
 	udp_open(&u);
 	fake_says(&u.b.fake, "127.0.0.1", NULL, NULL);
-	for (int i = 0; i < 70; i++) {
-		snprintf(name, sizeof(name), "m%d.test:%u", i, u.port);
-		send_text(u.d, "x", name);
+	for (int i = 0; i < 70; i++)
+		many_names(&u, name, i);
+	assert_int_equal(u.d->dropped, 0);
+	assert_int_equal(u.b.fake.asked, 70);
+	many_names(&u, name, 10); /* remembered */
+	assert_int_equal(u.b.fake.asked, 70);
+	many_names(&u, name, 3); /* forgotten */
+	assert_int_equal(u.b.fake.asked, 71);
+	udp_close(&u);
+}
+
+static void what_waits_for_names_is_bounded_in_all(void **state)
+{
+	char name[DEST_TEXT_MAX];
+	struct udp_bench u;
+
+	udp_open(&u);
+	u.b.fake.at_once = false;
+	for (int i = 0; i < 8; i++) {
+		for (int k = 0; k < 5; k++)
+			many_names(&u, name, i);
 	}
-	assert_int_equal(u.d->dropped, 6);
-	send_text(u.d, "x", name);
-	assert_int_equal(u.d->dropped, 7);
-	snprintf(name, sizeof(name), "m3.test:%u", u.port);
-	send_text(u.d, "x", name);
-	assert_int_equal(u.d->dropped, 7);
+	assert_int_equal(u.d->dropped, 8);
+	/* answered and gone: there is room again */
+	u.b.fake.err = -ERR_RESOLVE;
+	fake_answer(&u.b.fake);
+	loop_turn(u.b.l, 0);
+	assert_int_equal(u.d->dropped, 40);
+	many_names(&u, name, 1);
+	assert_int_equal(u.d->dropped, 40);
 	udp_close(&u);
 }
 
@@ -750,7 +776,8 @@ int main(void)
 		cmocka_unit_test(packets_wait_for_their_name_in_order_and_not_without_end),
 		cmocka_unit_test(a_name_that_failed_is_asked_for_again_by_the_next_packet),
 		cmocka_unit_test(what_is_not_allowed_is_dropped_by_number_and_by_name),
-		cmocka_unit_test(an_association_remembers_no_more_names_than_it_should),
+		cmocka_unit_test(an_association_forgets_its_oldest_name_for_a_new_one),
+		cmocka_unit_test(what_waits_for_names_is_bounded_in_all),
 		cmocka_unit_test(an_association_may_go_while_its_names_are_asked_for),
 	};
 
