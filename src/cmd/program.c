@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -253,12 +254,27 @@ static void program_done(struct program *p)
 
 static void on_signal(struct signals *s, int signo);
 
+/* A connection takes up to four descriptors, and the usual soft limit of 1024 is there for the sake of
+ * select(), which nobody here calls.
+ */
+static void raise_file_limit(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= files.rlim_max)
+		return;
+	files.rlim_cur = files.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+		log_msg(LOG_WARN, "weir", "cannot raise the limit of open files: %s", strerror(errno));
+}
+
 int program_start(struct program *p, struct config *conf, bool watch)
 {
 	int err;
 
 	*p = (struct program){.conf = conf, .state = -1, .watching = watch};
 	signals_block(caught);
+	raise_file_limit();
 	p->loop = loop_new(LOOP_EPOLL, 0);
 	if (!p->loop) {
 		config_free(conf);

@@ -10,6 +10,8 @@
 #include "stream/proxied.h"
 #include "stream/tcp.h"
 
+#define COMPLAIN_EVERY (60 * NSEC_SEC)
+
 static const struct sock_keepalive keepalive = {.idle_s = 60, .interval_s = 15, .count = 4};
 
 struct generation {
@@ -146,6 +148,20 @@ static void on_accept(struct listener *l, int fd, const struct addr *peer)
 	session_start(&g->si, leaf);
 }
 
+/* Once a minute: it comes again with every rest of the listener. */
+static void on_accept_failed(struct listener *l, int err)
+{
+	struct seat_listener *sl = container_of(l, struct seat_listener, l);
+	nsec_t now = loop_now(l->loop);
+	char text[ADDR_TEXT_MAX];
+
+	if (sl->complained && now - sl->complained < COMPLAIN_EVERY)
+		return;
+	sl->complained = now;
+	log_msg(LOG_WARN, "node", "cannot accept on %s: %s", addr_format(&sl->at, text),
+		err_text(err));
+}
+
 void seat_init(struct seat *s, struct node_worker *w, void (*let_go)(struct inbound *in))
 {
 	*s = (struct seat){.worker = w, .let_go = let_go};
@@ -204,6 +220,7 @@ static int open_listeners(struct seat *s, const struct inbound *in, const int *f
 		if (fds[i] < 0)
 			continue;
 		listener_init(&all[i]->l, s->worker->loop, on_accept);
+		all[i]->l.failed = on_accept_failed;
 		all[i]->at = in->listen[i];
 		all[i]->seat = s;
 		if (listener_adopt(&all[i]->l, fds[i])) {

@@ -14,6 +14,7 @@ struct seat_listener {
 	struct listener l;
 	struct addr at;
 	struct seat *seat;
+	nsec_t complained; /* when it was last said that nothing can be accepted; 0: never */
 };
 
 struct seat {

@@ -1,0 +1,74 @@
+"""The node runs out of something: it waits, says so, and goes on as soon as there is some again."""
+import os
+import resource
+import socket
+import time
+
+import pytest
+from weirtest import SLOW, traffic
+from weirtest.lab import Lab
+from weirtest.proc import wait_until
+
+pytestmark = [pytest.mark.quick]
+
+
+@pytest.fixture
+def lab(procs, cert):
+    return Lab(procs, cert, ["vless-raw"])
+
+
+@pytest.fixture
+def way(lab, target):
+    return lab.until_served(lab.client("vless-raw", "weir", lab.user()), target)
+
+
+def descriptors(node):
+    return len(os.listdir(f"/proc/{node.proc.pid}/fd"))
+
+
+def cpu_seconds(node):
+    with open(f"/proc/{node.proc.pid}/stat", encoding="ascii") as f:
+        words = f.read().rsplit(")", 1)[1].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def knock(lab, count):
+    callers = []
+    for _ in range(count):
+        s = socket.socket()
+        s.setblocking(False)
+        s.connect_ex(("127.0.0.1", lab.ports["vless-raw"]))
+        callers.append(s)
+    return callers
+
+
+def test_the_soft_limit_of_descriptors_is_raised_to_the_hard_one(procs, cert):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        lab = Lab(procs, cert, ["vless-raw"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert resource.prlimit(lab.node.proc.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+
+
+def test_without_descriptors_accepting_rests_and_begins_again(lab, way, target):
+    limit = descriptors(lab.node) + 40
+    resource.prlimit(lab.node.proc.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    callers = knock(lab, 200)
+    wait_until("the node to say so", lambda: "cannot accept on" in lab.node.proc.text())
+    # The strangers' deadline passes meanwhile: the limit is hit again and again.
+    before = cpu_seconds(lab.node)
+    time.sleep(1)
+    assert cpu_seconds(lab.node) - before < 0.2 * SLOW
+    for s in callers:
+        s.close()
+
+    def served():
+        try:
+            return traffic.echo(way, target, b"again")
+        except (OSError, EOFError):
+            return None
+
+    wait_until("the node to accept again", served)
+    assert lab.node.proc.text().count("cannot accept on") <= 2  # a line for each worker
