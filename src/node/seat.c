@@ -103,6 +103,7 @@ static void on_ended(struct session_inbound *si, const struct session_report *r)
 {
 	struct generation *g = of(si);
 
+	g->seat->worker->moves++;
 	atomic_fetch_sub_explicit(&g->seat->sessions, 1, memory_order_relaxed);
 	log_session(r);
 	if (g->retired)
@@ -143,7 +144,7 @@ static void on_accept(struct listener *l, int fd, const struct addr *peer)
 		leaf = proxied_new(leaf);
 	if (!leaf)
 		return;
-	s->worker->accepted++;
+	s->worker->moves++;
 	atomic_fetch_add_explicit(&s->sessions, 1, memory_order_relaxed);
 	session_start(&g->si, leaf);
 }

@@ -7,8 +7,8 @@
 
 #define OWN_REFRESH   (60 * NSEC_SEC)
 #define QUIET_EVERY   (5 * NSEC_SEC)
-#define QUIET_ACCEPTS 50  /* so few in that time are quiet */
-#define WORTH_ACCEPTS 500 /* so many leave something worth walking the heap for */
+#define QUIET_MOVES   100  /* so few in that time are quiet */
+#define WORTH_MOVES   1000 /* so many leave something worth walking the heap for */
 
 /* One call to all: a message to each worker, and the one that comes back from the last. */
 struct broadcast {
@@ -66,18 +66,19 @@ int workers_each(struct workers *ws, void (*fn)(struct node_worker *w, void *arg
 
 /* What a burst of connections leaves behind are holes: chunks and handshakes (14 KB each in libssl)
  * between the small objects of those that stay.  Once it is quiet the pages in them go back: 1,140
- * bytes per idle connection became 970.  Never while connections come: they would use them again.
+ * bytes per idle connection became 970.  Never while connections come: they would use them again.  And
+ * once more when they have gone: 3,000 strangers who began a handshake took 140 MB along for good.
  */
 static void on_quiet(struct timer *t)
 {
 	struct node_worker *w = container_of(t, struct node_worker, quiet);
 
-	if (w->accepted - w->seen <= QUIET_ACCEPTS && w->accepted - w->trimmed >= WORTH_ACCEPTS) {
+	if (w->moves - w->seen <= QUIET_MOVES && w->moves - w->trimmed >= WORTH_MOVES) {
 		buf_pool_trim(loop_pool(w->loop));
 		malloc_trim(0);
-		w->trimmed = w->accepted;
+		w->trimmed = w->moves;
 	}
-	w->seen = w->accepted;
+	w->seen = w->moves;
 	timer_set(w->loop, t, loop_now(w->loop) + QUIET_EVERY);
 }
 

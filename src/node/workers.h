@@ -15,7 +15,7 @@ struct node_worker {
 	struct loop *loop;
 	unsigned index;
 	struct timer quiet;	/* after a burst: give memory back */
-	uint64_t accepted;	/* connections, ever */
+	uint64_t moves;		/* connections that came, and that went */
 	uint64_t seen, trimmed; /* of them at the last look, at the last giving back */
 	struct user_worker users;
 	struct dns *dns;
