@@ -389,7 +389,7 @@ static bool needs_rebuild(struct node *n, const struct node_info *info)
 
 	if (!info)
 		return false;
-	if (!n->in)
+	if (!n->in || n->state == NODE_SUSPENDED) /* another asker may not know of the suspension */
 		return true;
 	if (node_info_diff(n->info, info, &field) != NODE_REBUILD)
 		return false;

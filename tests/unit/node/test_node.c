@@ -253,6 +253,19 @@ static void a_reload_does_not_open_a_suspended_node(void **state)
 	close_bed(&b);
 }
 
+static void a_new_asker_opens_a_node_that_the_old_one_suspended(void **state)
+{
+	struct bed b;
+
+	open_bed(&b, SECURITY_NONE);
+	serve(&b);
+	target_of(&b)->ops->suspend(target_of(&b), true);
+	settle(&b);
+	serve(&b);
+	assert_true(connects(&b));
+	close_bed(&b);
+}
+
 static void a_reload_during_an_apply_takes_effect_after_it(void **state)
 {
 	struct config *next;
@@ -330,6 +343,7 @@ int main(void)
 		cmocka_unit_test(a_certificate_replaced_right_after_the_start_is_served),
 		cmocka_unit_test(a_suspension_during_an_apply_stays_one),
 		cmocka_unit_test(a_reload_does_not_open_a_suspended_node),
+		cmocka_unit_test(a_new_asker_opens_a_node_that_the_old_one_suspended),
 		cmocka_unit_test(a_reload_during_an_apply_takes_effect_after_it),
 		cmocka_unit_test(a_reload_that_failed_is_tried_again),
 		cmocka_unit_test(closing_again_shortens_the_grace_and_is_done_once),
