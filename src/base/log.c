@@ -99,16 +99,30 @@ static int to_file(const char *path)
 	return 0;
 }
 
+static int to_stdout(void)
+{
+	int fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	int err = fd < 0 ? -errno : install(fd);
+
+	if (err)
+		return err;
+	free(sink.path);
+	sink.path = NULL;
+	return 0;
+}
+
 int log_open(const struct log_conf *conf)
 {
-	if (conf->path && conf->path[0]) {
-		int err = to_file(conf->path);
+	int err = 0;
 
-		if (err)
-			return err;
-	} else {
+	if (conf->path && conf->path[0])
+		err = to_file(conf->path);
+	else if (conf->to_stdout)
+		err = to_stdout();
+	else
 		log_close();
-	}
+	if (err)
+		return err;
 	atomic_store(&sink.json, conf->json);
 	log_set_level(conf->level);
 	return 0;

@@ -37,7 +37,8 @@ enum log_level {
 struct log_conf {
 	enum log_level level;
 	bool json;
-	const char *path; /* NULL or "": stderr */
+	const char *path; /* NULL or "": stderr, or stdout */
+	bool to_stdout;	  /* where there is no path */
 };
 
 /* Before the first call lines of LOG_INFO and above go to stderr.  0, or -errno with nothing changed. */

@@ -15,6 +15,7 @@ int program_open_log(const struct config *c)
 		.level = (enum log_level)c->log.level,
 		.json = c->log.json,
 		.path = c->log.output,
+		.to_stdout = true,
 	};
 
 	return log_open(&conf);

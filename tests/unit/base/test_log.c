@@ -161,6 +161,21 @@ static void after_a_rotation_lines_go_to_the_new_file(void **state)
 	assert_non_null(strstr(read_log(path), "fourth"));
 }
 
+static void without_a_path_lines_go_to_standard_output_where_asked(void **state)
+{
+	int kept = dup(STDOUT_FILENO), fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+	fflush(stdout);
+	dup2(fd, STDOUT_FILENO);
+	assert_int_equal(log_open(&(struct log_conf){.level = LOG_INFO, .to_stdout = true}), 0);
+	log_msg(LOG_INFO, "a", "out");
+	log_close();
+	dup2(kept, STDOUT_FILENO);
+	close(kept);
+	close(fd);
+	assert_non_null(strstr(read_log(path), "out"));
+}
+
 static void a_stuck_pipe_loses_lines_and_says_so_later(void **state)
 {
 	char fifo[64], byte[4096];
@@ -236,6 +251,7 @@ int main(void)
 		cmocka_unit_test(a_level_that_is_off_writes_nothing),
 		cmocka_unit_test(a_long_line_is_cut_and_stays_well_formed),
 		cmocka_unit_test(after_a_rotation_lines_go_to_the_new_file),
+		cmocka_unit_test(without_a_path_lines_go_to_standard_output_where_asked),
 		cmocka_unit_test(a_stuck_pipe_loses_lines_and_says_so_later),
 		cmocka_unit_test(lines_of_several_threads_do_not_mix),
 		cmocka_unit_test(a_limit_speaks_once_and_counts_the_rest),
