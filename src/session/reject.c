@@ -1,4 +1,4 @@
-/* What a stranger gets.  One policy an inbound, the same for every cause (DESIGN section 7). */
+/* What a stranger gets.  One policy an inbound, the same for every cause (docs/ARCHITECTURE.md, section 7). */
 #include <errno.h>
 #include <stdlib.h>
 
