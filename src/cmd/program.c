@@ -265,7 +265,7 @@ static void raise_file_limit(void)
 		return;
 	files.rlim_cur = files.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
-		log_msg(LOG_WARN, "weir", "cannot raise the limit of open files: %s", strerror(errno));
+		log_msg(LOG_WARN, "weir", "cannot raise the limit of open files: %s", err_text(-errno));
 }
 
 int program_start(struct program *p, struct config *conf, bool watch)
