@@ -37,7 +37,7 @@ struct buf *buf_new(struct buf_pool *p)
 		p->free = b->next;
 		p->nfree--;
 	} else {
-		b = malloc(sizeof(*b));
+		b = aligned_alloc(_Alignof(struct buf), sizeof(*b));
 		if (!b)
 			return NULL;
 		b->pool = p;

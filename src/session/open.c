@@ -9,6 +9,7 @@
 static int admit(struct session *s, const struct stream_request *req)
 {
 	nsec_t now = loop_now(s->in->loop);
+	struct addr peer;
 	int err;
 
 	s->network = (uint8_t)req->network;
@@ -17,7 +18,7 @@ static int admit(struct session *s, const struct stream_request *req)
 		return -ENOMEM;
 	if (!req->user)
 		return 0; /* a local listener's: nobody to bill */
-	err = user_conn_begin(&s->conn, req->user, s->has_peer ? &s->peer : NULL,
+	err = user_conn_begin(&s->conn, req->user, session_peer(s, &peer),
 			      req->network == NETWORK_UDP, now);
 	if (err)
 		s->refused = req->user; /* the session ends in this turn, with the user still there */
@@ -27,8 +28,10 @@ static int admit(struct session *s, const struct stream_request *req)
 static int start_udp(struct session *s, const struct stream_request *req)
 {
 	struct dgram *client, *target;
+	struct addr peer = {0};
 	int err;
 
+	(void)session_peer(s, &peer); /* while there is a stream to ask */
 	err = dialer_dgram(s->in->outbound, s->in->loop, s->dest, &target);
 	if (err)
 		return err;
@@ -39,8 +42,10 @@ static int start_udp(struct session *s, const struct stream_request *req)
 		return -ENOMEM;
 	}
 	timer_stop(&s->deadline);
+	bufq_done(&s->first);
 	s->udp_client = client;
 	s->udp_target = target;
+	s->udp_peer = peer;
 	dgram_relay_start(&s->udp, s->in->loop, client, target, &s->meter, s->in->times->udp_idle,
 			  &s->run);
 	return PHASE_UDP;
@@ -69,7 +74,6 @@ int session_open(struct session *s)
 		stream_want(s->client, STREAM_RD | STREAM_WR, &s->run);
 		return err;
 	}
-	s->has_peer = stream_peer(s->client, &s->peer);
 	if (err == -ERR_AUTH || err == -ERR_REJECTED)
 		return PHASE_REJECT;
 	if (err)
@@ -84,9 +88,10 @@ int session_open(struct session *s)
 
 static int start_relay(struct session *s, struct meter *meter)
 {
+	struct bufq first = s->first;
+
 	timer_stop(&s->deadline);
-	s->dial = NULL;
-	relay_start(&s->relay, s->in->loop, s->client, s->target, &s->first, meter,
+	relay_start(&s->relay, s->in->loop, s->client, s->target, &first, meter,
 		    &s->in->times->relay, &s->run);
 	return PHASE_RELAY;
 }

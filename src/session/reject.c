@@ -15,10 +15,11 @@ static int add_proxy_header(struct session *s, struct bufq *sent, uint8_t versio
 {
 	uint8_t head[PROXY_EMIT_MAX];
 	struct wr w = wr_of(head, sizeof(head));
-	struct addr local = {0};
+	struct addr peer = {0}, local = {0};
 
-	(void)stream_local(s->client, &local); /* unknown makes UNKNOWN */
-	proxy_emit(&w, version, &s->peer, &local);
+	(void)session_peer(s, &peer); /* unknown makes UNKNOWN */
+	(void)stream_local(s->client, &local);
+	proxy_emit(&w, version, &peer, &local);
 	return w.err ? w.err : bufq_prepend(sent, head, w.len);
 }
 

@@ -24,15 +24,31 @@ static struct session *of_run(struct waiter *w)
 	return container_of(w, struct session, run);
 }
 
+const struct addr *session_peer(const struct session *s, struct addr *mem)
+{
+	if (s->phase == PHASE_UDP)
+		return s->udp_peer.len ? &s->udp_peer : NULL;
+	return s->client && stream_peer(s->client, mem) ? mem : NULL;
+}
+
+/* A stranger's bytes are nobody's traffic. */
+static uint64_t moved(const struct session *s, enum relay_dir dir)
+{
+	if (s->phase == PHASE_UDP)
+		return s->udp.flow[dir].bytes;
+	return s->phase == PHASE_RELAY && !s->rejected ? s->relay.flow[dir].bytes : 0;
+}
+
 static void report(struct session *s, int err)
 {
+	struct addr mem;
 	struct session_report r = {
-		.peer = s->has_peer ? &s->peer : NULL,
+		.peer = session_peer(s, &mem),
 		.user = s->conn.user ? s->conn.user : s->refused,
 		.dest = s->dest,
 		.network = s->network,
-		.up = s->bytes[RELAY_UP],
-		.down = s->bytes[RELAY_DOWN],
+		.up = moved(s, RELAY_UP),
+		.down = moved(s, RELAY_DOWN),
 		.lasted = loop_now(s->in->loop) - s->started,
 		.rejected = s->rejected,
 		.err = err,
@@ -60,24 +76,30 @@ static void mark_abort(struct session *s, int err)
 		stream_set(s->target, STREAM_ABORT, yes);
 }
 
+static void end_phase(struct session *s)
+{
+	if (s->phase == PHASE_RELAY) {
+		relay_stop(&s->relay);
+	} else if (s->phase == PHASE_UDP) {
+		session_udp_end(s);
+	} else {
+		timer_stop(&s->deadline);
+		dial_cancel(s->dial);
+		bufq_done(&s->first);
+	}
+}
+
 void session_end(struct session *s, int err)
 {
 	nsec_t now = loop_now(s->in->loop);
 
 	report(s, err);
 	waiter_cancel(&s->run);
-	timer_stop(&s->deadline);
-	if (s->phase == PHASE_RELAY)
-		relay_stop(&s->relay);
-	else if (s->phase == PHASE_UDP)
-		session_udp_end(s);
-	else
-		dial_cancel(s->dial);
+	end_phase(s);
 	mark_abort(s, err);
 	stream_free(s->client);
 	stream_free(s->target);
 	user_conn_end(&s->conn, now);
-	bufq_done(&s->first);
 	free(s->dest);
 	list_del(&s->link);
 	s->in->nsessions--;
@@ -123,7 +145,6 @@ static void session_count(struct meter *m, enum relay_dir dir, size_t bytes, nse
 {
 	struct session *s = container_of(m, struct session, meter);
 
-	s->bytes[dir] += bytes;
 	if (s->conn.user)
 		user_conn_count(&s->conn, (enum traffic_dir)dir, bytes, now);
 }
@@ -146,7 +167,6 @@ void session_start(struct session_inbound *in, struct stream *leaf)
 	user_conn_init(&s->conn, in->user_worker, &s->run);
 	list_add_tail(&in->sessions, &s->link);
 	in->nsessions++;
-	s->has_peer = stream_peer(leaf, &s->peer);
 	s->client = in->stack(in, leaf);
 	if (!s->client) {
 		session_end(s, -ENOMEM);

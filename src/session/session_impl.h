@@ -22,27 +22,31 @@ struct session {
 	struct session_inbound *in;
 	struct stream *client, *target;
 	struct dest *dest;
-	struct bufq first; /* to the client before anything from the target */
 	struct user_conn conn;
 	const struct user *refused; /* for the report */
 	struct waiter run; /* for everything: streams, dial, relay, being kicked */
-	struct timer deadline;
 	struct meter meter;
-	struct addr peer;
-	uint64_t bytes[2];
 	nsec_t started;
 	uint8_t phase, network;
-	bool rejected, has_peer;
-	const struct fallback *fallback;
-	union {
-		struct dial *dial;
+	bool rejected;
+	union { /* by phase: there are very many sessions that only relay */
+		struct {
+			struct dial *dial;
+			struct timer deadline;
+			struct bufq first; /* to the client before anything from the target */
+			const struct fallback *fallback;
+		};
 		struct relay relay;
 		struct {
 			struct dgram_relay udp;
 			struct dgram *udp_client, *udp_target;
+			struct addr udp_peer; /* len 0: unknown; others ask the client's stream */
 		};
 	};
 };
+
+/* Who has connected, in `mem`; NULL: unknown. */
+const struct addr *session_peer(const struct session *s, struct addr *mem);
 
 void session_end(struct session *s, int err);
 

@@ -18,15 +18,20 @@
  */
 #define WRITE_MAX (264 * 1024)
 
+/* What most streams are never asked for. */
+struct names {
+	struct addr local, peer; /* len 0: unknown */
+};
+
 struct tcp {
 	struct stream base;
 	struct io io;
 	int16_t err;	/* what broke it: the kernel tells only once */
 	int16_t werr;	/* what broke writing alone: there may still be something to read */
 	uint8_t chunks; /* the size of the next read, 1..READ_CHUNKS */
-	bool connecting, abort;
-	struct addr peer;   /* len 0: unknown */
-	struct addr *local; /* when somebody has asked */
+	bool connecting, abort, has_peer;
+	struct names *names; /* when somebody has asked */
+	struct addr peer[];  /* of accepted ones: one */
 };
 
 static struct tcp *tcp_of(const struct stream *s)
@@ -216,7 +221,7 @@ static void tcp_free(struct stream *s)
 		sock_set_abort(t->io.fd);
 	io_del(s->loop, &t->io);
 	close(t->io.fd);
-	free(t->local);
+	free(t->names);
 	stream_done(s);
 	loop_free_later(s->loop, t);
 }
@@ -233,22 +238,19 @@ static int tcp_splice(struct stream *s, enum stream_dir dir, struct stream_raw *
 	return 0;
 }
 
-/* Kept once asked for: most streams are never asked. */
-static const struct addr *local_addr(struct tcp *t)
+/* Of this socket, kept once asked for; NULL: unknown. */
+static const struct addr *name_of(struct tcp *t, enum stream_attr attr)
 {
-	struct addr *a = t->local;
+	struct addr *a;
 
-	if (a)
-		return a;
-	a = malloc(sizeof(*a));
-	if (!a)
+	if (!t->names)
+		t->names = calloc(1, sizeof(*t->names));
+	if (!t->names)
 		return NULL;
-	if (sock_local(t->io.fd, a)) {
-		free(a);
-		return NULL;
-	}
-	t->local = a;
-	return a;
+	a = attr == STREAM_PEER ? &t->names->peer : &t->names->local;
+	if (!a->len)
+		(void)(attr == STREAM_PEER ? sock_peer(t->io.fd, a) : sock_local(t->io.fd, a));
+	return a->len ? a : NULL;
 }
 
 static int tcp_query(const struct stream *s, enum stream_attr attr, union stream_value *out)
@@ -256,10 +258,10 @@ static int tcp_query(const struct stream *s, enum stream_attr attr, union stream
 	struct tcp *t = tcp_of(s);
 	const struct addr *a = NULL;
 
-	if (attr == STREAM_PEER && t->peer.len)
-		a = &t->peer;
-	else if (attr == STREAM_LOCAL)
-		a = local_addr(t);
+	if (attr == STREAM_PEER && t->has_peer)
+		a = t->peer;
+	else if (attr == STREAM_PEER || attr == STREAM_LOCAL)
+		a = name_of(t, attr);
 	if (!a)
 		return -ENOTSUP;
 	out->addr = a;
@@ -300,10 +302,11 @@ static const struct stream_ops unix_ops = {
 	.set = tcp_set,
 };
 
-/* Takes `fd` in any case. */
-static int leaf_new(struct loop *l, int fd, const struct stream_ops *ops, struct tcp **out)
+/* Takes `fd` in any case.  `peer` may be NULL. */
+static int leaf_new(struct loop *l, int fd, const struct stream_ops *ops, const struct addr *peer,
+		    struct tcp **out)
 {
-	struct tcp *t = calloc(1, sizeof(*t));
+	struct tcp *t = calloc(1, sizeof(*t) + (peer ? sizeof(*peer) : 0));
 	int err = -ENOMEM;
 
 	if (t)
@@ -315,6 +318,9 @@ static int leaf_new(struct loop *l, int fd, const struct stream_ops *ops, struct
 	}
 	stream_init(&t->base, ops, l);
 	t->chunks = 1;
+	t->has_peer = peer;
+	if (peer)
+		t->peer[0] = *peer;
 	*out = t;
 	return 0;
 }
@@ -323,13 +329,7 @@ struct stream *tcp_stream_new(struct loop *l, int fd, const struct addr *peer)
 {
 	struct tcp *t;
 
-	if (leaf_new(l, fd, &tcp_ops, &t))
-		return NULL;
-	if (peer)
-		t->peer = *peer;
-	else if (sock_peer(fd, &t->peer))
-		t->peer.len = 0;
-	return &t->base;
+	return leaf_new(l, fd, &tcp_ops, peer, &t) ? NULL : &t->base;
 }
 
 int tcp_connect_on(struct loop *l, int fd, const struct addr *to, struct stream **out)
@@ -342,10 +342,9 @@ int tcp_connect_on(struct loop *l, int fd, const struct addr *to, struct stream 
 		close(fd);
 		return err;
 	}
-	err = leaf_new(l, fd, &tcp_ops, &t);
+	err = leaf_new(l, fd, &tcp_ops, NULL, &t);
 	if (err)
 		return err;
-	t->peer = *to;
 	/* What io_add() notes as ready is true of connected sockets only: the first edge decides.
 	 */
 	t->connecting = true;
@@ -413,7 +412,7 @@ int unix_connect(struct loop *l, const char *path, struct stream **out)
 		close(fd);
 		return err;
 	}
-	err = leaf_new(l, fd, &unix_ops, &t);
+	err = leaf_new(l, fd, &unix_ops, NULL, &t);
 	if (err)
 		return err;
 	*out = &t->base;
