@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -33,6 +34,7 @@ struct apply {
 	uint64_t cert_stamp; /* of the files as `in` read them */
 	bool overtaken;	     /* the listeners have been closed since it was sent out */
 	_Atomic int err;
+	int64_t began_us; /* offered; for the log */
 	node_applied *done;
 	void *arg;
 };
@@ -269,6 +271,15 @@ static void take_inbound(struct node *n, struct apply *a)
 	set_state(n, NODE_SERVING);
 }
 
+/* The loop's clock stands still during a turn, and this is about how long one takes. */
+static int64_t clock_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 /* Limits change live, whether or not the inbound does. */
 static void set_rules(struct node *n)
 {
@@ -298,6 +309,8 @@ static void installed(void *arg)
 	} else {
 		node_info_put(a->info);
 	}
+	log_msg(LOG_DEBUG, "node", "%s: on all workers after %lld us", n->tag,
+		(long long)(clock_us() - a->began_us));
 	close_fds(n, a);
 	if (a->done)
 		a->done(a->arg, err);
@@ -370,6 +383,7 @@ static int apply_new(struct node *n, struct node_info *info, const struct user_l
 
 	if (!a)
 		return -ENOMEM;
+	a->began_us = clock_us();
 	if (rebuild)
 		err = build(n, info, a);
 	if (!err)
