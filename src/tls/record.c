@@ -190,17 +190,18 @@ size_t tls_records_need(const struct bufq *in)
 	return TLS_HEADER + (size_t)(h[3] << 8 | h[4]);
 }
 
-/* What a header says against the rules: 0, or the alert that answers it. */
+/* What a header says against the rules: 0, or the alert that answers it.  The order, and with it the
+ * answer to plain HTTP, is that of the libssl we are built with.
+ */
 static int header_alert(const uint8_t h[TLS_HEADER], size_t len)
 {
-	/* Since 3.2 libssl looks at the type before the version: plain HTTP tells them apart. */
-	const bool type_first = OPENSSL_VERSION_NUMBER >= 0x30200000L;
+	const bool since_3_2 = OPENSSL_VERSION_NUMBER >= 0x30200000L;
 
-	if (type_first && h[0] != TLS_DATA)
-		return TLS_UNEXPECTED_MESSAGE;
-	if (h[1] != 3)
+	if (since_3_2 && h[0] == TLS_DATA && h[1] != 3)
+		return TLS_DECODE_ERROR;
+	if (!since_3_2 && h[1] != 3)
 		return TLS_PROTOCOL_VERSION;
-	if (len > TLS_CIPHER_MAX)
+	if (len > TLS_CIPHER_MAX && (!since_3_2 || h[0] == TLS_DATA))
 		return TLS_RECORD_OVERFLOW;
 	if (h[0] != TLS_DATA)
 		return TLS_UNEXPECTED_MESSAGE; /* ChangeCipherSpec too, once the handshake is over
