@@ -119,7 +119,7 @@ int floor_main(int argc, char **argv)
 	struct sockaddr_in at;
 	int lfd, n;
 
-	if (argc != 3) {
+	if (argc < 3) {
 		fprintf(stderr, "usage: %s LISTEN-PORT TARGET-PORT\n", argv[0]);
 		return 2;
 	}

@@ -1,0 +1,42 @@
+/* load.h - both ends of a measured path, in one thread: users in front of the server under test, and
+ * the target behind it.  The first byte of a connection tells the target what it is for.
+ */
+#ifndef WEIR_BENCH_LOAD_H
+#define WEIR_BENCH_LOAD_H
+
+#include "stream/dialer.h"
+
+#define LOAD_MESSAGE 100
+#define LOAD_BLOCK   (256 * 1024)
+
+enum load_wish {
+	LOAD_PING = '.', /* whatever comes goes back */
+	LOAD_DOWN = '!', /* the target sends for ever */
+	LOAD_UP = '^',	 /* and reads for ever */
+};
+
+struct load {
+	struct loop *loop;
+	struct dialer *dialer; /* through the server under test, or to the relay in front of the target */
+	struct dest to;	       /* what it is asked for */
+	bool again;	       /* a ping answered is followed by another one... */
+	bool reconnect;	       /* ...on a new connection */
+	uint64_t moved, pings; /* since load_reset() */
+	size_t npending;       /* users whose ping has not been answered */
+};
+
+/* Serves on 127.0.0.1; what uploads bring is counted as `moved`. */
+void load_target_open(struct load *l, uint16_t port);
+
+/* Errors end the program: there is nothing to measure then. */
+void load_user_new(struct load *l, enum load_wish wish);
+
+/* The turns of so long a time. */
+void load_run(struct load *l, nsec_t duration);
+
+/* Until so many pings are unanswered at most. */
+void load_settle(struct load *l, size_t pending);
+
+_Noreturn void load_die(const char *what, int err);
+
+#endif
