@@ -38,7 +38,7 @@ void load_die(const char *what, int err)
 	exit(1);
 }
 
-/* ---- what the server spends ----------------------------------------------------------------- */
+/* ---- what the server spends -------------------------------------------------------------- */
 
 static double thread_cpu(const char *pid, const char *tid)
 {
@@ -88,7 +88,7 @@ static long rss_of(const char *pid)
 	return resident * sysconf(_SC_PAGESIZE);
 }
 
-/* ---- measuring ------------------------------------------------------------------------------ */
+/* ---- measuring --------------------------------------------------------------------------- */
 
 void load_run(struct load *l, nsec_t duration)
 {
@@ -150,7 +150,7 @@ static void measure_idle(struct load *l, int flows, const char *pid)
 	       (double)(rss_of(pid) - before) / flows);
 }
 
-/* ---- the way there -------------------------------------------------------------------------- */
+/* ---- the way there ----------------------------------------------------------------------- */
 
 static void open_link(const char *text, struct outbound_conf *out)
 {
@@ -230,7 +230,10 @@ int main(int argc, char **argv)
 	if (mode == 'i')
 		measure_idle(&l, atoi(argv[3]), argv[6]);
 	else
-		measure(&l, mode == 'd' ? LOAD_DOWN : mode == 'u' ? LOAD_UP : LOAD_PING,
+		measure(&l,
+			mode == 'd'   ? LOAD_DOWN
+			: mode == 'u' ? LOAD_UP
+				      : LOAD_PING,
 			atoi(argv[3]), atof(argv[4]), argv[6]);
 	return 0;
 }

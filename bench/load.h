@@ -17,7 +17,8 @@ enum load_wish {
 
 struct load {
 	struct loop *loop;
-	struct dialer *dialer; /* through the server under test, or to the relay in front of the target */
+	/* through the server under test, or to the relay in front of the target */
+	struct dialer *dialer;
 	struct dest to;	       /* what it is asked for */
 	bool again;	       /* a ping answered is followed by another one... */
 	bool reconnect;	       /* ...on a new connection */

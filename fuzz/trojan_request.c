@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		trojan_request_emit(&w, &req);
 		r = rd_of(mem, w.len);
 		if (w.err || trojan_request_parse(&r, &again) ||
-		    memcmp(req.key, again.key, sizeof(req.key)) || !dest_equal(&req.dest, &again.dest))
+		    memcmp(req.key, again.key, sizeof(req.key)) ||
+		    !dest_equal(&req.dest, &again.dest))
 			abort();
 	}
 	r = rd_of(data, len);

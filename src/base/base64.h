@@ -9,8 +9,8 @@
 #include "base/base.h"
 
 enum base64_form {
-	BASE64_STD,	 /* "+/", padded */
-	BASE64_URL,	 /* "-_", not padded */
+	BASE64_STD, /* "+/", padded */
+	BASE64_URL, /* "-_", not padded */
 	BASE64_URL_PAD,
 	BASE64_STD_NOPAD,
 };

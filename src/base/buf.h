@@ -17,8 +17,8 @@
 #include "base/base.h"
 
 #define BUF_PAYLOAD 16384 /* what one chunk carries */
-#define BUF_FRONT   256   /* room before the payload, for headers */
-#define BUF_REAR    256   /* room behind it, for tags and padding */
+#define BUF_FRONT   256	  /* room before the payload, for headers */
+#define BUF_REAR    256	  /* room behind it, for tags and padding */
 #define BUF_SIZE    (BUF_FRONT + BUF_PAYLOAD + BUF_REAR)
 
 struct buf_pool;
@@ -26,7 +26,7 @@ struct buf_pool;
 struct buf {
 	struct buf *next;
 	struct buf_pool *pool;
-	uint32_t start, end; /* the bytes are data[start..end) */
+	uint32_t start, end;		     /* the bytes are data[start..end) */
 	_Alignas(64) uint8_t data[BUF_SIZE]; /* whole cache lines: copies are a tenth cheaper */
 };
 
@@ -64,8 +64,9 @@ static inline size_t buf_room(const struct buf *b)
 struct bufq {
 	struct buf *head, *tail;
 	struct buf_pool *pool;
-	uint32_t len;   /* bytes in all chunks */
-	uint32_t limit; /* bufq_space() counts down from here; appending beyond is the caller's bug */
+	uint32_t len; /* bytes in all chunks */
+	/* bufq_space() counts down from here; appending beyond is the caller's bug */
+	uint32_t limit;
 };
 
 void bufq_init(struct bufq *q, struct buf_pool *pool, size_t limit);

@@ -151,7 +151,7 @@ void log_close(void)
 	log_set_level(LOG_INFO);
 }
 
-/* ---- building a line ---------------------------------------------------------------------------- */
+/* ---- building a line --------------------------------------------------------------------- */
 
 #define END_ROOM 8 /* for "...", a quote, a brace, a newline */
 
@@ -273,7 +273,8 @@ bool log_begin(struct log_line *l, enum log_level level, const char *area, const
 		put_time(l);
 		puts_raw(l, " ");
 		puts_raw(l, level_names[level]);
-		puts_raw(l, strlen(level_names[level]) < 5 ? "  " : " "); /* areas stand in a column */
+		/* areas stand in a column */
+		puts_raw(l, strlen(level_names[level]) < 5 ? "  " : " ");
 		puts_raw(l, area);
 		puts_raw(l, ": ");
 		put_escaped(l, msg);
@@ -317,7 +318,7 @@ void log_error_of(struct log_line *l, int err)
 	log_str(l, "err", err_name(err));
 }
 
-/* ---- writing it --------------------------------------------------------------------------------- */
+/* ---- writing it -------------------------------------------------------------------------- */
 
 /* Whether a line can be written without waiting: a pipe that polls writable takes PIPE_BUF bytes. */
 static bool writable(int fd)

@@ -48,7 +48,8 @@ void log_close(void); /* back to how it began */
 
 void log_set_level(enum log_level level);
 const char *log_level_name(enum log_level level);
-MUST_CHECK int log_level_parse(const char *name, enum log_level *out); /* or -EINVAL; "warning" too */
+/* or -EINVAL; "warning" too */
+MUST_CHECK int log_level_parse(const char *name, enum log_level *out);
 bool log_on(enum log_level level);
 
 void log_msg(enum log_level level, const char *area, const char *fmt, ...) PRINTF(3, 4);
@@ -60,7 +61,8 @@ struct log_line {
 };
 
 /* False: this level is off, nothing else is to be done.  `area` and keys are plain words. */
-MUST_CHECK bool log_begin(struct log_line *l, enum log_level level, const char *area, const char *msg);
+MUST_CHECK bool log_begin(struct log_line *l, enum log_level level, const char *area,
+			  const char *msg);
 void log_str(struct log_line *l, const char *key, const char *value);
 void log_num(struct log_line *l, const char *key, int64_t value);
 void log_error_of(struct log_line *l, int err); /* err=ECONNRESET */

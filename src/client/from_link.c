@@ -112,7 +112,7 @@ void outbound_conf_done(struct outbound_conf *c)
 	c->tls = NULL;
 }
 
-/* ---- Xray's JSON ---------------------------------------------------------------------------------- */
+/* ---- Xray's JSON ------------------------------------------------------------------------- */
 
 static const char *text_at(const struct json_value *v, const char *key, struct arena *mem)
 {
@@ -198,10 +198,24 @@ int link_of_xray(const struct json_value *o, struct arena *mem, struct share_lin
 	int err;
 
 	*link = (struct share_link){
-		.credential = "", .host = "", .name = "", .encryption = "", .flow = "", .sni = "",
-		.alpn = "", .fingerprint = "", .public_key = "", .short_id = "", .spider = "",
-		.path = "", .http_host = "", .service_name = "", .authority = "", .mode = "",
-		.header_type = "", .seed = "",
+		.credential = "",
+		.host = "",
+		.name = "",
+		.encryption = "",
+		.flow = "",
+		.sni = "",
+		.alpn = "",
+		.fingerprint = "",
+		.public_key = "",
+		.short_id = "",
+		.spider = "",
+		.path = "",
+		.http_host = "",
+		.service_name = "",
+		.authority = "",
+		.mode = "",
+		.header_type = "",
+		.seed = "",
 	};
 	err = read_server(o, mem, link, why);
 	if (err)

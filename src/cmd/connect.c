@@ -55,7 +55,7 @@ static const struct session_times times = {
 	.relay = {.idle = 3600 * NSEC_SEC, .linger = 60 * NSEC_SEC, .splice = true},
 };
 
-/* ---- what to connect to ---------------------------------------------------------------------------- */
+/* ---- what to connect to ------------------------------------------------------------------ */
 
 static int read_file(const char *path, char **text, size_t *len)
 {
@@ -124,7 +124,7 @@ static int load(const struct args *a, struct outbound_conf *out, char why[FROM_L
 	return err;
 }
 
-/* ---- listening ------------------------------------------------------------------------------------- */
+/* ---- listening --------------------------------------------------------------------------- */
 
 static int announce(const char *what, const struct addr *at)
 {
@@ -154,9 +154,10 @@ static void tell_failure(struct session_inbound *si, const struct session_report
 	if (r->dest)
 		dest_format(r->dest, dest);
 	fprintf(stderr, "weir connect: %s: %s%s\n", dest, err_text(r->err),
-		r->err == -ERR_TLS ? "; a certificate that the system does not know wants --pin, --ca "
-				     "or --insecure"
-				   : "");
+		r->err == -ERR_TLS
+			? "; a certificate that the system does not know wants --pin, --ca "
+			  "or --insecure"
+			: "");
 }
 
 static int open_socks(struct connect *c, const char *text)
@@ -270,7 +271,8 @@ int cmd_connect(int argc, char **argv)
 	struct args a = {.listen = "127.0.0.1:1080"};
 	const struct opt opts[] = {
 		{"listen", 'l', OPT_TEXT, &a.listen, "ADDRESS", "where SOCKS5 is served"},
-		{"outbound", 'o', OPT_TEXT, &a.file, "FILE", "an outbound object as Xray writes it"},
+		{"outbound", 'o', OPT_TEXT, &a.file, "FILE",
+		 "an outbound object as Xray writes it"},
 		{"tcp", 0, OPT_MANY, &a.tcp, "LISTEN=DEST", "forward a local TCP port"},
 		{"udp", 0, OPT_MANY, &a.udp, "LISTEN=DEST", "forward a local UDP port"},
 		{"pin", 0, OPT_MANY, &a.pins, "SHA256", "believe this certificate only"},

@@ -85,7 +85,7 @@ static int wait_for(struct demo *d, bool (*ready)(struct demo *d), nsec_t patien
 	return 0;
 }
 
-/* ---- panel ----------------------------------------------------------------------------------------- */
+/* ---- panel ------------------------------------------------------------------------------- */
 
 static uint16_t free_port(void)
 {
@@ -129,8 +129,8 @@ static int fill_panel(struct demo *d)
 	int err;
 
 	d->port = free_port();
-	node = json_pack("{s:s, s:s, s:s, s:i, s:{s:i, s:s, s:i, s:i}}", "type", "vless", "name", "demo",
-			 "host", "127.0.0.1", "port", (int)d->port, "settings", "tls", 1,
+	node = json_pack("{s:s, s:s, s:s, s:i, s:{s:i, s:s, s:i, s:i}}", "type", "vless", "name",
+			 "demo", "host", "127.0.0.1", "port", (int)d->port, "settings", "tls", 1,
 			 "server_name", "localhost", "push_interval", 1, "pull_interval", 1);
 	user = json_pack("{s:s}", "name", "demo");
 	err = node && user ? edit_node_add(d->store, node, &d->node, &why) : -ENOMEM;
@@ -141,7 +141,7 @@ static int fill_panel(struct demo *d)
 	return err ? fail(err, "panel: %s", why.text) : 0;
 }
 
-/* ---- node ------------------------------------------------------------------------------------------ */
+/* ---- node -------------------------------------------------------------------------------- */
 
 static int write_config(const struct demo *d, const char *path)
 {
@@ -161,7 +161,8 @@ static int write_config(const struct demo *d, const char *path)
 		"    \"CertConfig\": { \"CertMode\": \"self\", \"CertFile\": \"%s/node.crt\", \"KeyFile\": \"%s/node.key\" }\n"
 		"  } ]\n"
 		"}\n",
-		d->dir, panel_address(d->panel), d->node.token, (long long)d->node.id, d->dir, d->dir);
+		d->dir, panel_address(d->panel), d->node.token, (long long)d->node.id, d->dir,
+		d->dir);
 	return fclose(f) ? -errno : 0;
 }
 
@@ -192,8 +193,8 @@ static int start_node(struct demo *d)
 	if (err)
 		return fail(err, "weir run");
 	d->node_runs = true;
-	printf("node        %s:%s, VLESS over TLS; configuration %s, log %s\n", d->node.host, d->node.port,
-	       path, log);
+	printf("node        %s:%s, VLESS over TLS; configuration %s, log %s\n", d->node.host,
+	       d->node.port, path, log);
 	return 0;
 }
 
@@ -211,18 +212,34 @@ static bool node_listens(struct demo *d)
 	return ok == 0;
 }
 
-/* ---- client ---------------------------------------------------------------------------------------- */
+/* ---- client ------------------------------------------------------------------------------ */
 
 static void make_link(struct demo *d, struct share_link *l)
 {
 	struct wr w = wr_of(d->link, sizeof(d->link) - 1);
 
 	*l = (struct share_link){
-		.kind = SHARE_VLESS, .credential = d->user.credential, .host = "127.0.0.1",
-		.port = d->port, .name = "weir demo", .security = SECURITY_TLS,
-		.encryption = "none", .flow = "", .sni = "localhost", .alpn = "", .fingerprint = "",
-		.public_key = "", .short_id = "", .spider = "", .path = "", .http_host = "",
-		.service_name = "", .authority = "", .mode = "", .header_type = "", .seed = "",
+		.kind = SHARE_VLESS,
+		.credential = d->user.credential,
+		.host = "127.0.0.1",
+		.port = d->port,
+		.name = "weir demo",
+		.security = SECURITY_TLS,
+		.encryption = "none",
+		.flow = "",
+		.sni = "localhost",
+		.alpn = "",
+		.fingerprint = "",
+		.public_key = "",
+		.short_id = "",
+		.spider = "",
+		.path = "",
+		.http_host = "",
+		.service_name = "",
+		.authority = "",
+		.mode = "",
+		.header_type = "",
+		.seed = "",
 		.insecure = true,
 	};
 	share_link_emit(l, &w);
@@ -292,13 +309,14 @@ static void tell(struct demo *d, bool stay)
 	printf("\nshare link  %s\n\n", d->link);
 	(void)!qr_print(d->link, stdout); /* the link itself is above */
 	if (stay)
-		printf("\nThe panel and the node keep running; stop them with Ctrl-C (or kill %d).\n", getpid());
+		printf("\nThe panel and the node keep running; stop them with Ctrl-C (or kill %d).\n",
+		       getpid());
 	else
 		printf("\nDone; everything has been stopped.  `weir demo --stay` keeps it running.\n");
 	fflush(stdout);
 }
 
-/* ---- together -------------------------------------------------------------------------------------- */
+/* ---- together ---------------------------------------------------------------------------- */
 
 static void on_signal(struct signals *s, int signo)
 {
@@ -402,12 +420,13 @@ int cmd_demo(int argc, char **argv)
 	bool stay = false;
 	const struct opt opts[] = {
 		{"stay", 's', OPT_FLAG, &stay, NULL, "keep panel and node running"},
-		{"dir", 'd', OPT_TEXT, &dir, "DIR", "where files go; else a scratch folder, removed at the end"},
+		{"dir", 'd', OPT_TEXT, &dir, "DIR",
+		 "where files go; else a scratch folder, removed at the end"},
 		{0},
 	};
-	const struct opt_page page = {"weir demo", "",
-				      "A panel, a node and a client on this machine, and a transfer.",
-				      "weir demo --stay", opts};
+	const struct opt_page page = {
+		"weir demo", "", "A panel, a node and a client on this machine, and a transfer.",
+		"weir demo --stay", opts};
 	static struct demo d;
 	const char *engine;
 	int n = opt_parse(&page, argc, argv), err;

@@ -67,7 +67,8 @@ static int take_words(const struct panel_verb *verb, struct panel_args *a, int n
 	if (!status && (a->n < verb->min_words || a->n > verb->max_words))
 		status = a->n < verb->min_words
 				 ? opt_wrong(&verb->page, "%s is wanted", verb->page.operands)
-				 : opt_wrong(&verb->page, "what is '%s'?", a->words[verb->max_words]);
+				 : opt_wrong(&verb->page, "what is '%s'?",
+					     a->words[verb->max_words]);
 	return status;
 }
 
@@ -125,8 +126,8 @@ static void verbs_usage(const struct panel_verb *verbs, size_t n, const char *wh
 {
 	fprintf(to, "usage: %s COMMAND, which is one of\n", what);
 	for (size_t i = 0; i < n; i++)
-		fprintf(to, "  %-8s %.*s\n", verbs[i].name,
-			(int)strcspn(verbs[i].page.what, "\n"), verbs[i].page.what);
+		fprintf(to, "  %-8s %.*s\n", verbs[i].name, (int)strcspn(verbs[i].page.what, "\n"),
+			verbs[i].page.what);
 	fprintf(to, "\n`%s COMMAND -h` tells more.\n", what);
 }
 

@@ -20,7 +20,7 @@
 
 static const int caught[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, 0};
 
-/* ---- starting -------------------------------------------------------------------------------------- */
+/* ---- starting ---------------------------------------------------------------------------- */
 
 static int make_dir(const char *dir)
 {
@@ -106,18 +106,19 @@ static struct sync_node_conf sync_conf_of(const struct config_node *c, uint32_t 
 	return (struct sync_node_conf){
 		.tag = c->name,
 		.dialect = dialect_find(config_api_name(c->api_type)),
-		.panel = {
-			.host = c->api_host,
-			.key = c->api_key,
-			.node_id = c->node_id,
-			.type = node_type_parse(c->node_type),
-			.enable_vless = conf_is_set(&config_node_schema, c, enable_vless)
-						? c->enable_vless
-						: -1,
-			.allow_remote = c->allow_remote_options,
-			.accept_listen_ip = c->accept_panel_listen_ip,
-			.swap_bandwidth = c->swap_bandwidth,
-		},
+		.panel =
+			{
+				.host = c->api_host,
+				.key = c->api_key,
+				.node_id = c->node_id,
+				.type = node_type_parse(c->node_type),
+				.enable_vless = conf_is_set(&config_node_schema, c, enable_vless)
+							? c->enable_vless
+							: -1,
+				.allow_remote = c->allow_remote_options,
+				.accept_listen_ip = c->accept_panel_listen_ip,
+				.swap_bandwidth = c->swap_bandwidth,
+			},
 		.timeout_s = c->timeout_s,
 		.send_ip = *c->api_send_ip ? c->api_send_ip : NULL,
 		.insecure = c->api_insecure,
@@ -197,12 +198,15 @@ static void on_housekeeping(struct timer *t)
 
 	ledger_sync_counters(p->ledger);
 	ledger_adopt(p->ledger);
-	timer_set(p->loop, t, loop_now(p->loop) + MAX((int64_t)1, p->conf->state.sync_s) * NSEC_SEC);
+	timer_set(p->loop, t,
+		  loop_now(p->loop) + MAX((int64_t)1, p->conf->state.sync_s) * NSEC_SEC);
 }
 
 static const char *aead_word(int64_t engine)
 {
-	return engine == CONFIG_AEAD_EVP ? "evp" : engine == CONFIG_AEAD_IPSECMB ? "ipsecmb" : "auto";
+	return engine == CONFIG_AEAD_EVP       ? "evp"
+	       : engine == CONFIG_AEAD_IPSECMB ? "ipsecmb"
+					       : "auto";
 }
 
 static int start_parts(struct program *p)
@@ -265,7 +269,8 @@ static void raise_file_limit(void)
 		return;
 	files.rlim_cur = files.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
-		log_msg(LOG_WARN, "weir", "cannot raise the limit of open files: %s", err_text(-errno));
+		log_msg(LOG_WARN, "weir", "cannot raise the limit of open files: %s",
+			err_text(-errno));
 }
 
 int program_start(struct program *p, struct config *conf, bool watch)
@@ -301,7 +306,7 @@ int program_start(struct program *p, struct config *conf, bool watch)
 	return 0;
 }
 
-/* ---- ending ---------------------------------------------------------------------------------------- */
+/* ---- ending ------------------------------------------------------------------------------ */
 
 static void all_pushed(void *arg)
 {

@@ -36,7 +36,7 @@ struct program {
 	struct sync *sync;
 	struct program_node *nodes;
 	struct timer housekeeping; /* counters to disk, other processes' counters settled */
-	bool watching;		 /* reload when a file of the configuration changes */
+	bool watching;		   /* reload when a file of the configuration changes */
 	struct file_watch files;
 	bool stopping, hurry;
 	unsigned closing; /* nodes that have not closed yet */

@@ -43,7 +43,7 @@ static const struct config_node *find_conf(const struct config *c, const struct 
 	return NULL;
 }
 
-/* ---- leaving --------------------------------------------------------------------------------------- */
+/* ---- leaving ----------------------------------------------------------------------------- */
 
 static void node_gone(void *arg)
 {
@@ -75,7 +75,7 @@ static void leave(struct program_node *n)
 	node_close(n->node, n->program->conf->drain_timeout_s * NSEC_SEC, node_closed, n);
 }
 
-/* ---- changing -------------------------------------------------------------------------------------- */
+/* ---- changing ---------------------------------------------------------------------------- */
 
 static void note_row(void *arg, const char *path, const struct conf_row *row)
 {
@@ -90,8 +90,7 @@ static bool panel_side_differs(const struct config_node *a, const struct config_
 	       a->api_insecure != b->api_insecure || a->ambiguous_push != b->ambiguous_push ||
 	       a->push_batch_users != b->push_batch_users ||
 	       a->pull_interval_s != b->pull_interval_s ||
-	       a->push_interval_s != b->push_interval_s ||
-	       a->report_min_KiB != b->report_min_KiB ||
+	       a->push_interval_s != b->push_interval_s || a->report_min_KiB != b->report_min_KiB ||
 	       a->device_online_min_kB != b->device_online_min_kB ||
 	       a->cache_max_age_h != b->cache_max_age_h ||
 	       a->suspend_on_forbidden != b->suspend_on_forbidden ||
@@ -191,8 +190,10 @@ void program_watch(struct program *p)
 	file_watch_close(&p->files);
 	if (!p->watching)
 		return;
-	if (file_watch_open(&p->files, p->loop, p->conf->files, p->conf->nfiles, SETTLING, on_change))
-		log_msg(LOG_WARN, "config", "cannot watch the configuration: only SIGHUP reloads it");
+	if (file_watch_open(&p->files, p->loop, p->conf->files, p->conf->nfiles, SETTLING,
+			    on_change))
+		log_msg(LOG_WARN, "config",
+			"cannot watch the configuration: only SIGHUP reloads it");
 }
 
 void program_reload(struct program *p)

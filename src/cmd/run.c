@@ -27,20 +27,23 @@ static struct config *load(const char *path)
 int cmd_run(int argc, char **argv)
 {
 	/* Under its older name it is called from unit files that rely on the older place. */
-	const char *path = strcmp(argv[0], "server") == 0 ? SERVER_DEFAULT_PATH : CONFIG_DEFAULT_PATH;
+	const char *path =
+		strcmp(argv[0], "server") == 0 ? SERVER_DEFAULT_PATH : CONFIG_DEFAULT_PATH;
 	bool watch = true;
 	const struct opt opts[] = {
 		{"config", 'c', OPT_TEXT, &path, "FILE", "the configuration"},
-		{"watch", 'w', OPT_FLAG, &watch, NULL, "reload when a file of it changes (default true)"},
+		{"watch", 'w', OPT_FLAG, &watch, NULL,
+		 "reload when a file of it changes (default true)"},
 		{0},
 	};
-	const struct opt_page page = {"weir run", "[-c FILE]",
-				      "Serves the nodes of a configuration, in the foreground.\n"
-				      "FILE is " CONFIG_DEFAULT_PATH " unless given, and " SERVER_DEFAULT_PATH
-				      " for `weir server`.\n"
-				      "SIGHUP reloads it, SIGUSR1 reopens the log, SIGTERM ends after the "
-				      "last report.",
-				      "weir run -c ./config.json", opts};
+	const struct opt_page page = {
+		"weir run", "[-c FILE]",
+		"Serves the nodes of a configuration, in the foreground.\n"
+		"FILE is " CONFIG_DEFAULT_PATH " unless given, and " SERVER_DEFAULT_PATH
+		" for `weir server`.\n"
+		"SIGHUP reloads it, SIGUSR1 reopens the log, SIGTERM ends after the "
+		"last report.",
+		"weir run -c ./config.json", opts};
 	struct program program;
 	struct config *conf;
 	int n = opt_parse(&page, argc, argv), err;

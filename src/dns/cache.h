@@ -9,8 +9,8 @@
 #define DNS_CACHE_MAX 4096
 
 struct dns_entry {
-	struct dns_entry *next; /* in its bucket */
-	struct list_node age;	/* oldest first; pinned while a query is under way */
+	struct dns_entry *next;	  /* in its bucket */
+	struct list_node age;	  /* oldest first; pinned while a query is under way */
 	struct list_node waiting; /* struct dns_wait */
 	nsec_t expires;
 	bool busy; /* the question is out */

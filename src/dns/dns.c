@@ -294,7 +294,7 @@ void dns_free(struct dns *d)
 	d->dying = true;
 	timer_stop(&d->timer);
 	ares_destroy(d->ares); /* calls on_answer for what is under way */
-	list_for_each (pos, &d->cache.age)
+	list_for_each(pos, &d->cache.age)
 		forget_waiting(list_entry(pos, struct dns_entry, age));
 	dns_cache_done(&d->cache);
 	free(d);

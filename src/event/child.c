@@ -51,7 +51,7 @@ static void on_grace_over(struct timer *t)
 	signal_group(container_of(t, struct child, kill), SIGKILL);
 }
 
-/* ---- between fork and exec: only what is safe in a process of one thread out of many ----------- */
+/* ---- between fork and exec: only what is safe in a process of one thread out of many ----- */
 
 static int place_fd(int fd, int at)
 {
@@ -103,7 +103,7 @@ static int become(const struct child_spec *spec, char *const *env, pid_t parent)
 	return -errno;
 }
 
-/* ---- before fork -------------------------------------------------------------------------------- */
+/* ---- before fork ------------------------------------------------------------------------- */
 
 static bool same_name(const char *a, const char *b)
 {

@@ -11,8 +11,9 @@
 
 struct child_spec {
 	const char *const *argv; /* NULL-terminated; argv[0] is looked for in PATH */
-	const char *const *env;	 /* "NAME=value", NULL-terminated, replaces or joins ours; NULL: ours */
-	const char *dir;	 /* NULL: ours */
+	/* "NAME=value", NULL-terminated, replaces or joins ours; NULL: ours */
+	const char *const *env;
+	const char *dir;	   /* NULL: ours */
 	int fd_in, fd_out, fd_err; /* -1: /dev/null; they stay the caller's */
 };
 

@@ -26,8 +26,8 @@ struct file_watch {
 /* 0 or -errno.  Files that cannot be watched (no such directory, more than the maximum) are left
  * out: the count of those that are is in f->n.
  */
-MUST_CHECK int file_watch_open(struct file_watch *f, struct loop *l, const char *const *paths, size_t n,
-			       nsec_t settling, void (*changed)(struct file_watch *f));
+MUST_CHECK int file_watch_open(struct file_watch *f, struct loop *l, const char *const *paths,
+			       size_t n, nsec_t settling, void (*changed)(struct file_watch *f));
 void file_watch_close(struct file_watch *f); /* harmless when not open (zeroed) */
 
 #endif

@@ -44,7 +44,7 @@ int loop_turn(struct loop *l, nsec_t max_wait);
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
 
-nsec_t loop_now(const struct loop *l); /* the time this turn began */
+nsec_t loop_now(const struct loop *l);	 /* the time this turn began */
 int64_t loop_wall(const struct loop *l); /* seconds since 1970; virtual loops start at 1700000000 */
 void loop_random(struct loop *l, void *dst, size_t n);
 struct buf_pool *loop_pool(struct loop *l);
@@ -77,9 +77,10 @@ static inline void waiter_cancel(struct waiter *w)
 	list_del(&w->link);
 }
 
-/* ---- timers: one-shot, resolution 1-4 ms, never early ------------------------------------------ */
+/* ---- timers: one-shot, resolution 1-4 ms, never early ------------------------------------ */
 struct timer {
-	void (*fire)(struct timer *t); /* called by the turn; may set itself again or free its owner */
+	/* called by the turn; may set itself again or free its owner */
+	void (*fire)(struct timer *t);
 	nsec_t at;
 	struct list_node link;
 };
@@ -97,9 +98,9 @@ static inline bool timer_armed(const struct timer *t)
 }
 
 void timer_set(struct loop *l, struct timer *t, nsec_t at); /* also moves an armed one */
-void timer_stop(struct timer *t);			      /* harmless when not armed */
+void timer_stop(struct timer *t);			    /* harmless when not armed */
 
-/* ---- descriptors of the data path: edge-triggered, registered once for both directions ---------- */
+/* ---- descriptors of the data path: edge-triggered, registered once for both directions --- */
 enum io_event {
 	IO_RD = 1,
 	IO_WR = 2,
@@ -112,28 +113,34 @@ enum io_event {
 struct io {
 	int fd;
 	uint8_t ready; /* enum io_event bits */
-	bool hup;      /* EPOLLRDHUP, EPOLLHUP or EPOLLERR was seen: only read() tells the truth now */
+	/* EPOLLRDHUP, EPOLLHUP or EPOLLERR was seen: only read() tells the truth now */
+	bool hup;
 	struct waiter *rd, *wr;
 };
 
-MUST_CHECK int io_add(struct loop *l, struct io *io, int fd); /* 0 or -errno; fd stays the caller's */
-void io_del(struct loop *l, struct io *io);		      /* before close(); forgets both waiters */
+/* 0 or -errno; fd stays the caller's */
+MUST_CHECK int io_add(struct loop *l, struct io *io, int fd);
+/* before close(); forgets both waiters */
+void io_del(struct loop *l, struct io *io);
 
 /* Queue `w` at the next edge of `ev`, at once if one is already noted in `ready`.  One-shot. */
 void io_want(struct loop *l, struct io *io, unsigned ev, struct waiter *w);
 
-/* ---- descriptors of libraries (curl, c-ares, sqlite's none): level-triggered, any thread's loop -- */
+/* ---- descriptors of libraries (curl, c-ares, sqlite's none): level-triggered, any thread's loop  */
 struct watch {
 	int fd;
-	void (*fire)(struct watch *w, unsigned ev); /* ev: enum io_event bits; errors come as both */
+	/* ev: enum io_event bits; errors come as both */
+	void (*fire)(struct watch *w, unsigned ev);
 };
 
-MUST_CHECK int watch_set(struct loop *l, struct watch *w, unsigned ev); /* add or change; ev 0 removes */
+/* add or change; ev 0 removes */
+MUST_CHECK int watch_set(struct loop *l, struct watch *w, unsigned ev);
 
-/* ---- messages from other threads --------------------------------------------------------------- */
+/* ---- messages from other threads --------------------------------------------------------- */
 struct message {
 	struct message *next;
-	void (*run)(struct message *m); /* on the receiving loop's thread; owns the message from then on */
+	/* on the receiving loop's thread; owns the message from then on */
+	void (*run)(struct message *m);
 };
 
 void loop_post(struct loop *l, struct message *m); /* never fails, never blocks */

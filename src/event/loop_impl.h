@@ -50,7 +50,7 @@ void io_backend_close(struct loop *l);
  * the waiters of what became ready and note the watches.
  */
 void io_poll(struct loop *l, nsec_t deadline);
-void io_wakeup(struct loop *l);	   /* any thread */
+void io_wakeup(struct loop *l);	     /* any thread */
 int io_fire_watches(struct loop *l); /* how many were called */
 
 nsec_t loop_clock(void);

@@ -44,7 +44,8 @@ int signals_open(struct signals *s, struct loop *l, const int *list,
 	fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	*s = (struct signals){.loop = l, .watch = {.fd = fd, .fire = on_readable}, .caught = caught};
+	*s = (struct signals){
+		.loop = l, .watch = {.fd = fd, .fire = on_readable}, .caught = caught};
 	err = watch_set(l, &s->watch, IO_RD);
 	if (err)
 		close(fd);

@@ -11,7 +11,8 @@
 struct signals {
 	struct loop *loop;
 	struct watch watch;
-	void (*caught)(struct signals *s, int signo); /* on the loop's thread, never inside a call */
+	/* on the loop's thread, never inside a call */
+	void (*caught)(struct signals *s, int signo);
 };
 
 /* `list` ends with 0.  SIGPIPE is ignored from then on: a write to a dead peer is an error, no more. */

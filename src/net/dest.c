@@ -144,7 +144,7 @@ void dest_copy(struct dest *to, const struct dest *from)
 	memcpy(to, from, used_size(from));
 }
 
-/* ---- wire forms --------------------------------------------------------------------------------- */
+/* ---- wire forms -------------------------------------------------------------------------- */
 
 /* By order: the type bytes of IPv4, IPv6 and name. */
 static const uint8_t type_byte[][4] = {

@@ -23,8 +23,8 @@ enum dest_type {
 
 struct dest {
 	uint16_t port;
-	uint8_t type;	   /* enum dest_type */
-	uint8_t len;	   /* bytes used: 4, 16 or the length of the name */
+	uint8_t type;			  /* enum dest_type */
+	uint8_t len;			  /* bytes used: 4, 16 or the length of the name */
 	uint8_t bytes[DEST_NAME_MAX + 1]; /* a name is NUL-terminated */
 };
 
@@ -42,8 +42,8 @@ const char *dest_format(const struct dest *d, char *out); /* DEST_TEXT_MAX bytes
 /* The address of an IP destination; -ERR_NO_ADDRESS for a name. */
 MUST_CHECK int dest_addr(const struct dest *d, struct addr *out);
 bool dest_equal(const struct dest *a, const struct dest *b); /* names: case does not matter */
-struct dest *dest_dup(const struct dest *d); /* NULL: no memory */
-void dest_copy(struct dest *to, const struct dest *from); /* from may be a dest_dup() */
+struct dest *dest_dup(const struct dest *d);		     /* NULL: no memory */
+void dest_copy(struct dest *to, const struct dest *from);    /* from may be a dest_dup() */
 
 /* Wire forms.  `parse` reads type, address, port in the order the family of protocols uses. */
 enum dest_order {

@@ -99,7 +99,8 @@ static int set_up(int fd, const struct addr *at, const struct listener_conf *con
 	if (bind(fd, &at->sa, at->len) < 0)
 		return -errno;
 	if (conf->tfo)
-		sock_set_tfo_listen(fd, conf->tfo); /* an optimisation: a kernel without it is fine */
+		/* an optimisation: a kernel without it is fine */
+		sock_set_tfo_listen(fd, conf->tfo);
 	return listen(fd, conf->backlog > 0 ? conf->backlog : SOMAXCONN) < 0 ? -errno : 0;
 }
 
@@ -166,7 +167,6 @@ void listener_close(struct listener *l)
 	close(l->fd);
 	l->fd = -1;
 }
-
 
 void listener_drain(struct listener *l)
 {

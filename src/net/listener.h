@@ -28,7 +28,7 @@ struct listener_conf {
 
 struct listener {
 	struct loop *loop;
-	int fd;		  /* -1: closed */
+	int fd; /* -1: closed */
 	bool paused;
 	struct io io;
 	struct waiter ready;

@@ -29,7 +29,7 @@ int mmsg_want_local(int fd, int family)
 	return err < 0 ? -errno : 0;
 }
 
-/* ---- receiving ------------------------------------------------------------------------------------ */
+/* ---- receiving --------------------------------------------------------------------------- */
 
 static struct addr local_of(struct msghdr *h)
 {
@@ -108,7 +108,7 @@ int mmsg_recv(int fd, struct buf_pool *pool, struct mmsg *m, int max, uint64_t *
 	return err ? err : n;
 }
 
-/* ---- sending -------------------------------------------------------------------------------------- */
+/* ---- sending ----------------------------------------------------------------------------- */
 
 static struct addr for_socket(const struct addr *a, int family)
 {

@@ -11,7 +11,7 @@ enum {
 	V2_DGRAM = 2, /* low half of the family byte */
 };
 
-/* ---- version 1: a line of text ------------------------------------------------------------------ */
+/* ---- version 1: a line of text ----------------------------------------------------------- */
 
 /* The rest of the line up to its CRLF, which must come within `max` bytes.  NULL with an error. */
 static const uint8_t *rd_line(struct rd *r, size_t max, size_t *len)
@@ -117,7 +117,7 @@ static void rd_v1(struct rd *in, struct proxy_header *h)
 	}
 }
 
-/* ---- version 2: binary ---------------------------------------------------------------------------- */
+/* ---- version 2: binary ------------------------------------------------------------------- */
 
 static size_t v2_block_size(uint8_t family)
 {
@@ -137,7 +137,8 @@ static size_t v2_block_size(uint8_t family)
 
 static bool v2_family_known(uint8_t f)
 {
-	return f == 0x00 || f == 0x11 || f == 0x12 || f == 0x21 || f == 0x22 || f == 0x31 || f == 0x32;
+	return f == 0x00 || f == 0x11 || f == 0x12 || f == 0x21 || f == 0x22 || f == 0x31 ||
+	       f == 0x32;
 }
 
 static void rd_v2_addresses(struct rd *r, uint8_t family, struct proxy_header *h)
@@ -204,7 +205,7 @@ int proxy_parse(struct rd *in, struct proxy_header *out)
 	return 0;
 }
 
-/* ---- writing -------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------- */
 
 static void wr_v1(struct wr *w, const struct addr *src, const struct addr *dst)
 {

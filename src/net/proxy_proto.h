@@ -11,9 +11,9 @@
 #include "base/wr.h"
 #include "net/addr.h"
 
-#define PROXY_V1_MAX  107		  /* with its CRLF */
-#define PROXY_V2_MAX  (16 + 4096)	  /* addresses and TLVs; more is refused */
-#define PROXY_MAX     PROXY_V2_MAX	  /* what a reader must be able to hold */
+#define PROXY_V1_MAX   107	    /* with its CRLF */
+#define PROXY_V2_MAX   (16 + 4096)  /* addresses and TLVs; more is refused */
+#define PROXY_MAX      PROXY_V2_MAX /* what a reader must be able to hold */
 #define PROXY_EMIT_MAX PROXY_V1_MAX /* what proxy_emit() writes at most */
 
 struct proxy_header {

@@ -21,11 +21,11 @@ int sock_set_reuseaddr(int fd, bool on);
 int sock_set_reuseport(int fd, bool on);
 int sock_set_v6only(int fd, bool on);
 int sock_set_keepalive(int fd, const struct sock_keepalive *k);
-int sock_set_mark(int fd, uint32_t mark);	   /* SO_MARK; needs CAP_NET_ADMIN */
+int sock_set_mark(int fd, uint32_t mark);	    /* SO_MARK; needs CAP_NET_ADMIN */
 int sock_set_device(int fd, const char *interface); /* SO_BINDTODEVICE */
-int sock_set_buffers(int fd, int rcv, int snd);	   /* bytes; 0 leaves the kernel's own tuning */
-int sock_set_congestion(int fd, const char *name); /* "bbr", "cubic" */
-int sock_set_user_timeout(int fd, unsigned ms);	   /* TCP_USER_TIMEOUT */
+int sock_set_buffers(int fd, int rcv, int snd);	    /* bytes; 0 leaves the kernel's own tuning */
+int sock_set_congestion(int fd, const char *name);  /* "bbr", "cubic" */
+int sock_set_user_timeout(int fd, unsigned ms);	    /* TCP_USER_TIMEOUT */
 int sock_set_maxseg(int fd, unsigned bytes);
 int sock_set_notsent_lowat(int fd, unsigned bytes);
 int sock_set_tfo_listen(int fd, unsigned backlog); /* TCP_FASTOPEN; after bind, before listen */

@@ -44,7 +44,7 @@ static int check_features(const struct node_info *info, char why[INBOUND_WHY_MAX
 	return 0;
 }
 
-/* ---- addresses ------------------------------------------------------------------------------------ */
+/* ---- addresses --------------------------------------------------------------------------- */
 
 static int add_listen(struct inbound *in, const char *text, uint16_t port,
 		      char why[INBOUND_WHY_MAX])
@@ -83,8 +83,7 @@ static int source_address(struct inbound *in, const struct config_node *conf,
 	const char *text = conf->send_ip;
 	struct addr a;
 
-	if (!conf_is_set(&config_node_schema, conf, send_ip) &&
-	    info->remote.set & REMOTE_SEND_IP)
+	if (!conf_is_set(&config_node_schema, conf, send_ip) && info->remote.set & REMOTE_SEND_IP)
 		text = info->remote.send_ip;
 	if (!*text || !strcmp(text, "0.0.0.0") || !strcmp(text, "::"))
 		return 0;
@@ -110,7 +109,7 @@ static enum direct_family family_of(int64_t dns_type)
 	}
 }
 
-/* ---- fallbacks and rejection ---------------------------------------------------------------------- */
+/* ---- fallbacks and rejection ------------------------------------------------------------- */
 
 static int one_fallback(struct fallback *f, const char *sni, const char *alpn, const char *path,
 			const char *dest, int64_t xver, char why[INBOUND_WHY_MAX])
@@ -202,7 +201,7 @@ static int trusted_proxies(struct inbound *in, const struct config_node *conf,
 	return 0;
 }
 
-/* ---- together -------------------------------------------------------------------------------------- */
+/* ---- together ---------------------------------------------------------------------------- */
 
 static void set_times(struct inbound *in, const struct config_node *conf)
 {
@@ -210,11 +209,12 @@ static void set_times(struct inbound *in, const struct config_node *conf)
 		.handshake = conf->handshake_timeout_s * NSEC_SEC,
 		.dial = DIAL_TIMEOUT,
 		.udp_idle = UDP_IDLE,
-		.relay = {
-			.idle = conf->idle_timeout_s * NSEC_SEC,
-			.linger = conf->linger_timeout_s * NSEC_SEC,
-			.splice = true,
-		},
+		.relay =
+			{
+				.idle = conf->idle_timeout_s * NSEC_SEC,
+				.linger = conf->linger_timeout_s * NSEC_SEC,
+				.splice = true,
+			},
 	};
 }
 
@@ -246,8 +246,7 @@ static int fill(struct inbound *in, const struct inbound_plan *plan, char why[IN
 	return err;
 }
 
-int inbound_build(const struct inbound_plan *plan, struct inbound **out,
-		  char why[INBOUND_WHY_MAX])
+int inbound_build(const struct inbound_plan *plan, struct inbound **out, char why[INBOUND_WHY_MAX])
 {
 	struct inbound *in;
 	int err = check_features(plan->info, why);
@@ -290,8 +289,7 @@ void inbound_user_rules(const struct config_node *conf, const struct node_info *
 		speed = r->speed_limit_mbps;
 	if (!conf_is_set(&config_limit_schema, own, speed_sum) && r->set & REMOTE_SPEED_SCOPE)
 		sum = r->speed_limit_sum;
-	if (!conf_is_set(&config_limit_schema, own, device_limit) &&
-	    r->set & REMOTE_DEVICE_LIMIT)
+	if (!conf_is_set(&config_limit_schema, own, device_limit) && r->set & REMOTE_DEVICE_LIMIT)
 		devices = r->device_limit;
 	if (!conf_is_set(&config_limit_schema, own, conn_limit) && r->set & REMOTE_CONN_LIMIT)
 		conns = r->conn_limit;

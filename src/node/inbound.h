@@ -31,7 +31,7 @@ struct inbound {
 	struct session_times times;
 	enum reject_policy reject;
 	struct direct_conf direct, trusted; /* trusted: for fallbacks, which the operator named */
-	struct cidr *proxies; /* sources whose PROXY header is believed */
+	struct cidr *proxies;		    /* sources whose PROXY header is believed */
 	unsigned nproxies;
 	bool proxy_protocol;
 	unsigned refs; /* the node's own, and one for each seat that has it */

@@ -163,8 +163,8 @@ static struct tls_server_conf *make_conf(const struct inbound_plan *p, struct ce
 		.alpn = usual,
 		.min_version = p->conf->tls_min_version == 13 ? 0x0304 : 0x0303,
 		.tickets = (unsigned)p->conf->tls_tickets,
-		.reject_unknown_sni = p->conf->cert.reject_unknown_sni ||
-				      p->info->tls.reject_unknown_sni,
+		.reject_unknown_sni =
+			p->conf->cert.reject_unknown_sni || p->info->tls.reject_unknown_sni,
 		.ticket_key = p->ticket_key,
 	};
 

@@ -18,16 +18,16 @@
 #include "base/log.h"
 #include "node/inbound_tls.h"
 
-#define TAG_MAX	   96
-#define REAP_EVERY NSEC_SEC
+#define TAG_MAX	     96
+#define REAP_EVERY   NSEC_SEC
 #define REOPEN_EVERY (5 * NSEC_SEC)
-#define FORCE_AFTER NSEC_SEC
-#define POLL_EVERY (20 * NSEC_MS)
-#define CERTS_EVERY (60 * NSEC_SEC)
+#define FORCE_AFTER  NSEC_SEC
+#define POLL_EVERY   (20 * NSEC_MS)
+#define CERTS_EVERY  (60 * NSEC_SEC)
 
 struct apply {
-	struct inbound *in; /* NULL: the present one stays */
-	int *fds;	    /* [worker][listen]; -1: the seat has it */
+	struct inbound *in;	      /* NULL: the present one stays */
+	int *fds;		      /* [worker][listen]; -1: the seat has it */
 	struct user_publication *pub; /* NULL: the table stays */
 	const struct user_table *table;
 	struct node_info *info;
@@ -63,8 +63,8 @@ struct node {
 	struct apply *apply; /* under way */
 	struct timer reap;
 	struct timer reopen; /* after a suspension */
-	struct timer poll; /* closing: have the sessions ended? */
-	nsec_t grace; /* of the sessions when listeners close; < 0: they stay */
+	struct timer poll;   /* closing: have the sessions ended? */
+	nsec_t grace;	     /* of the sessions when listeners close; < 0: they stay */
 	nsec_t close_by;
 	_Atomic unsigned lodgers; /* seats that still have generations */
 	void (*closed)(void *arg);
@@ -96,7 +96,7 @@ static void set_state(struct node *n, enum node_state s)
 	n->state = s;
 }
 
-/* ---- users --------------------------------------------------------------------------------------- */
+/* ---- users ------------------------------------------------------------------------------- */
 
 static int derive(void *arg, const char *credential, size_t len, uint8_t *key, uint8_t *secret)
 {
@@ -157,7 +157,7 @@ static int prepare_users(struct node *n, const struct user_list *list, struct ap
 	return 0;
 }
 
-/* ---- listeners ----------------------------------------------------------------------------------- */
+/* ---- listeners --------------------------------------------------------------------------- */
 
 static bool listens_at(const struct node *n, const struct addr *at)
 {
@@ -229,7 +229,7 @@ static int bind_missing(struct node *n, struct apply *a)
 	return err;
 }
 
-/* ---- apply --------------------------------------------------------------------------------------- */
+/* ---- apply ------------------------------------------------------------------------------- */
 
 static void let_go(struct inbound *in)
 {
@@ -494,10 +494,11 @@ static void on_certs(struct timer *t)
 		return;
 	node_refresh(n);
 	if (!n->stale && stamp != n->cert_stamp)
-		log_msg(LOG_INFO, "cert", "%s: certificate files have changed, serving them", n->tag);
+		log_msg(LOG_INFO, "cert", "%s: certificate files have changed, serving them",
+			n->tag);
 }
 
-/* ---- the rest of the target ------------------------------------------------------------------------ */
+/* ---- the rest of the target -------------------------------------------------------------- */
 
 static void node_alive(struct node_target *t, const struct user_alive *v, size_t count)
 {
@@ -575,12 +576,12 @@ static const struct node_target_ops target_ops = {
 	.settle = node_settle,
 };
 
-/* ---- life ------------------------------------------------------------------------------------------ */
+/* ---- life -------------------------------------------------------------------------------- */
 
 static void on_poll(struct timer *t);
 
-int node_new(const struct node_world *env, const struct config *file, const struct config_node *conf,
-	     uint32_t ledger_node, struct node **out)
+int node_new(const struct node_world *env, const struct config *file,
+	     const struct config_node *conf, uint32_t ledger_node, struct node **out)
 {
 	struct node *n = calloc(1, sizeof(*n));
 

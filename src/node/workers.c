@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define OWN_REFRESH   (60 * NSEC_SEC)
-#define QUIET_EVERY   (5 * NSEC_SEC)
-#define QUIET_MOVES   100  /* so few in that time are quiet */
-#define WORTH_MOVES   1000 /* so many leave something worth walking the heap for */
+#define OWN_REFRESH (60 * NSEC_SEC)
+#define QUIET_EVERY (5 * NSEC_SEC)
+#define QUIET_MOVES 100	 /* so few in that time are quiet */
+#define WORTH_MOVES 1000 /* so many leave something worth walking the heap for */
 
 /* One call to all: a message to each worker, and the one that comes back from the last. */
 struct broadcast {

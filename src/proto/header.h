@@ -15,7 +15,7 @@ struct header_server;
 
 struct header_ops {
 	struct stream_ops stream; /* HEADER_STREAM_OPS("vless") */
-	size_t max; /* a request is never longer */
+	size_t max;		  /* a request is never longer */
 	/* Look at all that has come.  0: h->request is filled, `in` stands behind the request.
 	 * -ERR_MORE.  -ERR_AUTH: for the reject policy, as is an end of stream before the user is known.
 	 * Others: close.  Sets h->known as soon as the user is known. */
@@ -46,11 +46,11 @@ struct stream *header_peel(struct stream *s, struct bufq *first);
 int header_query(const struct stream *s, enum stream_attr attr, union stream_value *out);
 int header_set(struct stream *s, enum stream_attr attr, union stream_value v);
 
-#define HEADER_STREAM_OPS(word)                                                                    \
-	{                                                                                          \
-		.name = word, .open = header_open, .pull = header_pull, .push = header_push,       \
-		.want = header_want, .shut = header_shut, .free = header_free,                     \
-		.peel = header_peel, .query = header_query, .set = header_set,                     \
+#define HEADER_STREAM_OPS(word)                                                              \
+	{                                                                                    \
+		.name = word, .open = header_open, .pull = header_pull, .push = header_push, \
+		.want = header_want, .shut = header_shut, .free = header_free,               \
+		.peel = header_peel, .query = header_query, .set = header_set,               \
 	}
 
 /* NULL: no memory, `lower` is freed. */

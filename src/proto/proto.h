@@ -11,7 +11,8 @@
 /* What the server layers of one inbound on one worker share.  Outlives them. */
 struct proto_inbound {
 	const struct user_table *users; /* the worker's present table; swapped between turns */
-	bool first_pull_decides;	/* a fallback stands behind: a short first read goes there */
+	/* a fallback stands behind: a short first read goes there */
+	bool first_pull_decides;
 };
 
 struct proto {

@@ -21,7 +21,8 @@ static int admit(struct session *s, const struct stream_request *req)
 	err = user_conn_begin(&s->conn, req->user, session_peer(s, &peer),
 			      req->network == NETWORK_UDP, now);
 	if (err)
-		s->refused = req->user; /* the session ends in this turn, with the user still there */
+		/* the session ends in this turn, with the user still there */
+		s->refused = req->user;
 	return err;
 }
 

@@ -43,7 +43,8 @@ static int fall_back(struct session *s)
 	int err = 0;
 
 	bufq_init(&sent, loop_pool(s->in->loop), FIRST_LOOK);
-	n = stream_pull(s->client, &sent, FIRST_LOOK); /* un-read bytes: there at once, or none came */
+	/* un-read bytes: there at once, or none came */
+	n = stream_pull(s->client, &sent, FIRST_LOOK);
 	bytes = n > 0 ? bufq_linear(&sent, FIRST_LOOK, &got) : NULL;
 	s->fallback = fallback_select(s->in->fallbacks, stream_text(s->client, STREAM_SNI),
 				      stream_text(s->client, STREAM_ALPN), bytes, got);

@@ -13,9 +13,9 @@
 static const struct {
 	int (*run)(struct session *s);
 } phases[] = {
-	[PHASE_OPEN] = {session_open},	     [PHASE_DIAL] = {session_dial},
-	[PHASE_RELAY] = {session_relay},     [PHASE_UDP] = {session_udp},
-	[PHASE_REJECT] = {session_reject},   [PHASE_DRAIN] = {session_drain},
+	[PHASE_OPEN] = {session_open},		 [PHASE_DIAL] = {session_dial},
+	[PHASE_RELAY] = {session_relay},	 [PHASE_UDP] = {session_udp},
+	[PHASE_REJECT] = {session_reject},	 [PHASE_DRAIN] = {session_drain},
 	[PHASE_FALL_DIAL] = {session_fall_dial}, [PHASE_CLOSING] = {session_closing},
 };
 
@@ -117,7 +117,8 @@ static void session_run(struct waiter *w)
 	}
 	do {
 		next = phases[s->phase].run(s);
-		if (next >= 0 && next != PHASE_END) /* what has to be let go depends on the last one */
+		if (next >= 0 &&
+		    next != PHASE_END) /* what has to be let go depends on the last one */
 			s->phase = (uint8_t)next;
 	} while (next >= 0 && next != PHASE_END);
 	if (next == PHASE_END)
@@ -138,7 +139,8 @@ static size_t session_allow(struct meter *m, enum relay_dir dir, size_t want, ns
 {
 	struct session *s = container_of(m, struct session, meter);
 
-	return s->conn.user ? user_allow(s->conn.user, (enum traffic_dir)dir, want, now, pause) : want;
+	return s->conn.user ? user_allow(s->conn.user, (enum traffic_dir)dir, want, now, pause)
+			    : want;
 }
 
 static void session_count(struct meter *m, enum relay_dir dir, size_t bytes, nsec_t now)

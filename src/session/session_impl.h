@@ -24,7 +24,7 @@ struct session {
 	struct dest *dest;
 	struct user_conn conn;
 	const struct user *refused; /* for the report */
-	struct waiter run; /* for everything: streams, dial, relay, being kicked */
+	struct waiter run;	    /* for everything: streams, dial, relay, being kicked */
 	struct meter meter;
 	nsec_t started;
 	uint8_t phase, network;

@@ -22,10 +22,11 @@ struct framed_head {
 
 /* What a framing remembers of its association. */
 struct framed_state {
-	bool client;   /* our role */
-	bool started;  /* the first packet has been sent, or met */
-	uint16_t id;   /* mux.cool session */
-	struct dest *fixed; /* the destination of packets that name none; a dest_dup(); may be NULL */
+	bool client;  /* our role */
+	bool started; /* the first packet has been sent, or met */
+	uint16_t id;  /* mux.cool session */
+	/* the destination of packets that name none; a dest_dup(); may be NULL */
+	struct dest *fixed;
 };
 
 struct framing {

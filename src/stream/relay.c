@@ -69,8 +69,7 @@ static void relay_end(struct relay *r, int err)
 	loop_queue(r->loop, r->done);
 }
 
-/* ---- handing on
- * ---------------------------------------------------------------------------------- */
+/* ---- handing on -------------------------------------------------------------------------- */
 
 static int flush_pipe(struct relay *r, struct relay_flow *f)
 {
@@ -141,8 +140,7 @@ static int flow_flush(struct relay *r, struct relay_flow *f)
 	return err;
 }
 
-/* ---- taking
- * -------------------------------------------------------------------------------------- */
+/* ---- taking ------------------------------------------------------------------------------ */
 
 /* A small pipe (the kernel grants an unprivileged user so much in all) costs more than copying. */
 static struct pipe_pair *pipe_for_bulk(struct loop *l)
@@ -258,8 +256,7 @@ static ssize_t flow_take(struct relay *r, struct relay_flow *f)
 	return n;
 }
 
-/* ---- one direction
- * ------------------------------------------------------------------------------- */
+/* ---- one direction ----------------------------------------------------------------------- */
 
 static bool can_half_close(const struct stream *s)
 {
@@ -326,8 +323,7 @@ static int flow_step(struct relay *r, struct relay_flow *f)
 	}
 }
 
-/* ---- the relay
- * ----------------------------------------------------------------------------------- */
+/* ---- the relay --------------------------------------------------------------------------- */
 
 /* When silence has lasted too long; 0: never.  Time spent paused is not silence. */
 static nsec_t silence_deadline(const struct relay *r)

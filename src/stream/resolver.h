@@ -16,7 +16,8 @@ struct resolver;
 struct resolve {
 	struct waiter *waiter; /* queued once, when the answer is here */
 	void *query;	       /* the resolver's own; NULL: nothing under way */
-	int err;	       /* 0: addrs[0..n) with n > 0; else -ERR_RESOLVE, -ERR_NO_ADDRESS, -ENOMEM */
+	/* 0: addrs[0..n) with n > 0; else -ERR_RESOLVE, -ERR_NO_ADDRESS, -ENOMEM */
+	int err;
 	int n;
 	struct addr addrs[RESOLVE_MAX]; /* port 0; in the order to try them */
 };

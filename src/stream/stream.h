@@ -3,18 +3,20 @@
  * A stack is a list, each layer owning the one below: session -> vless -> tls -> tcp.  All calls on
  * the stream's own loop; none blocks, none calls back.  The contract:
  *
- * S1  Try first; want() only after -EAGAIN; one-shot.
- * S2  Stop early for fairness -> queue yourself; never want() without having failed.
- * S3  Wakes may be spurious.
- * S4  Whoever buffers, flushes.  Accepted bytes are the layer's to deliver, with its own waiter.
- * S5  A layer that ever buffers intercepts want() for both events; one that never does delegates
- * both. S6  push() takes from the front of `src`; what it leaves is untouched and still the
- * caller's. S7  pull() returns 0 only for an orderly end. S8  shut() is re-callable until 0.
- * Half-close is the rule; a layer that cannot carry it says so in query(STREAM_HALF_CLOSE), and the
- * relay lingers. S9  free() at any time, from any wake, once.  Memory goes after the turn. S10 A
- * stream belongs to one loop for life. S11 No layer has timers except those its protocol demands;
- * deadlines belong to the session. S12 The layer's `name` is its trace word, metric label and
- * configuration word.
+ * S1   Try first; want() only after -EAGAIN; one-shot.
+ * S2   Stop early for fairness -> queue yourself; never want() without having failed.
+ * S3   Wakes may be spurious.
+ * S4   Whoever buffers, flushes.  Accepted bytes are the layer's to deliver, with its own waiter.
+ * S5   A layer that ever buffers intercepts want() for both events; one that never does
+ *      delegates both.
+ * S6   push() takes from the front of `src`; what it leaves is untouched and the caller's.
+ * S7   pull() returns 0 only for an orderly end.
+ * S8   shut() is re-callable until 0.  Half-close is the rule; a layer that cannot carry it says
+ *      so in query(STREAM_HALF_CLOSE), and the relay lingers.
+ * S9   free() at any time, from any wake, once.  Memory goes after the turn.
+ * S10  A stream belongs to one loop for life.
+ * S11  No layer has timers except those its protocol demands; deadlines belong to the session.
+ * S12  The layer's `name` is its trace word, metric label and configuration word.
  *
  * Call through the stream_*() functions below: they serve un-read bytes first and supply the
  * default for what a layer leaves out.

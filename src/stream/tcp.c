@@ -2,9 +2,9 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
-#include <sys/ioctl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -63,8 +63,7 @@ static int tcp_open(struct stream *s)
 	return 0;
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------- */
 
 /* Where one read goes: the room of the last chunk in the queue, then fresh chunks. */
 struct landing {
@@ -158,8 +157,7 @@ static ssize_t tcp_pull(struct stream *s, struct bufq *dst, size_t max)
 	return n;
 }
 
-/* ---- writing
- * ------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------- */
 
 static ssize_t tcp_push(struct stream *s, struct bufq *src)
 {

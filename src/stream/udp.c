@@ -62,8 +62,7 @@ static int sock_open(struct udp *u, int which)
 	return 0;
 }
 
-/* ---- receiving
- * ----------------------------------------------------------------------------------- */
+/* ---- receiving --------------------------------------------------------------------------- */
 
 struct batch {
 	struct mmsghdr msg[DGRAM_BATCH];
@@ -163,8 +162,7 @@ static int udp_recv(struct dgram *d, struct packet *p, int max)
 	return err < 0 ? err : -EAGAIN;
 }
 
-/* ---- sending
- * ------------------------------------------------------------------------------------- */
+/* ---- sending ----------------------------------------------------------------------------- */
 
 /* The socket for this destination, opened if need be; NULL: there is none. */
 static struct io *sock_for(struct udp *u, const struct dest *to)

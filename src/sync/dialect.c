@@ -16,14 +16,10 @@ static const struct {
 	const char *name;
 	const struct dialect *dialect;
 } dialects[] = {
-	{"v2sp", &dialect_v2sp},
-	{"", &dialect_v2sp}, /* ApiType's default */
-	{"uniproxy", &dialect_uniproxy},
-	{"v2board", &dialect_uniproxy},
-	{"newv2board", &dialect_uniproxy},
-	{"xboard", &dialect_uniproxy},
-	{"xboard2", &dialect_xboard2},
-	{"v2node", &dialect_v2node},
+	{"v2sp", &dialect_v2sp},	   {"", &dialect_v2sp}, /* ApiType's default */
+	{"uniproxy", &dialect_uniproxy},   {"v2board", &dialect_uniproxy},
+	{"newv2board", &dialect_uniproxy}, {"xboard", &dialect_uniproxy},
+	{"xboard2", &dialect_xboard2},	   {"v2node", &dialect_v2node},
 };
 
 const struct dialect *dialect_find(const char *name)

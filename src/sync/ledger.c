@@ -164,8 +164,7 @@ int ledger_node(struct ledger *l, const char *url, int64_t id, const char *type,
 	return -ERR_DATABASE;
 }
 
-/* ---- steps
- * ---------------------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------------------- */
 
 int ledger_set_reported(struct ledger *l, int64_t epoch, uint32_t slot, uint32_t life,
 			const struct traffic *t)
@@ -231,8 +230,7 @@ void ledger_pending(const struct ledger *l, uint32_t slot, struct traffic *out)
 	*out = t;
 }
 
-/* ---- leaving: settle
- * ------------------------------------------------------------------------------ */
+/* ---- leaving: settle --------------------------------------------------------------------- */
 
 static int settle_slot(struct ledger *l, uint32_t slot, struct traffic *total)
 {
@@ -278,8 +276,7 @@ int ledger_settle(void *ledger, const uint32_t *slots, size_t n)
 	return err;
 }
 
-/* ---- questions
- * ------------------------------------------------------------------------------------ */
+/* ---- questions --------------------------------------------------------------------------- */
 
 static int sum_rows(struct ledger *l, enum ledger_statement which, uint32_t node, int column,
 		    struct traffic *sum, uint32_t *rows)

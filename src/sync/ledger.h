@@ -125,8 +125,7 @@ MUST_CHECK int ledger_split(struct ledger *l, int64_t seq);
 /* Into the dead letters: refused for good, or dropped because its fate is unknown. */
 MUST_CHECK int ledger_bury(struct ledger *l, int64_t seq, const char *reason);
 
-/* ---- questions
- * ----------------------------------------------------------------------------------- */
+/* ---- questions --------------------------------------------------------------------------- */
 struct ledger_totals {
 	uint64_t users; /* with pending or carried bytes */
 	struct traffic pending, carried, frozen, dead;

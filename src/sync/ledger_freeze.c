@@ -52,8 +52,7 @@ static int count_waiting(struct ledger *l, uint32_t node, int64_t *out)
 	return one_number(l, s, out);
 }
 
-/* ---- gathering
- * ------------------------------------------------------------------------------------ */
+/* ---- gathering --------------------------------------------------------------------------- */
 
 static int add_source(struct freeze *f, const struct source *src)
 {
@@ -150,8 +149,7 @@ static int gather_frozen(struct freeze *f)
 	return err;
 }
 
-/* ---- deciding
- * ------------------------------------------------------------------------------------- */
+/* ---- deciding ---------------------------------------------------------------------------- */
 
 static int by_user(const void *a, const void *b)
 {
@@ -203,8 +201,7 @@ static int decide(struct freeze *f, uint64_t threshold)
 	return 0;
 }
 
-/* ---- storing
- * -------------------------------------------------------------------------------------- */
+/* ---- storing ----------------------------------------------------------------------------- */
 
 static int advance_slot(struct ledger *l, const struct source *src)
 {
@@ -347,8 +344,7 @@ int ledger_freeze(struct ledger *l, uint32_t node, const struct ledger_freeze *h
 	return err ? err : made;
 }
 
-/* ---- and the same without freezing
- * ---------------------------------------------------------------- */
+/* ---- and the same without freezing ------------------------------------------------------- */
 
 static int sum_up(struct freeze *f)
 {

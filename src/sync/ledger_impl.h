@@ -93,8 +93,7 @@ int ledger_end(struct ledger *l, int err); /* commit if err is 0, else roll back
 
 int64_t ledger_clock(void); /* seconds since 1970 */
 
-/* ---- shared steps, inside a transaction
- * ---------------------------------------------------------- */
+/* ---- shared steps, inside a transaction -------------------------------------------------- */
 
 int ledger_set_reported(struct ledger *l, int64_t epoch, uint32_t slot, uint32_t life,
 			const struct traffic *t);

@@ -287,7 +287,7 @@ static struct gate *gate_get(struct sync *s, const char *host)
 	url_origin(&origin, host);
 	if (origin.err || !origin.s)
 		goto out;
-	list_for_each (pos, &s->gates) {
+	list_for_each(pos, &s->gates) {
 		g = list_entry(pos, struct gate, link);
 		if (!strcmp(g->origin, origin.s)) {
 			g->refs++;
@@ -513,9 +513,9 @@ void sync_stop(struct sync *s, nsec_t budget, sync_stopped *done, void *arg)
 	s->stopped = done;
 	s->stopped_arg = arg;
 	s->stopping = 0;
-	list_for_each (pos, &s->nodes)
+	list_for_each(pos, &s->nodes)
 		s->stopping++;
-	list_for_each (pos, &s->nodes)
+	list_for_each(pos, &s->nodes)
 		sync_node_stop(list_entry(pos, struct sync_node, link), budget, one_stopped, s);
 	if (!s->stopping)
 		loop_queue(s->conf.loop, &s->nothing_to_stop);

@@ -51,7 +51,7 @@ void cert_store_put(struct cert_store *cs)
 	free(cs);
 }
 
-/* ---- reading PEM ---------------------------------------------------------------------------- */
+/* ---- reading PEM ------------------------------------------------------------------------- */
 
 static int explain(char *why, size_t len, const char *text)
 {

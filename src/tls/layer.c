@@ -35,7 +35,7 @@ static void wake(struct tls *t, struct waiter **w)
 		loop_queue(t->base.loop, up);
 }
 
-/* ---- what goes down ------------------------------------------------------------------------- */
+/* ---- what goes down ---------------------------------------------------------------------- */
 
 /* Hand `wq` down.  0: it is empty.  -EAGAIN: the rest goes by itself.  Others are sticky. */
 static int flush(struct tls *t)
@@ -105,7 +105,7 @@ static void answer_update(struct tls *t)
 	(void)flush(t);
 }
 
-/* ---- what comes up -------------------------------------------------------------------------- */
+/* ---- what comes up ----------------------------------------------------------------------- */
 
 /* More bytes into `rq`, for a caller that wants `max`.  0, -EAGAIN, -ERR_TRUNCATED, or what broke.
  */
@@ -239,7 +239,7 @@ static ssize_t tls_pull(struct stream *s, struct bufq *dst, size_t max)
 	}
 }
 
-/* ---- the rest of the interface -------------------------------------------------------------- */
+/* ---- the rest of the interface ----------------------------------------------------------- */
 
 static int handshake(struct tls *t)
 {

@@ -173,7 +173,7 @@ void tls_records_clear(struct tls_records *r)
 	tls_dir_clear(&r->out);
 }
 
-/* ---- opening -------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------- */
 
 static enum tls_got fail(struct tls_records *r, enum tls_alert alert)
 {
@@ -409,7 +409,7 @@ enum tls_got tls_records_open(struct tls_records *r, struct bufq *in, struct buf
 	return open_copy(r, in, h, len - AEAD_TAG, out);
 }
 
-/* ---- sealing -------------------------------------------------------------------------------- */
+/* ---- sealing ----------------------------------------------------------------------------- */
 
 int tls_records_put(struct tls_records *r, enum tls_type type, const void *p, size_t len,
 		    struct bufq *out)

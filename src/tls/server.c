@@ -24,7 +24,7 @@ struct tls_server_conf {
 	bool reject_unknown_sni;
 };
 
-/* ---- what libssl asks ----------------------------------------------------------------------- */
+/* ---- what libssl asks -------------------------------------------------------------------- */
 
 /* RFC 6066 §3.  Called without a name as well. */
 static int on_server_name(SSL *ssl, int *alert, void *arg)
@@ -65,7 +65,7 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen,
 	}
 }
 
-/* ---- building ------------------------------------------------------------------------------- */
+/* ---- building ---------------------------------------------------------------------------- */
 
 static bool set_suites(SSL_CTX *ctx, const struct tls_server_options *o)
 {
@@ -191,7 +191,7 @@ void tls_server_conf_put(struct tls_server_conf *c)
 	free(c);
 }
 
-/* ---- the stream ----------------------------------------------------------------------------- */
+/* ---- the stream -------------------------------------------------------------------------- */
 
 static SSL *make_ssl(void *conf)
 {

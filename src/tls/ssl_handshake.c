@@ -30,7 +30,7 @@ static struct ssl_handshake *handshake_of(struct tls_handshake *h)
 	return container_of(h, struct ssl_handshake, base);
 }
 
-/* ---- the BIO: reads rq, appends to wq ------------------------------------------------------- */
+/* ---- the BIO: reads rq, appends to wq ---------------------------------------------------- */
 
 static BIO_METHOD *queue_method;
 static pthread_once_t queue_once = PTHREAD_ONCE_INIT;
@@ -76,7 +76,7 @@ static void make_queue_method(void)
 	queue_method = m;
 }
 
-/* ---- what libssl tells on the way ----------------------------------------------------------- */
+/* ---- what libssl tells on the way -------------------------------------------------------- */
 
 static void take_secret(struct traffic *tr, const char *hex)
 {
@@ -145,7 +145,7 @@ void ssl_error_text(char *why, size_t len)
 		snprintf(why, len, "handshake failed");
 }
 
-/* ---- the handshake -------------------------------------------------------------------------- */
+/* ---- the handshake ----------------------------------------------------------------------- */
 
 static int start(struct tls *t, struct ssl_handshake *h)
 {
@@ -250,7 +250,7 @@ static void ssl_handshake_free(struct tls_handshake *base)
 	free(h);
 }
 
-/* ---- when it stays -------------------------------------------------------------------------- */
+/* ---- when it stays ----------------------------------------------------------------------- */
 
 static ssize_t ssl_open(struct tls *t, struct bufq *dst, size_t max)
 {

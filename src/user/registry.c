@@ -75,8 +75,7 @@ struct user *user_registry_find(const struct user_registry *r, int64_t id)
 	return user_registry_place(r, id, &place) ? user_table_at(r->table, place) : NULL;
 }
 
-/* ---- limits
- * -------------------------------------------------------------------------------------- */
+/* ---- limits ------------------------------------------------------------------------------ */
 
 static uint64_t smaller_limit(uint64_t a, uint64_t b)
 {

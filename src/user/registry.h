@@ -4,10 +4,10 @@
  * changes in four steps, so that nobody is without service in between and no byte is lost:
  *
  *   1. user_registry_apply()   limits change in place; if somebody came, went or was re-keyed,
- * there is a publication with a new table
+ *                              there is a publication with a new table
  *   2. the caller mails publication->table to each worker, which swaps its pointer and answers
  *   3. user_publication_ack()  for each answer; with the last one the old table is freed, the
- * removed users get no new connection and their old ones are kicked
+ *                              removed users get no new connection and their old ones are kicked
  *   4. user_registry_reap()    now and then until it returns 0: who has no connection left is
  *                              settled in the ledger, its slot and memory freed
  *
@@ -105,8 +105,7 @@ struct user_dynamic {
 };
 void user_registry_dynamic(struct user_registry *r, const struct user_dynamic *rule, nsec_t now);
 
-/* ---- online devices (rules D1-D7)
- * ---------------------------------------------------------------- */
+/* ---- online devices (rules D1-D7) -------------------------------------------------------- */
 
 /* What the panel counts online over all nodes, our own last report included; whoever is not in the
  * list has none.  n = 0 forgets: the panel could not be asked for too long.

@@ -11,8 +11,7 @@ static struct user_live *live_of(const struct user *u)
 	return atomic_load_explicit(&u->live, memory_order_acquire);
 }
 
-/* ---- elsewhere
- * ------------------------------------------------------------------------------------ */
+/* ---- elsewhere --------------------------------------------------------------------------- */
 
 /* What the panel counts includes what we told it. */
 static uint16_t elsewhere(const struct user *u, uint32_t devices, nsec_t now)
@@ -41,8 +40,7 @@ void user_registry_set_alive(struct user_registry *r, const struct user_alive *v
 	free(next);
 }
 
-/* ---- the report
- * ----------------------------------------------------------------------------------- */
+/* ---- the report -------------------------------------------------------------------------- */
 
 /* Rule D2: connected, or seen since the previous report. */
 static size_t gather(struct user_registry *r, const struct user *u, struct user_live *live,

@@ -102,7 +102,7 @@ void user_live_kick_all(struct user_live *live)
 	struct list_node *n, *next;
 
 	pthread_mutex_lock(&live->lock);
-	list_for_each_safe (n, next, &live->conns)
+	list_for_each_safe(n, next, &live->conns)
 		condemn(live, list_entry(n, struct user_conn, link), -ERR_KICKED);
 	pthread_mutex_unlock(&live->lock);
 }
@@ -121,7 +121,7 @@ static struct user_conn *pick_victim(struct user_live *live, const struct user_c
 	struct user_conn *oldest = NULL;
 	struct list_node *n;
 
-	list_for_each (n, &live->conns) {
+	list_for_each(n, &live->conns) {
 		struct user_conn *c = list_entry(n, struct user_conn, link);
 
 		if (c == self)
@@ -147,8 +147,7 @@ static void enforce_conn_limit(struct user_live *live, struct user_conn *self, n
 	}
 }
 
-/* ---- connections
- * --------------------------------------------------------------------------------- */
+/* ---- connections ------------------------------------------------------------------------- */
 
 void user_conn_init(struct user_conn *c, struct user_worker *w, struct waiter *kicked)
 {

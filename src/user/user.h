@@ -130,7 +130,8 @@ struct user_conn {
 	struct user_worker *worker;
 	struct waiter *kicked; /* queued on the worker's loop when `why` has been set */
 	_Atomic nsec_t active; /* when bytes last moved */
-	_Atomic int16_t why; /* 0, -ERR_KICKED: user removed, -ERR_LIMIT: pushed out by a newer one */
+	/* 0, -ERR_KICKED: user removed, -ERR_LIMIT: pushed out by a newer one */
+	_Atomic int16_t why;
 	bool udp;
 	bool condemned; /* under the user's lock: out of its list, on the way to `kicks` */
 };

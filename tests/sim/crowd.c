@@ -81,8 +81,7 @@ static const char *name_of(unsigned who)
 	return name[turn];
 }
 
-/* ---- users
- * --------------------------------------------------------------------------------------- */
+/* ---- users ------------------------------------------------------------------------------- */
 
 /* people_set() numbers users by their first letter; two hundred need their own. */
 static void publish(struct crowd *c)
@@ -159,8 +158,7 @@ static void change_people(struct crowd *c)
 	c->changes++;
 }
 
-/* ---- guests
- * -------------------------------------------------------------------------------------- */
+/* ---- guests ------------------------------------------------------------------------------ */
 
 static void on_accept(struct stage_dialer *d, struct stream *target)
 {
@@ -313,8 +311,7 @@ static void direct_crowd(struct timer *timer)
 		timer_set(c->g.l, &c->director, loop_now(c->g.l) + (1 + roll(c, 100)) * NSEC_MS);
 }
 
-/* ---- what always holds
- * --------------------------------------------------------------------------- */
+/* ---- what always holds ------------------------------------------------------------------- */
 
 struct sums {
 	struct traffic sent, received;

@@ -94,8 +94,8 @@ int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 	static int (*next)(int, const struct sigaction *, struct sigaction *);
 
 	if (!next)
-		next = (int (*)(int, const struct sigaction *, struct sigaction *))dlsym(RTLD_NEXT,
-			"sigaction");
+		next = (int (*)(int, const struct sigaction *, struct sigaction *))dlsym(
+			RTLD_NEXT, "sigaction");
 	if (is_death(sig) && act) {
 		struct sigaction ours = {.sa_handler = say_where};
 
@@ -117,8 +117,7 @@ __attribute__((constructor)) static void start(void)
 
 	next_malloc = (void *(*)(size_t))dlsym(RTLD_NEXT, "malloc");
 	next_realloc = (void *(*)(void *, size_t))dlsym(RTLD_NEXT, "realloc");
-	next_posix_memalign =
-		(int (*)(void **, size_t, size_t))dlsym(RTLD_NEXT, "posix_memalign");
+	next_posix_memalign = (int (*)(void **, size_t, size_t))dlsym(RTLD_NEXT, "posix_memalign");
 	next_aligned_alloc = (void *(*)(size_t, size_t))dlsym(RTLD_NEXT, "aligned_alloc");
 	next_calloc = (void *(*)(size_t, size_t))dlsym(RTLD_NEXT, "calloc");
 	fail_at = at ? strtoul(at, NULL, 10) : 0;

@@ -321,8 +321,7 @@ void hang_up(struct stream *s)
 	stream_free(s);
 }
 
-/* ---- all at once
- * --------------------------------------------------------------------------------- */
+/* ---- all at once ------------------------------------------------------------------------- */
 
 void stage_open(struct stage *g, const char *proto, const char *users)
 {

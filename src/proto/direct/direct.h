@@ -31,7 +31,7 @@ struct direct {
 	struct dialer dialer;
 	struct resolver *resolver;
 	const struct direct_conf *conf; /* outlives it */
-	const struct own_addr *own; /* this host's addresses */
+	const struct own_addr *own;	/* this host's addresses */
 };
 
 void direct_init(struct direct *d, struct resolver *resolver, const struct direct_conf *conf,

@@ -174,7 +174,8 @@ static const struct dial_ops direct_dial_ops = {
 static int look_up(struct direct_dial *d, const struct dest *to)
 {
 	if (to->type == DEST_NAME)
-		return resolver_start(d->direct->resolver, &d->q, (const char *)to->bytes, &d->wake);
+		return resolver_start(d->direct->resolver, &d->q, (const char *)to->bytes,
+				      &d->wake);
 	d->q = (struct resolve){.n = 1};
 	d->q.err = dest_addr(to, &d->q.addrs[0]);
 	return 0;

@@ -101,7 +101,8 @@ static int socks_recv(struct dgram *d, struct packet *p, int max)
 {
 	int n = 0;
 
-	while (n == 0 && !of(d)->over) /* strangers' packets do not count: until the socket is empty */
+	while (n == 0 &&
+	       !of(d)->over) /* strangers' packets do not count: until the socket is empty */
 		n = recv_batch(of(d), p, max);
 	return n;
 }

@@ -11,7 +11,7 @@
 #define TROJAN_PREFIX  58 /* the key in hexadecimal, CR LF: enough to know whose it is */
 #define TROJAN_REQ_MAX (TROJAN_PREFIX + 1 + 1 + 1 + 255 + 2 + 2)
 #define TROJAN_PKT_MAX (1 + 1 + 255 + 2 + 2 + 2) /* header of a UDP packet */
-#define TROJAN_UDP_MAX 8192			  /* Xray closes on larger packets */
+#define TROJAN_UDP_MAX 8192			 /* Xray closes on larger packets */
 
 enum trojan_cmd {
 	TROJAN_CONNECT = 1,
@@ -34,6 +34,7 @@ void trojan_request_emit(struct wr *w, const struct trojan_request *req);
 MUST_CHECK int trojan_packet_parse(struct rd *in, struct dest *dest, size_t *len);
 void trojan_packet_emit(struct wr *w, const struct dest *dest, size_t len);
 
-MUST_CHECK int trojan_key_of_password(const char *password, size_t len, uint8_t key[TROJAN_KEY_LEN]);
+MUST_CHECK int trojan_key_of_password(const char *password, size_t len,
+				      uint8_t key[TROJAN_KEY_LEN]);
 
 #endif

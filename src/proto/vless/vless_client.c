@@ -32,6 +32,6 @@ struct dgram *vless_client_udp(struct stream *lower, const uint8_t id[VLESS_ID_L
 
 	if (!s)
 		return NULL;
-	return framed_new(s, plain ? &vless_udp_framing : &xudp_framing, true,
-			  plain ? dest : NULL, NULL);
+	return framed_new(s, plain ? &vless_udp_framing : &xudp_framing, true, plain ? dest : NULL,
+			  NULL);
 }

@@ -13,7 +13,7 @@
 #include "net/dest.h"
 
 #define VLESS_ID_LEN  16
-#define VLESS_PREFIX  17  /* version and id: enough to decide whether this is one of ours */
+#define VLESS_PREFIX  17 /* version and id: enough to decide whether this is one of ours */
 #define VLESS_REQ_MAX (VLESS_PREFIX + 1 + 255 + 1 + 2 + 1 + 1 + 255)
 #define VLESS_UDP_MAX 8190 /* Xray's writer drops larger datagrams; so do we */
 

@@ -9,7 +9,8 @@
 /* What stands behind the first four bytes: a target in New, and in a Keep of a UDP session. */
 static void parse_target(struct rd *meta, struct muxcool_frame *f)
 {
-	if (f->status == MUXCOOL_KEEP && (rd_left(meta) == 0 || meta->base[meta->pos] != MUXCOOL_UDP))
+	if (f->status == MUXCOOL_KEEP &&
+	    (rd_left(meta) == 0 || meta->base[meta->pos] != MUXCOOL_UDP))
 		return;
 	f->network = rd_u8(meta);
 	rd_check(meta, f->network == MUXCOOL_TCP || f->network == MUXCOOL_UDP);
@@ -45,7 +46,8 @@ int muxcool_frame_parse(struct rd *in, struct muxcool_frame *out)
 	if (f.status == MUXCOOL_NEW || f.status == MUXCOOL_KEEP)
 		parse_target(&meta, &f);
 	if (meta.err)
-		return -ERR_MALFORMED; /* its length came first: short metadata can never be right */
+		/* its length came first: short metadata can never be right */
+		return -ERR_MALFORMED;
 
 	if (f.has_data)
 		f.data_len = rd_be16(&r);

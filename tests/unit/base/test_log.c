@@ -76,9 +76,10 @@ static void json_lines_are_json(void **state)
 	log_str(&l, "bytes", "\xff\x01\\\xc3\xa9\xc2\x85");
 	log_num(&l, "n", 7);
 	log_end(&l);
-	assert_string_equal(strchr(read_log(path), 'Z'),
-			    "Z\",\"level\":\"error\",\"area\":\"panel\",\"msg\":\"say \\\"hi\\\"\\u000a\","
-			    "\"bytes\":\"\\ufffd\\u0001\\\\\xc3\xa9\\u0085\",\"n\":7}\n");
+	assert_string_equal(
+		strchr(read_log(path), 'Z'),
+		"Z\",\"level\":\"error\",\"area\":\"panel\",\"msg\":\"say \\\"hi\\\"\\u000a\","
+		"\"bytes\":\"\\ufffd\\u0001\\\\\xc3\xa9\\u0085\",\"n\":7}\n");
 }
 
 static void nobody_s_text_can_start_a_line_or_fake_a_key(void **state)
@@ -129,7 +130,8 @@ static void a_long_line_is_cut_and_stays_well_formed(void **state)
 			size_t n;
 
 			start(LOG_INFO, json);
-			assert_true(log_begin(&l, LOG_INFO, "a", len % 2 ? "m" : big + sizeof(big) - len));
+			assert_true(log_begin(&l, LOG_INFO, "a",
+					      len % 2 ? "m" : big + sizeof(big) - len));
 			log_str(&l, "key", big + sizeof(big) - len);
 			log_num(&l, "n", INT64_MIN);
 			log_str(&l, "last", "\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"");

@@ -24,8 +24,13 @@ static void hex_reads_both_cases_and_writes_lower(void **state)
 static void base64_gives_the_rfc_s_vectors(void **state)
 {
 	static const char *const rows[][2] = {
-		{"", ""},	      {"f", "Zg=="},	      {"fo", "Zm8="},	       {"foo", "Zm9v"},
-		{"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"},
+		{"", ""},
+		{"f", "Zg=="},
+		{"fo", "Zm8="},
+		{"foo", "Zm9v"},
+		{"foob", "Zm9vYg=="},
+		{"fooba", "Zm9vYmE="},
+		{"foobar", "Zm9vYmFy"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -59,8 +64,8 @@ static void base64_takes_either_alphabet(void **state)
 
 static void base64_refuses_what_no_encoder_makes(void **state)
 {
-	static const char *const rows[] = {"A",	  "Zg=",   "Zg===", "Z===", "====", "Zh==", "Zm9=",
-					   "Zm9v=", "Zm 9v", "Zm9v\n", "=Zm9", "Zg==Zg=="};
+	static const char *const rows[] = {"A",	   "Zg=",   "Zg===", "Z===",   "====", "Zh==",
+					   "Zm9=", "Zm9v=", "Zm 9v", "Zm9v\n", "=Zm9", "Zg==Zg=="};
 	uint8_t out[16];
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -71,13 +76,18 @@ static void uuid_dashes_may_be_left_out(void **state)
 {
 	static const char full[] = "feb54431-301b-52bb-a6dd-e1e93e81bb9e";
 	static const char *const same[] = {
-		"feb54431301b52bba6dde1e93e81bb9e", "FEB54431-301B-52BB-A6DD-E1E93E81BB9E",
+		"feb54431301b52bba6dde1e93e81bb9e",
+		"FEB54431-301B-52BB-A6DD-E1E93E81BB9E",
 		"feb54431-301b52bba6dd-e1e93e81bb9e",
 	};
 	static const char *const bad[] = {
-		"", "feb54431-301b-52bb-a6dd-e1e93e81bb9", "feb54431-301b-52bb-a6dd-e1e93e81bb9e0",
-		"feb5443-1301b-52bb-a6dd-e1e93e81bb9e", "-feb54431301b52bba6dde1e93e81bb9e",
-		"feb54431--301b52bba6dde1e93e81bb9e", "feb54431-301b-52bb-a6dd-e1e93e81bb9g",
+		"",
+		"feb54431-301b-52bb-a6dd-e1e93e81bb9",
+		"feb54431-301b-52bb-a6dd-e1e93e81bb9e0",
+		"feb5443-1301b-52bb-a6dd-e1e93e81bb9e",
+		"-feb54431301b52bba6dde1e93e81bb9e",
+		"feb54431--301b52bba6dde1e93e81bb9e",
+		"feb54431-301b-52bb-a6dd-e1e93e81bb9g",
 		"feb54431-301b-52bb-a6dd-e1e93e81bb9e-",
 	};
 	uint8_t id[UUID_LEN], other[UUID_LEN];
@@ -164,11 +174,20 @@ static void equal_hashes_are_told_apart_by_their_keys(void **state)
 
 static void utf8_is_what_the_rfc_allows(void **state)
 {
-	static const char *const good[] = {"", "a", "\xc3\xa9", "\xe6\x88\x91", "\xf0\x9f\x8d\x89",
-					   "\xf4\x8f\xbf\xbf"};
-	static const char *const bad[] = {"\x80", "\xc0\x80", "\xc1\xbf", "\xc3", "\xe0\x9f\xbf",
-					  "\xed\xa0\x80", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80",
-					  "\xf5\x80\x80\x80", "\xe6\x88", "\xc3\x28", "\xff"};
+	static const char *const good[] = {
+		"", "a", "\xc3\xa9", "\xe6\x88\x91", "\xf0\x9f\x8d\x89", "\xf4\x8f\xbf\xbf"};
+	static const char *const bad[] = {"\x80",
+					  "\xc0\x80",
+					  "\xc1\xbf",
+					  "\xc3",
+					  "\xe0\x9f\xbf",
+					  "\xed\xa0\x80",
+					  "\xf0\x8f\xbf\xbf",
+					  "\xf4\x90\x80\x80",
+					  "\xf5\x80\x80\x80",
+					  "\xe6\x88",
+					  "\xc3\x28",
+					  "\xff"};
 
 	for (size_t i = 0; i < ARRAY_LEN(good); i++)
 		assert_true(utf8_valid(good[i], strlen(good[i])));

@@ -111,7 +111,7 @@ static void the_budget_keeps_the_order(void **state)
 	loop_free(l);
 }
 
-/* ---- messages ---- */
+/* ---- messages ---------------------------------------------------------------------------- */
 
 struct note {
 	struct message m;
@@ -222,7 +222,7 @@ static void stop_from_another_thread_ends_run(void **state)
 	loop_free(l);
 }
 
-/* ---- memory ---- */
+/* ---- memory ------------------------------------------------------------------------------ */
 
 struct mortal {
 	void *link;
@@ -299,7 +299,7 @@ static void what_a_loop_keeps_for_others_is_found_and_freed_with_it(void **state
 	assert_int_equal(freed, 1);
 }
 
-/* ---- clock and randomness ---- */
+/* ---- clock and randomness ---------------------------------------------------------------- */
 
 static void a_virtual_loop_repeats_itself_with_the_same_seed(void **state)
 {
@@ -333,7 +333,7 @@ static void kernel_randomness_does_not_repeat(void **state)
 	loop_free(l);
 }
 
-/* ---- descriptors ---- */
+/* ---- descriptors ------------------------------------------------------------------------- */
 
 static void edges_wake_once_and_only_after_the_bit_was_cleared(void **state)
 {

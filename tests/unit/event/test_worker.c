@@ -122,7 +122,8 @@ static void on_exit_of(struct child *c, int status)
 	k->status = status;
 }
 
-static int run_child(struct kid *k, struct loop *l, const char *const *argv, struct child_spec *spec)
+static int run_child(struct kid *k, struct loop *l, const char *const *argv,
+		     struct child_spec *spec)
 {
 	*k = (struct kid){0};
 	child_init(&k->c, l, on_exit_of);
@@ -173,7 +174,8 @@ static void a_program_that_is_not_there_is_an_error_at_once(void **state)
 static void a_child_gets_its_environment_its_files_and_no_others(void **state)
 {
 	static const char *const argv[] = {
-		"sh", "-c", "echo \"$A $B $HOME\"; pwd; echo err >&2; ls /proc/self/fd | wc -l", NULL};
+		"sh", "-c", "echo \"$A $B $HOME\"; pwd; echo err >&2; ls /proc/self/fd | wc -l",
+		NULL};
 	static const char *const env[] = {"A=one", "HOME=/nowhere", NULL};
 	struct loop *l = loop_new(LOOP_EPOLL, 0);
 	struct child_spec spec = quiet;
@@ -202,8 +204,8 @@ static void a_child_gets_its_environment_its_files_and_no_others(void **state)
 
 static void a_child_that_ignores_the_polite_signal_is_killed_after_its_grace(void **state)
 {
-	static const char *const argv[] = {"sh", "-c", "trap '' TERM; echo ready; sleep 60 & wait; wait",
-					   NULL};
+	static const char *const argv[] = {"sh", "-c",
+					   "trap '' TERM; echo ready; sleep 60 & wait; wait", NULL};
 	struct loop *l = loop_new(LOOP_EPOLL, 0);
 	struct child_spec spec = quiet;
 	struct kid k;
@@ -252,8 +254,7 @@ int main(void)
 		cmocka_unit_test(a_child_s_end_is_an_event_with_its_status),
 		cmocka_unit_test(a_program_that_is_not_there_is_an_error_at_once),
 		cmocka_unit_test(a_child_gets_its_environment_its_files_and_no_others),
-		cmocka_unit_test(
-			a_child_that_ignores_the_polite_signal_is_killed_after_its_grace),
+		cmocka_unit_test(a_child_that_ignores_the_polite_signal_is_killed_after_its_grace),
 		cmocka_unit_test(an_owner_that_ends_takes_its_child_along),
 	};
 

@@ -48,11 +48,18 @@ static void the_wire_forms_are_those_of_the_protocols(void **state)
 
 	wr_dest(&w, DEST_SOCKS, &d);
 	assert_int_equal(w.len, 8);
-	assert_memory_equal(wire, "\x03\x04" "ab.c" "\x01\x02", 8);
+	assert_memory_equal(wire,
+			    "\x03\x04"
+			    "ab.c"
+			    "\x01\x02",
+			    8);
 	w = wr_of(wire, sizeof(wire));
 	wr_dest(&w, DEST_VLESS, &d);
 	assert_int_equal(w.len, 8);
-	assert_memory_equal(wire, "\x01\x02\x02\x04" "ab.c", 8);
+	assert_memory_equal(wire,
+			    "\x01\x02\x02\x04"
+			    "ab.c",
+			    8);
 	d = of("1.2.3.4:5");
 	w = wr_of(wire, sizeof(wire));
 	wr_dest(&w, DEST_VLESS, &d);
@@ -87,15 +94,29 @@ static void a_wrong_byte_is_malformed_where_it_stands(void **state)
 	malformed_at(DEST_VLESS, "\x00\x01\x04", 3, 2);
 	malformed_at(DEST_SOCKS, "\x03\x00\x00\x00", 4, 1); /* a name without a letter */
 	malformed_at(DEST_VLESS, "\x00\x01\x02\x00", 4, 3);
-	malformed_at(DEST_SOCKS, "\x03\x03" "a b\0\0", 7, 3);
-	malformed_at(DEST_SOCKS, "\x03\x03" "ab\0\0\0", 7, 4);
-	malformed_at(DEST_SOCKS, "\x03\x03" "a:1\0\0", 7, 3);
-	malformed_at(DEST_VLESS, "\x00\x01\x02\x02" "\xc3\xa9", 6, 4);
+	malformed_at(DEST_SOCKS,
+		     "\x03\x03"
+		     "a b\0\0",
+		     7, 3);
+	malformed_at(DEST_SOCKS,
+		     "\x03\x03"
+		     "ab\0\0\0",
+		     7, 4);
+	malformed_at(DEST_SOCKS,
+		     "\x03\x03"
+		     "a:1\0\0",
+		     7, 3);
+	malformed_at(DEST_VLESS,
+		     "\x00\x01\x02\x02"
+		     "\xc3\xa9",
+		     6, 4);
 }
 
 static void a_name_that_is_an_address_becomes_one(void **state)
 {
-	struct rd r = rd_of("\x03\x09" "127.0.0.1\0\x50", 13);
+	struct rd r = rd_of("\x03\x09"
+			    "127.0.0.1\0\x50",
+			    13);
 	struct dest d;
 	struct addr a;
 
@@ -146,8 +167,8 @@ static void a_short_copy_holds_only_what_it_needs(void **state)
 
 static void text_without_a_host_or_a_port_is_refused(void **state)
 {
-	static const char *const rows[] = {"", ":1", "a", "a:", "a:b", "a:1:2", "::1", "::1:1",
-					   "[::1]", "[a]:1", "a b:1", "a:65536"};
+	static const char *const rows[] = {"",	  ":1",	   "a",	    "a:",    "a:b",   "a:1:2",
+					   "::1", "::1:1", "[::1]", "[a]:1", "a b:1", "a:65536"};
 	struct dest d;
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)

@@ -33,8 +33,11 @@ static void expect_tuple(const struct proxy_header *h, const char *src, const ch
 static void the_vectors_of_the_page_are_read(void **state)
 {
 	static const char v1[] = "PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\nGET";
-	static const char v2[] = SIG "\x21\x11\x00\x0c\xc0\x00\x02\x01\xc6\x33\x64\x02\xdc\x04\x01\xbb" "GET";
-	static const char local[] = SIG "\x20\x00\x00\x00" "GET";
+	static const char v2[] =
+		SIG "\x21\x11\x00\x0c\xc0\x00\x02\x01\xc6\x33\x64\x02\xdc\x04\x01\xbb"
+		    "GET";
+	static const char local[] = SIG "\x20\x00\x00\x00"
+					"GET";
 	static const char v1_6[] = "PROXY TCP6 2001:db8::1 2001:db8::2 1 2\r\n";
 	static const char unknown[] = "PROXY UNKNOWN anything at all 1.2.3.4\r\nx";
 	struct proxy_header h;
@@ -107,11 +110,16 @@ static void a_wrong_binary_header_is_malformed(void **state)
 		uint8_t tail[4];
 		int err;
 	} rows[] = {
-		{{0x22, 0x11, 0, 12}, -ERR_MALFORMED}, {{0x11, 0x11, 0, 12}, -ERR_MALFORMED},
-		{{0x21, 0x13, 0, 12}, -ERR_MALFORMED}, {{0x20, 0x13, 0, 0}, -ERR_MALFORMED},
-		{{0x21, 0x00, 0, 0}, -ERR_MALFORMED},  {{0x21, 0x11, 0, 11}, -ERR_MALFORMED},
-		{{0x21, 0x21, 0, 35}, -ERR_MALFORMED}, {{0x21, 0x31, 0, 215}, -ERR_MALFORMED},
-		{{0x20, 0x00, 0x10, 1}, -ERR_MALFORMED}, {{0x20, 0x00, 0x10, 0}, -ERR_MORE},
+		{{0x22, 0x11, 0, 12}, -ERR_MALFORMED},
+		{{0x11, 0x11, 0, 12}, -ERR_MALFORMED},
+		{{0x21, 0x13, 0, 12}, -ERR_MALFORMED},
+		{{0x20, 0x13, 0, 0}, -ERR_MALFORMED},
+		{{0x21, 0x00, 0, 0}, -ERR_MALFORMED},
+		{{0x21, 0x11, 0, 11}, -ERR_MALFORMED},
+		{{0x21, 0x21, 0, 35}, -ERR_MALFORMED},
+		{{0x21, 0x31, 0, 215}, -ERR_MALFORMED},
+		{{0x20, 0x00, 0x10, 1}, -ERR_MALFORMED},
+		{{0x20, 0x00, 0x10, 0}, -ERR_MORE},
 		{{0x20, 0x11, 0, 0}, 0},
 	};
 	struct proxy_header h;
@@ -129,7 +137,10 @@ static void a_wrong_binary_header_is_malformed(void **state)
 
 static void tlvs_are_skipped_and_unix_addresses_are_none(void **state)
 {
-	uint8_t wire[16 + 216 + 7] = SIG "\x21\x12\x00\x0f\x01\x01\x01\x01\x02\x02\x02\x02\x00\x05\x00\x06" "tlv" "next";
+	uint8_t wire[16 + 216 + 7] =
+		SIG "\x21\x12\x00\x0f\x01\x01\x01\x01\x02\x02\x02\x02\x00\x05\x00\x06"
+		    "tlv"
+		    "next";
 	struct proxy_header h;
 	size_t pos;
 
@@ -188,14 +199,17 @@ static void the_emitted_forms_are_those_of_the_page(void **state)
 	proxy_emit(&w, 1, &src, &dst);
 	proxy_emit(&w, 1, &src, &none);
 	assert_int_equal(w.len, 60);
-	assert_memory_equal(wire, "PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\nPROXY UNKNOWN\r\n", 60);
+	assert_memory_equal(wire,
+			    "PROXY TCP4 192.0.2.1 198.51.100.2 56324 443\r\nPROXY UNKNOWN\r\n", 60);
 	w = wr_of(wire, sizeof(wire));
 	proxy_emit(&w, 2, &src, &dst);
 	proxy_emit(&w, 2, &none, &dst);
 	assert_int_equal(w.len, 28 + 16);
 	assert_memory_equal(wire,
-			    SIG "\x21\x11\x00\x0c\xc0\x00\x02\x01\xc6\x33\x64\x02\xdc\x04\x01\xbb"
-			    SIG "\x20\x00\x00\x00", 44);
+			    SIG
+			    "\x21\x11\x00\x0c\xc0\x00\x02\x01\xc6\x33\x64\x02\xdc\x04\x01\xbb" SIG
+			    "\x20\x00\x00\x00",
+			    44);
 }
 
 int main(void)

@@ -26,9 +26,10 @@ static void open_bed(struct bed *b, const char *options)
 	*b = (struct bed){0};
 	snprintf(b->dir, sizeof(b->dir), "/tmp/weir-inbound-XXXXXX");
 	assert_non_null(mkdtemp(b->dir));
-	snprintf(text, sizeof(text),
-		 "{\"Nodes\":[{\"ApiHost\":\"http://127.0.0.1:1/x\",\"ApiKey\":\"k\",\"NodeID\":1%s%s}]}",
-		 *options ? "," : "", options);
+	snprintf(
+		text, sizeof(text),
+		"{\"Nodes\":[{\"ApiHost\":\"http://127.0.0.1:1/x\",\"ApiKey\":\"k\",\"NodeID\":1%s%s}]}",
+		*options ? "," : "", options);
 	conf_report_init(&report);
 	b->file = config_parse(text, strlen(text), "config.json", &report);
 	conf_report_print(&report, stderr);
@@ -130,9 +131,10 @@ static void a_self_signed_certificate_is_made_once_and_kept(void **state)
 	struct bed b;
 
 	open_bed(&b, "");
-	snprintf(options, sizeof(options),
-		 "\"CertConfig\":{\"CertMode\":\"self\",\"CertFile\":\"%s/c.crt\",\"KeyFile\":\"%s/c.key\"}",
-		 b.dir, b.dir);
+	snprintf(
+		options, sizeof(options),
+		"\"CertConfig\":{\"CertMode\":\"self\",\"CertFile\":\"%s/c.crt\",\"KeyFile\":\"%s/c.key\"}",
+		b.dir, b.dir);
 	snprintf(path, sizeof(path), "%s/c.key", b.dir);
 	for (int i = 0; i < 2; i++) {
 		struct bed t;

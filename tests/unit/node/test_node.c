@@ -184,10 +184,11 @@ static unsigned long shown(const struct bed *b)
 	char command[256], line[128] = "";
 	FILE *f;
 
-	snprintf(command, sizeof(command),
-		 "openssl s_client -connect 127.0.0.1:%u -servername weir.test </dev/null 2>/dev/null |"
-		 "openssl x509 -noout -fingerprint -sha1 2>/dev/null | tail -c 30 | cksum",
-		 (unsigned)b->info->port);
+	snprintf(
+		command, sizeof(command),
+		"openssl s_client -connect 127.0.0.1:%u -servername weir.test </dev/null 2>/dev/null |"
+		"openssl x509 -noout -fingerprint -sha1 2>/dev/null | tail -c 30 | cksum",
+		(unsigned)b->info->port);
 	f = popen(command, "r");
 	assert_non_null(f);
 	assert_non_null(fgets(line, sizeof(line), f));

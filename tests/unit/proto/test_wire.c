@@ -132,7 +132,8 @@ static void vless_ids_come_from_uuids_and_from_any_short_text(void **state)
 		assert_memory_equal(id, want, 16);
 	}
 	assert_int_equal(vless_id_of_text("", 0, id), -ERR_MALFORMED);
-	assert_int_equal(vless_id_of_text("1234567890123456789012345678901", 31, id), -ERR_MALFORMED);
+	assert_int_equal(vless_id_of_text("1234567890123456789012345678901", 31, id),
+			 -ERR_MALFORMED);
 	assert_int_equal(vless_id_of_text(ID "0", 37, id), -ERR_MALFORMED);
 }
 
@@ -164,11 +165,11 @@ static void a_wrong_vless_version_is_a_stranger(void **state)
 
 static void vless_addons_skip_what_they_do_not_know(void **state)
 {
-	static const char odd[] = "\x10\x05"			      /* field 2, varint */
-				  "\x1a\x02zz"			      /* field 3, bytes */
+	static const char odd[] = "\x10\x05"   /* field 2, varint */
+				  "\x1a\x02zz" /* field 3, bytes */
 				  "\x0a\x03"
-				  "abc"				      /* a flow, overridden */
-				  "\x25\1\2\3\4"		      /* field 4, fixed32 */
+				  "abc"		 /* a flow, overridden */
+				  "\x25\1\2\3\4" /* field 4, fixed32 */
 				  "\x0a\x10xtls-rprx-vision";
 	struct rd r = rd_of(odd, sizeof(odd) - 1);
 	uint8_t flow;
@@ -185,13 +186,17 @@ static void vless_addons_skip_what_they_do_not_know(void **state)
 
 static void a_vless_answer_is_skipped_whatever_its_addons(void **state)
 {
-	struct rd r = rd_of("\0\x03" "abcX", 6);
+	struct rd r = rd_of("\0\x03"
+			    "abcX",
+			    6);
 
 	assert_int_equal(vless_response_parse(&r), 0);
 	assert_int_equal(r.pos, 5);
 	r = rd_of("\x01\0", 2);
 	assert_int_equal(vless_response_parse(&r), -ERR_MALFORMED);
-	r = rd_of("\0\x03" "ab", 4);
+	r = rd_of("\0\x03"
+		  "ab",
+		  4);
 	assert_int_equal(vless_response_parse(&r), -ERR_MORE);
 }
 
@@ -262,8 +267,9 @@ static struct muxcool_frame mux_of(const char *name, uint8_t *msg, size_t *len)
 
 static void muxcool_frames_are_those_of_the_vectors(void **state)
 {
-	static const char *const names[] = {"new_tcp",	 "keep_tcp", "end",	       "end_error",
-					    "keepalive", "xudp_new", "xudp_keep_addr", "xudp_keep_noaddr"};
+	static const char *const names[] = {"new_tcp",	      "keep_tcp",	 "end",
+					    "end_error",      "keepalive",	 "xudp_new",
+					    "xudp_keep_addr", "xudp_keep_noaddr"};
 	uint8_t msg[512], again[512];
 	struct dest want = dest_of("8.8.8.8:53");
 	struct muxcool_frame f;

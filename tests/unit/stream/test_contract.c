@@ -370,8 +370,7 @@ static void S12_the_name_is_the_word_for_traces(void **state)
 	assert_string_equal(e.a->ops->name, names[kind_]);
 }
 
-/* ---- what the base adds
- * -------------------------------------------------------------------------- */
+/* ---- what the base adds ------------------------------------------------------------------ */
 
 static void unread(struct stream *s, const char *text)
 {

@@ -204,8 +204,7 @@ static void a_flood_comes_in_batches_and_complete(void **state)
 	loop_free(l);
 }
 
-/* ---- dgram_relay
- * --------------------------------------------------------------------------------- */
+/* ---- dgram_relay ------------------------------------------------------------------------- */
 
 struct fake_meter {
 	struct meter m;

@@ -128,7 +128,7 @@ static int receive_none(struct one *o)
 	return dgram_recv(o->d, &p, 1);
 }
 
-/* ---- what arrives ---------------------------------------------------------------------------- */
+/* ---- what arrives ------------------------------------------------------------------------ */
 
 static void packets_in_one_read_come_as_a_batch(void **state)
 {
@@ -315,7 +315,7 @@ static void S2_a_stream_of_nothing_but_skipped_frames_leaves_others_their_turn(v
 	one_close(&o);
 }
 
-/* ---- what is sent ---------------------------------------------------------------------------- */
+/* ---- what is sent ------------------------------------------------------------------------ */
 
 static void the_head_goes_in_front_of_the_first_packet(void **state)
 {

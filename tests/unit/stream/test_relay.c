@@ -123,8 +123,7 @@ static void holds_nothing(const struct bed *t)
 	}
 }
 
-/* ---- both directions to their end
- * ---------------------------------------------------------------- */
+/* ---- both directions to their end -------------------------------------------------------- */
 
 static void bytes_cross_both_ways(enum ends_kind kind, bool splice)
 {
@@ -269,8 +268,7 @@ static void first_goes_ahead_of_the_answer_and_is_not_metered(void **state)
 	bed_close(&t);
 }
 
-/* ---- errors
- * -------------------------------------------------------------------------------------- */
+/* ---- errors ------------------------------------------------------------------------------ */
 
 static void a_truncated_side_ends_it_with_that_error_and_nothing_orderly(void **state)
 {
@@ -353,8 +351,7 @@ static void a_side_that_takes_no_more_is_read_to_its_end_within_the_linger_time(
 	bed_close(&t);
 }
 
-/* ---- time
- * ---------------------------------------------------------------------------------------- */
+/* ---- time -------------------------------------------------------------------------------- */
 
 static void silence_both_ways_ends_it(void **state)
 {
@@ -436,8 +433,7 @@ static void a_pause_is_not_silence(void **state)
 	bed_close(&t);
 }
 
-/* ---- memory and fairness
- * ------------------------------------------------------------------------- */
+/* ---- memory and fairness ----------------------------------------------------------------- */
 
 static void a_slow_receiver_slows_the_sender_and_memory_stays_bounded(void **state)
 {
@@ -598,8 +594,7 @@ static void a_relay_is_small(void **state)
 	assert_true(sizeof(struct relay) <= 300);
 }
 
-/* ---- endings
- * ------------------------------------------------------------------------------------- */
+/* ---- endings ----------------------------------------------------------------------------- */
 
 static void done_comes_once_and_not_after_a_stop(void **state)
 {

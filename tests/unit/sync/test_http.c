@@ -449,7 +449,8 @@ static void a_gzip_bomb_is_an_error(void **state)
 	sunk = 0;
 	finish(&c);
 	assert_int_equal(c.err, -ERR_TOO_BIG);
-	assert_in_range(sunk, (8 << 20) - 65536, 16 << 20); /* what comes at once is libcurl's affair */
+	/* what comes at once is libcurl's affair */
+	assert_in_range(sunk, (8 << 20) - 65536, 16 << 20);
 	http_call_reset(&c);
 }
 

@@ -451,8 +451,7 @@ static void without_a_directory_everything_is_in_memory(void **state)
 	ledger_close(s.l);
 }
 
-/* ---- what other processes leave
- * ------------------------------------------------------------------ */
+/* ---- what other processes leave ---------------------------------------------------------- */
 
 static void a_process_that_drains_is_adopted_when_it_has_ended(void **state)
 {
@@ -582,8 +581,7 @@ static void bytes_of_the_next_owner_are_not_charged_to_the_last(void **state)
 	state_done(&s);
 }
 
-/* ---- a database that fails
- * -------------------------------------------------------------------------- */
+/* ---- a database that fails --------------------------------------------------------------- */
 
 static void a_broken_database_is_an_error_and_stays_untouched(void **state)
 {

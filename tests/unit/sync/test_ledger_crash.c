@@ -33,8 +33,7 @@ static uint32_t rnd(uint32_t *seed)
 	return *seed >> 8;
 }
 
-/* ---- the child
- * ------------------------------------------------------------------------------------ */
+/* ---- the child --------------------------------------------------------------------------- */
 
 struct child {
 	struct ledger *l;
@@ -144,8 +143,7 @@ static void start_and_kill(const char *dir, uint32_t *seed)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
-/* ---- the panel
- * ------------------------------------------------------------------------------------ */
+/* ---- the panel --------------------------------------------------------------------------- */
 
 static bool read_all(int fd, void *dst, size_t n)
 {
@@ -236,8 +234,7 @@ static void run_and_kill(struct panel *p, struct shadow *shadow, const char *dir
 	close(pair[0]);
 }
 
-/* ---- the books
- * ------------------------------------------------------------------------------------ */
+/* ---- the books --------------------------------------------------------------------------- */
 
 /* By user: frozen and carried.  Opening settles the counters, so nothing is pending. */
 static void audit(struct panel *p, struct shadow *shadow, const char *dir, int round)
@@ -304,8 +301,7 @@ static void kill_9_at_any_moment_neither_loses_nor_doubles(void **state)
 	state_done(&s);
 }
 
-/* ---- and its speed, for people
- * -------------------------------------------------------------------- */
+/* ---- and its speed, for people ----------------------------------------------------------- */
 
 static void hundred_thousand_active_users(void **state)
 {

@@ -14,7 +14,7 @@
 
 static char *cert_pem, *key_pem;
 
-/* ---- the two servers, each an echo ---------------------------------------------------------- */
+/* ---- the two servers, each an echo ------------------------------------------------------- */
 
 struct victim {
 	void (*feed)(struct victim *v, const uint8_t *p, size_t len);
@@ -202,7 +202,7 @@ static struct victim *our_victim(void)
 	return &v->v;
 }
 
-/* ---- the client: libssl shakes hands, then every byte is ours ------------------------------- */
+/* ---- the client: libssl shakes hands, then every byte is ours ---------------------------- */
 
 struct forger {
 	struct victim *v;
@@ -403,7 +403,7 @@ static void read_answer(struct forger *f, struct answer *a)
 	assert_true(at == f->gotlen);
 }
 
-/* ---- the cases ------------------------------------------------------------------------------ */
+/* ---- the cases --------------------------------------------------------------------------- */
 
 static const uint8_t update0[] = {24, 0, 0, 1, 0}, update1[] = {24, 0, 0, 1, 1};
 static uint8_t big[17000];

@@ -116,7 +116,7 @@ static void command(struct child *c, const char *text)
 	}
 }
 
-/* ---- our server ----------------------------------------------------------------------------- */
+/* ---- our server -------------------------------------------------------------------------- */
 
 struct echo {
 	struct listener l;
@@ -231,7 +231,7 @@ static void s_client_is_served(void **state)
 	talk_as_server((struct tls_server_options){0}, "-groups", "P-384", true);
 }
 
-/* ---- our client ----------------------------------------------------------------------------- */
+/* ---- our client -------------------------------------------------------------------------- */
 
 static int free_port(void)
 {

@@ -64,7 +64,7 @@ static struct tls_client_conf *client_conf(struct tls_client_options o)
 static const struct tls_client_options anybody = {.server_name = "One.Example",
 						  .verify = TLS_VERIFY_NONE};
 
-/* ---- two ends that talk --------------------------------------------------------------------- */
+/* ---- two ends that talk ------------------------------------------------------------------ */
 
 struct duo {
 	struct talker client, server;
@@ -250,7 +250,7 @@ static void an_idle_connection_holds_no_chunk_and_little_memory(void **state)
 	loop_free(l);
 }
 
-/* ---- below them, something that misbehaves -------------------------------------------------- */
+/* ---- below them, something that misbehaves ----------------------------------------------- */
 
 static void any_cut_of_the_bytes_below_will_do(void **state)
 {
@@ -306,7 +306,7 @@ static void an_end_without_close_notify_is_truncation(void **state)
 	}
 }
 
-/* ---- certificates, names, refusals ---------------------------------------------------------- */
+/* ---- certificates, names, refusals ------------------------------------------------------- */
 
 static const char *sni_wanted;
 
@@ -410,7 +410,7 @@ static void a_client_believes_its_ca_file_and_the_name_in_it(void **state)
 	rmdir(dir);
 }
 
-/* ---- the finer points of the stream --------------------------------------------------------- */
+/* ---- the finer points of the stream ------------------------------------------------------ */
 
 /* A connection that is up, for tests that pull the strings themselves. */
 struct wire {
@@ -603,7 +603,7 @@ static void bypassed_bytes_pass_as_they_are_after_what_was_read(void **state)
 	wire_down(&w);
 }
 
-/* ---- resumption, with libssl as the client -------------------------------------------------- */
+/* ---- resumption, with libssl as the client ----------------------------------------------- */
 
 static SSL_SESSION *kept;
 

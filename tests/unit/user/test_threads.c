@@ -62,8 +62,7 @@ static void one_rate_holds_over_several_threads(void **state)
 	assert_true(moved > 10000000);
 }
 
-/* ---- sessions come and go on two workers while control pulls lists
- * ------------------------------- */
+/* ---- sessions come and go on two workers while control pulls lists ----------------------- */
 
 struct worker {
 	pthread_t thread;
