@@ -1,0 +1,31 @@
+/* ss_replay.h - salts that must not come twice, shared by all workers of an inbound.
+ *
+ * Check and insert are one step, taken after the salt's owner has authenticated: strangers cannot fill
+ * it.  Our own salts go in too, so that an answer thrown back at us is recognised.
+ *
+ * 2022 methods have a clock in every request, so what is older than SS_REPLAY_KEEP cannot be accepted
+ * anyway, and every salt is kept that long: exact, no false alarm.  AEAD methods have no clock: the
+ * latest SS_REPLAY_MIN to twice as many salts are remembered, in bounded memory.
+ *
+ * Threads: ss_replay_add() from any worker.
+ */
+#ifndef WEIR_PROTO_SHADOWSOCKS_REPLAY_H
+#define WEIR_PROTO_SHADOWSOCKS_REPLAY_H
+
+#include "base/base.h"
+
+#define SS_REPLAY_KEEP (60 * NSEC_SEC)
+#define SS_REPLAY_MIN  (1u << 16)
+
+struct ss_replay;
+
+/* `timed`: 2022.  0 or -ENOMEM. */
+MUST_CHECK int ss_replay_new(bool timed, struct ss_replay **out);
+void ss_replay_free(struct ss_replay *r); /* NULL is fine */
+
+/* Remember this salt (16 to 32 bytes).  0; -ERR_AUTH: it has been there before, or there is no room to
+ * remember it.
+ */
+MUST_CHECK int ss_replay_add(struct ss_replay *r, const uint8_t *salt, size_t len, nsec_t now);
+
+#endif
