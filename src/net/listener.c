@@ -4,8 +4,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "net/sock.h"
-
 /* The peer went away, or a firewall spoke: the next connection may be fine (accept(2)). */
 static bool only_this_one(int err)
 {
@@ -43,7 +41,6 @@ static bool accept_one(struct listener *l)
 
 	if (fd >= 0) {
 		l->accepted++;
-		sock_set_nodelay(fd, true);
 		l->accept(l, fd, &peer);
 		return l->fd >= 0 && !l->paused;
 	}
@@ -99,8 +96,10 @@ static int set_up(int fd, const struct addr *at, const struct listener_conf *con
 	if (bind(fd, &at->sa, at->len) < 0)
 		return -errno;
 	if (conf->tfo)
-		/* an optimisation: a kernel without it is fine */
-		sock_set_tfo_listen(fd, conf->tfo);
+		sock_set_tfo_listen(fd,
+				    conf->tfo); /* an optimisation: a kernel without it is fine */
+	if (conf->keepalive)
+		sock_set_keepalive(fd, conf->keepalive);
 	return listen(fd, conf->backlog > 0 ? conf->backlog : SOMAXCONN) < 0 ? -errno : 0;
 }
 
@@ -139,6 +138,7 @@ int listener_adopt(struct listener *l, int fd)
 
 	if (err)
 		return err;
+	sock_set_nodelay(fd, true); /* what is accepted inherits it: no call for each */
 	l->fd = fd;
 	if (!l->paused)
 		loop_queue(l->loop, &l->ready);
@@ -176,7 +176,6 @@ void listener_drain(struct listener *l)
 
 		if (fd >= 0) {
 			l->accepted++;
-			sock_set_nodelay(fd, true);
 			l->accept(l, fd, &peer);
 		} else if (!only_this_one(errno)) {
 			listener_close(l);

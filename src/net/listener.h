@@ -15,15 +15,17 @@
 
 #include "event/loop.h"
 #include "net/addr.h"
+#include "net/sock.h"
 
 #define LISTENER_BATCH 64
 #define LISTENER_REST  (100 * NSEC_MS)
 
 struct listener_conf {
-	int backlog;	/* 0: SOMAXCONN */
-	bool reuseport; /* one socket per worker on the same port */
-	bool v6only;	/* an IPv6 wildcard then takes no IPv4 */
-	unsigned tfo;	/* TCP Fast Open queue; 0: off */
+	int backlog;				/* 0: SOMAXCONN */
+	bool reuseport;				/* one socket per worker on the same port */
+	bool v6only;				/* an IPv6 wildcard then takes no IPv4 */
+	unsigned tfo;				/* TCP Fast Open queue; 0: off */
+	const struct sock_keepalive *keepalive; /* of the accepted connections; NULL: none */
 };
 
 struct listener {

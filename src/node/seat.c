@@ -6,13 +6,10 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "net/sock.h"
 #include "stream/proxied.h"
 #include "stream/tcp.h"
 
 #define COMPLAIN_EVERY (60 * NSEC_SEC)
-
-static const struct sock_keepalive keepalive = {.idle_s = 60, .interval_s = 15, .count = 4};
 
 struct generation {
 	struct session_inbound si;
@@ -138,7 +135,6 @@ static void on_accept(struct listener *l, int fd, const struct addr *peer)
 		close(fd);
 		return;
 	}
-	sock_set_keepalive(fd, &keepalive);
 	leaf = tcp_stream_new(s->worker->loop, fd, peer);
 	if (leaf && g->in->proxy_protocol && trusted(g->in, peer))
 		leaf = proxied_new(leaf);

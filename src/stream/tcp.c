@@ -56,7 +56,7 @@ static int tcp_open(struct stream *s)
 		return 0;
 	if (!(t->io.ready & IO_WR))
 		return -EAGAIN;
-	err = sock_error(t->io.fd);
+	err = t->io.hup ? sock_error(t->io.fd) : 0; /* a failure comes as EPOLLERR */
 	if (err)
 		return fail(t, err);
 	t->connecting = false;

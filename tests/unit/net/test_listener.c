@@ -232,6 +232,38 @@ static int option(int fd, int level, int name)
 	return v;
 }
 
+static void look_at_options(struct listener *l, int fd, const struct addr *peer)
+{
+	got.count++;
+	assert_int_equal(option(fd, IPPROTO_TCP, TCP_NODELAY), 1);
+	assert_int_equal(option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+	assert_int_equal(option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 31);
+	assert_int_equal(option(fd, IPPROTO_TCP, TCP_KEEPINTVL), 7);
+	assert_int_equal(option(fd, IPPROTO_TCP, TCP_KEEPCNT), 3);
+	close(fd);
+}
+
+static void accepted_connections_have_the_listener_s_options(void **state)
+{
+	static const struct sock_keepalive k = {.idle_s = 31, .interval_s = 7, .count = 3};
+	struct loop *loop = loop_new(LOOP_EPOLL, 0);
+	struct listener l;
+	struct addr at;
+	int fd;
+
+	memset(&got, 0, sizeof(got));
+	assert_int_equal(addr_parse(&at, "127.0.0.1:0"), 0);
+	listener_init(&l, loop, look_at_options);
+	assert_int_equal(listener_open(&l, &at, &(struct listener_conf){.keepalive = &k}), 0);
+	assert_int_equal(sock_local(l.fd, &at), 0);
+	fd = client(&at);
+	turns(loop, 1);
+	assert_int_equal(got.count, 1);
+	close(fd);
+	listener_close(&l);
+	loop_free(loop);
+}
+
 static void options_reach_the_kernel(void **state)
 {
 	struct sock_keepalive k = {.idle_s = 31, .interval_s = 7, .count = 3};
@@ -269,6 +301,7 @@ int main(void)
 		cmocka_unit_test(closing_from_the_callback_is_fine),
 		cmocka_unit_test(two_listeners_share_a_port_only_with_reuseport),
 		cmocka_unit_test(an_ipv6_wildcard_takes_ipv4_too_unless_told_not_to),
+		cmocka_unit_test(accepted_connections_have_the_listener_s_options),
 		cmocka_unit_test(options_reach_the_kernel),
 	};
 
