@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -273,10 +274,19 @@ static void raise_file_limit(void)
 			err_text(-errno));
 }
 
+/* A list of users, its text and its tables come and go by megabytes.  Left to itself malloc learns
+ * from the first such free() that large blocks belong to the heap, between what stays.
+ */
+static void keep_large_blocks_apart(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+}
+
 int program_start(struct program *p, struct config *conf, bool watch)
 {
 	int err;
 
+	keep_large_blocks_apart();
 	*p = (struct program){.conf = conf, .state = -1, .watching = watch};
 	signals_block(caught);
 	raise_file_limit();

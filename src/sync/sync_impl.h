@@ -83,6 +83,7 @@ struct sync_node {
 	bool asked_plain; /* the repeat without validator of C3 */
 	bool reading;	  /* users are streaming in */
 	struct users_reader reader;
+	nsec_t reader_ns; /* what reading has taken so far */
 	int reader_err;
 
 	/* what was read and is not applied yet */

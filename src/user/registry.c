@@ -56,15 +56,18 @@ const struct user_table *user_registry_table(const struct user_registry *r)
 bool user_registry_place(const struct user_registry *r, int64_t id, size_t *place)
 {
 	const struct user_index *x = &r->ids;
-	size_t i = mix64((uint64_t)id) & x->mask;
+	uint64_t h = mix64((uint64_t)id);
+	const struct user_place *at;
 
 	if (!x->at)
 		return false;
-	while (x->at[i] && user_id(user_table_at(r->table, x->at[i] - 1)) != id)
-		i = (i + 1) & x->mask;
-	if (!x->at[i])
+	at = index_first(x, h);
+	while (at->n &&
+	       (at->tag != index_tag(h) || user_id(user_table_at(r->table, at->n - 1)) != id))
+		at = index_next(x, at);
+	if (!at->n)
 		return false;
-	*place = x->at[i] - 1;
+	*place = at->n - 1;
 	return true;
 }
 
@@ -130,8 +133,15 @@ void user_registry_set_dynamic(struct user_registry *r, struct user *u, uint64_t
 
 bool user_registry_take_limits(struct user_registry *r, struct user *u, const struct user_entry *e)
 {
-	u->speed_kbps = to_kbps(e->speed_bps);
-	u->own_device_limit = (uint16_t)MIN(e->device_limit, (uint32_t)UINT16_MAX);
+	uint32_t kbps = to_kbps(e->speed_bps);
+	uint16_t devices = (uint16_t)MIN(e->device_limit, (uint32_t)UINT16_MAX);
+	bool fresh = !atomic_load_explicit(&u->grace_s, memory_order_relaxed); /* never refreshed */
+
+	if (!fresh && u->speed_kbps == kbps && u->own_device_limit == devices &&
+	    u->own_conn_limit == e->conn_limit)
+		return false; /* almost everybody: not a byte of the user is written */
+	u->speed_kbps = kbps;
+	u->own_device_limit = devices;
 	u->own_conn_limit = e->conn_limit;
 	return user_registry_refresh(r, u);
 }

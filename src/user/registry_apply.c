@@ -23,6 +23,7 @@ struct plan {
 	struct user_registry *r;
 	struct plan_item *items; /* in the order of the new table's list */
 	size_t n, old_n, taken_n;
+	size_t guess; /* the old place that comes next if the panel keeps its order */
 	struct user_table *table;
 	struct user_index ids;	       /* of the new list */
 	struct user_index credentials; /* of the old one; made when first needed */
@@ -45,13 +46,15 @@ static int index_init(struct user_index *x, size_t n)
 }
 
 /* Where this id is among the planned, or the empty place for it. */
-static uint32_t *planned_id(struct plan *p, int64_t id)
+static struct user_place *planned_id(struct plan *p, int64_t id)
 {
-	size_t i = mix64((uint64_t)id) & p->ids.mask;
+	uint64_t h = mix64((uint64_t)id);
+	struct user_place *at = index_first(&p->ids, h);
 
-	while (p->ids.at[i] && p->items[p->ids.at[i] - 1].e->id != id)
-		i = (i + 1) & p->ids.mask;
-	return &p->ids.at[i];
+	while (at->n && (at->tag != index_tag(h) || p->items[at->n - 1].e->id != id))
+		at = index_next(&p->ids, at);
+	at->tag = index_tag(h);
+	return at;
 }
 
 static bool has_credential(const struct user *u, const char *text, size_t len)
@@ -60,16 +63,16 @@ static bool has_credential(const struct user *u, const char *text, size_t len)
 }
 
 /* The same among the old users, by credential. */
-static uint32_t *old_credential(struct plan *p, const char *text, size_t len)
+static struct user_place *old_credential(struct plan *p, const char *text, size_t len)
 {
-	size_t i = hash_bytes(&p->r->hash, text, len) & p->credentials.mask;
-	uint32_t *at;
+	uint64_t h = hash_bytes(&p->r->hash, text, len);
+	struct user_place *at = index_first(&p->credentials, h);
 
-	for (;; i = (i + 1) & p->credentials.mask) {
-		at = &p->credentials.at[i];
-		if (!*at || has_credential(user_table_at(p->r->table, *at - 1), text, len))
-			return at;
-	}
+	while (at->n && (at->tag != index_tag(h) ||
+			 !has_credential(user_table_at(p->r->table, at->n - 1), text, len)))
+		at = index_next(&p->credentials, at);
+	at->tag = index_tag(h);
+	return at;
 }
 
 static int index_old_credentials(struct plan *p)
@@ -82,9 +85,31 @@ static int index_old_credentials(struct plan *p)
 		return -ENOMEM;
 	for (size_t i = 0; i < p->old_n; i++) {
 		u = user_table_at(p->r->table, i);
-		*old_credential(p, user_credential(u), u->credential_len) = (uint32_t)i + 1;
+		old_credential(p, user_credential(u), u->credential_len)->n = (uint32_t)i + 1;
 	}
 	return 0;
+}
+
+static bool is_at(const struct plan *p, size_t place, const struct user_entry *e)
+{
+	const struct user *u = user_table_at(p->r->table, place);
+
+	return user_id(u) == e->id && has_credential(u, e->credential, e->credential_len);
+}
+
+/* The same id and credential as before.  Lists come in the same order as the last time but for what
+ * has changed, so that most are found without a search, walking through memory.
+ */
+static bool find_old(struct plan *p, const struct user_entry *e, size_t *place)
+{
+	bool found = p->guess < p->old_n && is_at(p, p->guess, e);
+
+	*place = p->guess;
+	if (!found)
+		found = user_registry_place(p->r, e->id, place) && is_at(p, *place, e);
+	if (found)
+		p->guess = *place + 1;
+	return found;
 }
 
 /* Rules U1, U2: the same id and credential is the same user; so is the same credential. */
@@ -95,8 +120,7 @@ static int match_old(struct plan *p, const struct user_entry *e, uint32_t *place
 
 	*kind = PLAN_KEEP;
 	*place = 0;
-	if (user_registry_place(p->r, e->id, &at) &&
-	    has_credential(user_table_at(p->r->table, at), e->credential, e->credential_len)) {
+	if (find_old(p, e, &at)) {
 		*place = (uint32_t)at + 1;
 		return 0;
 	}
@@ -106,7 +130,7 @@ static int match_old(struct plan *p, const struct user_entry *e, uint32_t *place
 	}
 	if (index_old_credentials(p) < 0)
 		return -ENOMEM;
-	*place = *old_credential(p, e->credential, e->credential_len);
+	*place = old_credential(p, e->credential, e->credential_len)->n;
 	*kind = *place ? PLAN_REKEY : PLAN_NEW;
 	return 0;
 }
@@ -157,7 +181,8 @@ static int plan_slot(struct plan *p, struct plan_item *item)
 static int plan_entry(struct plan *p, const struct user_entry *e)
 {
 	struct plan_item item = {.e = e};
-	uint32_t *id, place;
+	struct user_place *id;
+	uint32_t place;
 	int err;
 
 	if (e->id <= 0 || !e->credential || !e->credential_len || e->credential_len > UINT16_MAX) {
@@ -168,7 +193,7 @@ static int plan_entry(struct plan *p, const struct user_entry *e)
 	err = match_old(p, e, &place, &item.kind);
 	if (err)
 		return err;
-	if (*id || (place && p->taken[place - 1])) {
+	if (id->n || (place && p->taken[place - 1])) {
 		p->changes.duplicates++;
 		return 0;
 	}
@@ -192,7 +217,7 @@ static int plan_entry(struct plan *p, const struct user_entry *e)
 		p->taken_n++;
 	}
 	p->items[p->n++] = item;
-	*id = (uint32_t)p->n;
+	id->n = (uint32_t)p->n;
 	return 0;
 }
 

@@ -6,12 +6,33 @@
 #include "user/registry.h"
 #include "user/table.h"
 
-/* Open addressing, four bytes a place, at most 7/8 full: a number of the caller's to a place in the
- * list, plus one; 0 is empty. */
+/* From something hashed to a place in a list: open addressing, at most 7/8 full.  The hash's other
+ * half spares the look at most users that are not meant.
+ */
+struct user_place {
+	uint32_t tag;
+	uint32_t n; /* place in the list, plus one; 0: empty */
+};
+
 struct user_index {
-	uint32_t *at;
+	struct user_place *at;
 	size_t mask;
 };
+
+static inline uint32_t index_tag(uint64_t h)
+{
+	return (uint32_t)(h >> 32);
+}
+
+static inline struct user_place *index_first(const struct user_index *x, uint64_t h)
+{
+	return &x->at[h & x->mask];
+}
+
+static inline struct user_place *index_next(const struct user_index *x, const struct user_place *at)
+{
+	return &x->at[(size_t)(at - x->at + 1) & x->mask];
+}
 
 /* Where a slot stood at the last look of the dynamic rule, and until when its user is capped. */
 struct dynamic_mark {

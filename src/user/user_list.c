@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK_SIZE 65536
+#define BLOCK_SIZE (256 * 1024) /* large enough that malloc maps it, and gives it back when freed */
 
 struct user_list_block {
 	struct user_list_block *next;
