@@ -15,8 +15,10 @@ static void thread_ends(void *p)
 
 	hash_thread_free(t->hash);
 	aead_thread_free(t->aead);
+	aes_thread_free(t->aes);
 	t->hash = NULL;
 	t->aead = NULL;
+	t->aes = NULL;
 }
 
 static void make_exit_key(void)

@@ -9,10 +9,12 @@
 
 struct hash_thread;
 struct aead_thread;
+struct aes_thread;
 
 struct crypto_thread {
 	struct hash_thread *hash;
 	struct aead_thread *aead;
+	struct aes_thread *aes;
 };
 
 /* This thread's.  Never NULL. */
@@ -20,5 +22,6 @@ struct crypto_thread *crypto_thread(void);
 
 void hash_thread_free(struct hash_thread *h); /* NULL is fine */
 void aead_thread_free(struct aead_thread *a);
+void aes_thread_free(struct aes_thread *t);
 
 #endif
