@@ -7,8 +7,10 @@
 
 #define OWN_REFRESH (60 * NSEC_SEC)
 #define QUIET_EVERY (5 * NSEC_SEC)
-#define QUIET_MOVES 100	 /* so few in that time are quiet */
-#define WORTH_MOVES 1000 /* so many leave something worth walking the heap for */
+#define QUIET_MOVES 100		  /* so few in that time are quiet */
+#define WORTH_MOVES 1000	  /* so many leave something worth walking the heap for */
+#define LARGE_PIECE (100 * 1024)  /* more than glibc's 64 KiB, less than what it maps by itself */
+#define HEAP_END    (1024 * 1024) /* what stays at the end of a thread's heap */
 
 /* One call to all: a message to each worker, and the one that comes back from the last. */
 struct broadcast {
@@ -64,6 +66,16 @@ int workers_each(struct workers *ws, void (*fn)(struct node_worker *w, void *arg
 	return 0;
 }
 
+/* The end of a thread's heap is out of malloc_trim()'s reach: glibc looks at it only when a large
+ * piece is freed, and what the last handshakes gave back came as small ones.  So one large piece.
+ */
+static void trim_end_of_heap(void)
+{
+	void *volatile p = malloc(LARGE_PIECE);
+
+	free(p);
+}
+
 /* What a burst of connections leaves behind are holes: chunks and handshakes (14 KB each in libssl)
  * between the small objects of those that stay.  Once it is quiet the pages in them go back: 1,140
  * bytes per idle connection became 970.  Never while connections come: they would use them again.  And
@@ -76,6 +88,7 @@ static void on_quiet(struct timer *t)
 	if (w->moves - w->seen <= QUIET_MOVES && w->moves - w->trimmed >= WORTH_MOVES) {
 		buf_pool_trim(loop_pool(w->loop));
 		malloc_trim(0);
+		trim_end_of_heap();
 		w->trimmed = w->moves;
 	}
 	w->seen = w->moves;
@@ -137,6 +150,11 @@ int workers_start(struct workers *ws, struct loop *control, unsigned n,
 		  const struct counters *counters)
 {
 	int err;
+
+	/* Left alone, glibc raises it to twice the largest block that was ever freed: a list of 100,000
+	 * users would make each worker keep 64 MiB from then on.
+	 */
+	mallopt(M_TRIM_THRESHOLD, HEAP_END);
 
 	*ws = (struct workers){.control = control};
 	own_addr_init(&ws->own);
