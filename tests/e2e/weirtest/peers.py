@@ -3,6 +3,7 @@
 An Outbound says what to connect to; `start_client` runs one of CLIENTS on it and gives the Way through its
 SOCKS port.
 """
+import base64
 import dataclasses
 import json
 import os
@@ -17,13 +18,17 @@ CLIENTS = ("xray", "sing-box", "weir")
 
 @dataclasses.dataclass
 class Outbound:
-    protocol: str              # vless, trojan
+    protocol: str              # vless, trojan, shadowsocks
     port: int
     credential: str            # UUID or password
     cert: object = None        # certs.Cert: TLS; None: raw
     flow: str = ""             # vless: xtls-rprx-vision
     host: str = "127.0.0.1"
     alpn: tuple = ()
+    method: str = ""           # shadowsocks
+    uot: int = 0               # shadowsocks: UDP over TCP, this version
+    plugin: str = ""           # shadowsocks: a client's plugin
+    plugin_opts: str = ""
 
 
 def peer(name):
@@ -48,6 +53,9 @@ def write(procs, name, config):
 # --- Xray --------------------------------------------------------------------------------------
 
 def xray_outbound(o):
+    if o.protocol == "shadowsocks":
+        account = {"address": o.host, "port": o.port, "method": o.method, "password": o.credential}
+        return {"protocol": "shadowsocks", "settings": {"servers": [account]}}
     if o.protocol == "vless":
         user = {"id": o.credential, "encryption": "none"}
         if o.flow:
@@ -100,6 +108,12 @@ def xray_server(procs, o):
 def singbox_outbound(o):
     out = {"type": o.protocol, "server": o.host, "server_port": o.port}
     out["uuid" if o.protocol == "vless" else "password"] = o.credential
+    if o.method:
+        out["method"] = o.method
+    if o.uot:
+        out["udp_over_tcp"] = {"enabled": True, "version": o.uot}
+    if o.plugin:
+        out["plugin"], out["plugin_opts"] = o.plugin, o.plugin_opts
     if o.flow:
         out["flow"] = o.flow
     if o.cert:
@@ -132,6 +146,8 @@ def singbox_server(procs, o):
 
 def link(o):
     """The share link of config.md G.14."""
+    if o.protocol == "shadowsocks":
+        return ss_link(o)
     query = {"type": "tcp", "security": "tls" if o.cert else "none"}
     if o.protocol == "vless":
         query["encryption"] = "none"
@@ -143,6 +159,19 @@ def link(o):
             query["alpn"] = ",".join(o.alpn)
     credential = urllib.parse.quote(o.credential, safe="")
     return f"{o.protocol}://{credential}@{o.host}:{o.port}?{urllib.parse.urlencode(query)}#test"
+
+
+def ss_link(o):
+    """SIP002; the 2022 methods are written plainly (SIP022)."""
+    account = f"{o.method}:{o.credential}"
+    if o.method.startswith("2022-"):
+        account = f"{o.method}:{urllib.parse.quote(o.credential, safe='')}"
+    else:
+        account = base64.urlsafe_b64encode(account.encode()).decode().rstrip("=")
+    plugin = ""
+    if o.plugin:
+        plugin = "/?plugin=" + urllib.parse.quote(";".join(filter(None, (o.plugin, o.plugin_opts))), safe="")
+    return f"ss://{account}@{o.host}:{o.port}{plugin}#test"
 
 
 def weir_client(procs, o, port):
