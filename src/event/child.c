@@ -99,7 +99,7 @@ static int become(const struct child_spec *spec, char *const *env, pid_t parent)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (spec->dir && chdir(spec->dir) < 0)
 		return -errno;
-	execvpe(spec->argv[0], (char *const *)(uintptr_t)spec->argv, env);
+	execvpe(spec->file ? spec->file : spec->argv[0], (char *const *)(uintptr_t)spec->argv, env);
 	return -errno;
 }
 
@@ -122,12 +122,12 @@ static bool overridden(const char *entry, const char *const *env)
 }
 
 /* Our environment under the child's own entries.  The array is the caller's, its strings are not. */
-static char **merge_env(const char *const *env)
+static char **merge_env(const char *const *env, char *const *ours)
 {
 	size_t n = 0, extra = 0;
 	char **out;
 
-	while (environ && environ[n])
+	while (ours && ours[n])
 		n++;
 	while (env && env[extra])
 		extra++;
@@ -135,7 +135,7 @@ static char **merge_env(const char *const *env)
 	if (!out)
 		return NULL;
 	n = 0;
-	for (char **e = environ; e && *e; e++) {
+	for (char *const *e = ours; e && *e; e++) {
 		if (!overridden(*e, env))
 			out[n++] = *e;
 	}
@@ -179,7 +179,7 @@ static int spawn(const struct child_spec *spec, char *const *env, pid_t *out)
 
 int child_start(struct child *c, const struct child_spec *spec)
 {
-	char **env = merge_env(spec->env);
+	char **env = merge_env(spec->env, spec->env_only ? NULL : environ);
 	int err, fd;
 	pid_t pid = -1;
 

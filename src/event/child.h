@@ -11,8 +11,10 @@
 
 struct child_spec {
 	const char *const *argv; /* NULL-terminated; argv[0] is looked for in PATH */
+	const char *file;	 /* the program, where that is not argv[0] */
 	/* "NAME=value", NULL-terminated, replaces or joins ours; NULL: ours */
 	const char *const *env;
+	bool env_only;		   /* `env` is all there is */
 	const char *dir;	   /* NULL: ours */
 	int fd_in, fd_out, fd_err; /* -1: /dev/null; they stay the caller's */
 };
