@@ -229,6 +229,34 @@ int aead_open(const struct aead_key *k, const uint8_t *nonce, const void *aad, s
 			     out);
 }
 
+int aead_open_once(enum aead_alg alg, const uint8_t *raw, const uint8_t *nonce, const void *in,
+		   size_t len, uint8_t *out)
+{
+	struct aead_thread *a = thread_get();
+	struct aead_key k = {.alg = (uint8_t)alg};
+	struct iovec iov = {(void *)in, len - AEAD_TAG};
+	struct aead_message m = {nonce, NULL, 0, &iov, 1, out, false};
+	uint8_t want[AEAD_TAG];
+	void *slot = NULL;
+	int err;
+
+	if (len < AEAD_TAG)
+		return -ERR_AUTH;
+	memcpy(want, (const uint8_t *)in + iov.iov_len, sizeof(want));
+	memcpy(k.raw, raw, sizes[alg].key);
+	if (a && alg != AEAD_XCHACHA20_POLY1305)
+		slot = slot_temp(a, alg, raw);
+	if (!a || (alg != AEAD_XCHACHA20_POLY1305 && !slot))
+		err = -ERR_CRYPTO;
+	else
+		err = slot ? a->engine->run(a->state, slot, alg, &m, want)
+			   : run_xchacha(a, &k, &m, want);
+	cleanse(&k, sizeof(k));
+	if (err)
+		memset(out, 0, iov.iov_len);
+	return err;
+}
+
 /* Does `e` work here, and does it agree with libcrypto on every algorithm and a spread of lengths?
  */
 static bool self_test(const struct aead_engine *e)
