@@ -1,19 +1,22 @@
 #!/usr/bin/env python3
-"""Hold the node against the peers' servers and against bare relays, all in one interleaved run.
+"""Hold the node against the peers' servers and against bare relays, in one interleaved run.
 
-    bench/bench.py [--build build] [--rounds N] [--seconds S] [--idle N] [--modes down:1,conn:16] [KIND...]
+    ./dev bench [--rounds N] [--seconds S] [--modes down:1,conn:16] [--idle N] [--users N] [--only WHAT,...] [KIND...]
+    ./dev bench --smoke
 
-KIND is vless-raw, vless-tls or trojan-tls.  bench/load plays users and target for every server and reads from /proc
-what the server spent.  Servers take turns, round by round, so that what else the machine does hits all
-alike; the table shows medians, and what weir is of the best peer, of Xray and of the floor.
+KIND is one of ways.KINDS: vless-raw, trojan-tls...  WHAT is of bytes, idle, users; all of them by default.
+bench/load plays users and target for every server, and reads the server's CPU clock and memory.  All servers of a
+group take turns, round by round, so that what else the machine does hits all alike; the table shows medians, and
+what weir is of the best peer, of Xray and of the floor.
+
+--smoke: every server carries bytes that are looked at, every kind of figure is taken once, none is judged.
+It ends with `N passed, N failed`, and is part of `./dev check`.
 """
 import argparse
-import json
 import os
 import pathlib
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,155 +24,193 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 
-from weirtest import peers  # noqa: E402
+import network  # noqa: E402
+import scale  # noqa: E402
+import ways  # noqa: E402
 from weirtest.certs import Cert  # noqa: E402
-from weirtest.fakepanel import FakePanel  # noqa: E402
-from weirtest.node import Node, entry  # noqa: E402
-from weirtest.proc import Procs, free_port  # noqa: E402
+from weirtest.proc import Procs  # noqa: E402
 
-KINDS = ("vless-raw", "vless-tls", "trojan-tls")
-PEERS = ("xray", "sing-box")
-# What a relay would cost that does nothing else: weir's rows are divided by the floor of the same engine.
-FLOORS = {"raw": {"splice": ["splice_relay"], "copy": ["copy_relay"]},
-          "tls": {"cipher": ["copy_relay", "ipsecmb"], "cipher evp": ["copy_relay", "evp"]}}
-FLOOR_OF = {"raw": {"weir": "splice"}, "tls": {"weir": "cipher", "weir evp": "cipher evp"}}
 UNITS = {"down": "s/GB", "up": "s/GB", "ping": "us/ping", "conn": "us/connection", "idle": "B/connection"}
 # A floor has no handshake: only bytes can be compared.
-BYTES = ("down", "up")
+BYTES = ("down", "up", "ping")
+REST = 6            # seconds until an idle connection is weighed
+DESCRIPTORS = 80    # what a server has open besides its connections' two each
 
 
-def start_weir(procs, o, engine):
-    panel = FakePanel(o.protocol, o.port, [{"id": 1, "uuid": o.credential}], tls=int(bool(o.cert)))
-    panel.config["base_config"] = {"push_interval": 60, "pull_interval": 60}
-    node = Node(procs, [entry(panel.url, panel.as_node(), o.cert)], [o.port], f"weir-{engine}",
-                Log={"Level": "error"}, AeadEngine=engine)
-    return node.proc
+class Bench:
+    def __init__(self, args, folder):
+        self.args, self.folder, self.cert = args, folder, Cert(folder)
+        self.passed = self.failed = 0
 
+    def procs(self, name):
+        sub = os.path.join(self.folder, name.replace(" ", "-"))
+        os.mkdir(sub)
+        return Procs(sub)
 
-class Way:
-    """A server, or a bare relay, that the load goes through."""
-
-    def __init__(self, name, kind, procs, cert, build):
-        protocol, security = kind.split("-")
-        self.name, self.target, port = name, free_port(), free_port()
-        if name in FLOORS[security]:
-            program, *engine = FLOORS[security][name]
-            self.proc = procs.start(name, [build / "bench" / program, port, self.target, *engine])
-            self.proc.wait_listening(port)
-            self.via = f"plain:{port}"
-            return
-        o = peers.Outbound(protocol, port, peers.random_credential(), cert if security == "tls" else None)
-        self.via = peers.link(o)
-        if name == "xray":
-            self.proc = peers.xray_server(procs, o)
-        elif name == "sing-box":
-            self.proc = peers.singbox_server(procs, o)
+    def note(self, figure):
+        if figure is None:
+            self.failed += 1
         else:
-            self.proc = start_weir(procs, o, "evp" if name.endswith("evp") else "auto")
+            self.passed += 1
+        return figure
 
-    def measure(self, build, mode, flows, seconds):
-        command = [build / "bench/load", self.via, mode, flows, seconds, self.target, self.proc.pid]
+    # --- bytes and connections ---------------------------------------------------------------------
+
+    def open_group(self, group, kinds, procs):
+        """(kind or None, name) -> Way."""
+        a = self.args
+        found = {(None, n): ways.floor(n, procs, a.build) for n, f in ways.FLOORS.items() if f.group == group}
+        for kind in kinds:
+            for n in ways.KINDS[kind].servers:
+                found[kind, n] = ways.server(n, kind, procs, self.cert, a.build)
+        return found
+
+    def take_turns(self, found, mode, flows):
+        seen = {k: [] for k in found}
+        for _ in range(self.args.rounds):
+            for key, way in found.items():
+                if key[0] or mode in BYTES:
+                    got = self.note(way.run(mode, flows, self.args.seconds))
+                    seen[key] += [got["cost"]] if got else []
+        return {k: statistics.median(v) for k, v in seen.items() if v}
+
+    def group(self, group, kinds):
+        procs = self.procs(f"group-{group}")
         try:
-            out = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=180)
-        except subprocess.TimeoutExpired:
-            return None
-        if out.returncode:
-            print(f"{self.name}: {out.stderr.strip()}", file=sys.stderr)
-            return None
-        return json.loads(out.stdout)["cost"]
+            found = self.open_group(group, kinds, procs)
+            time.sleep(0 if self.args.smoke else 1)
+            if self.args.smoke:
+                self.look_at_bytes(found)
+            for mode, flows in self.args.modes:
+                mid = self.take_turns(found, mode, flows)
+                for kind in kinds:
+                    report(kind, mode, flows, {n: c for (k, n), c in mid.items() if k in (None, kind)})
+        finally:
+            procs.stop_all()
 
+    def look_at_bytes(self, found):
+        for way in found.values():
+            for mode in ("down-check", "up-check"):
+                if mode == "up-check" or way.opens:
+                    self.note(way.run(mode, 3, 3_000_000, 30))
 
-def names_of(kind):
-    security = kind.split("-")[1]
-    weir = ("weir",) if security == "raw" else ("weir", "weir evp")
-    return tuple(FLOORS[security]) + weir + PEERS
+    # --- idle connections ----------------------------------------------------------------------------
+
+    def idle(self, kind):
+        """Each server fresh: what it did before would count for or against it."""
+        seen, n = {}, self.args.idle
+        for name in ways.KINDS[kind].servers:
+            # An engine changes nothing of what rests; for a smoke our own server is enough.
+            if name == "weir evp" or (self.args.smoke and name != "weir"):
+                continue
+            procs = self.procs(f"idle-{kind}-{name}")
+            try:
+                way = ways.server(name, kind, procs, self.cert, self.args.build)
+                got = self.note(way.run("idle", n, 0.3 if self.args.smoke else REST))
+                if got:
+                    seen[name] = got["cost"]
+            finally:
+                procs.stop_all()
+        report(kind, "idle", n, seen)
+
+    # --- users ----------------------------------------------------------------------------------------
+
+    def users(self):
+        procs = self.procs("users")
+        try:
+            more = {"rounds": 1, "rest": 0.2} if self.args.smoke else {}
+            rows = scale.measure(procs, self.args.users, self.args.part, **more)
+        finally:
+            procs.stop_all()
+        print(f"\n{self.args.users} users from weir panel on this machine:")
+        for what, figure, unit in rows:
+            self.note(figure)
+            print(f"    {figure:10.1f} {unit:4} {what}", flush=True)
+
+    def run(self):
+        groups = {}
+        for kind in self.args.kinds:
+            groups.setdefault(ways.KINDS[kind].group, []).append(kind)
+        if "bytes" in self.args.only:
+            for group, kinds in groups.items():
+                self.group(group, kinds)
+        if "idle" in self.args.only:
+            for kind in self.args.kinds:
+                self.idle(kind)
+        if "users" in self.args.only:
+            self.users()
 
 
 def ratios(kind, mode, mid):
     """(words, value) of what weir's figures are to be compared with."""
-    best = min((mid[n] for n in PEERS if n in mid), default=None)
-    for name in ("weir", "weir evp"):
-        if name not in mid:
-            continue
+    best = min((c for n, c in mid.items() if n not in ways.FLOORS and not ways.is_ours(n)), default=None)
+    for name in filter(ways.is_ours, mid):
         if best:
             yield f"{name}/best peer", mid[name] / best
         if mode == "conn" and "xray" in mid:
             yield f"{name}/xray", mid[name] / mid["xray"]
-        floor = FLOOR_OF[kind.split("-")[1]].get(name)
-        if mode in BYTES and floor in mid:
+        floor = ways.FLOOR_OF.get((ways.KINDS[kind].group, name))
+        if floor in mid:
             yield f"{name}/{floor}", mid[name] / mid[floor]
 
 
-def report(kind, mode, flows, seen):
-    mid = {n: statistics.median(v) for n, v in seen.items() if v}
+def report(kind, mode, flows, mid):
     costs = "  ".join(f"{n} {mid[n]:.4g}" for n in mid)
     print(f"{kind:10} {mode:4} {flows:5}  {UNITS[mode]:13} {costs}")
-    print(f"{'':38}" + "  ".join(f"{what} {r:.2f}" for what, r in ratios(kind, mode, mid)), flush=True)
+    compared = "  ".join(f"{what} {r:.2f}" for what, r in ratios(kind, mode, mid))
+    if compared:
+        print(f"{'':37}{compared}", flush=True)
 
 
-def bench(kind, args, folder, cert):
-    procs = Procs(folder)
-    try:
-        ways = {n: Way(n, kind, procs, cert, args.build) for n in names_of(kind)}
-        time.sleep(1)
-        for mode, flows in args.modes:
-            seen = {n: [] for n in ways}
-            for _ in range(args.rounds):
-                for n, way in ways.items():
-                    if n in PEERS or n.startswith("weir") or mode in BYTES:
-                        figure = way.measure(args.build, mode, flows, args.seconds)
-                        seen[n] += [figure] if figure is not None else []
-            report(kind, mode, flows, seen)
-    finally:
-        procs.stop_all()
-    if args.idle:
-        idle(kind, args, folder, cert)
-
-
-def idle(kind, args, folder, cert):
-    """Each server fresh: what it did before would count for or against it."""
-    seen = {}
-    for n in ("weir", *PEERS):
-        sub = os.path.join(folder, f"idle-{n}")
-        os.mkdir(sub)
-        procs = Procs(sub)
-        try:
-            figure = Way(n, kind, procs, cert, args.build).measure(args.build, "idle", args.idle, 0)
-            seen[n] = [figure] if figure is not None else []
-        finally:
-            procs.stop_all()
-    report(kind, "idle", args.idle, seen)
-
-
-def most_connections():
-    """A connection takes two descriptors of the server, and two of the load."""
-    return (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 200) // 2
+def raise_descriptors():
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
 
 
 def modes(text):
     return [(m.split(":")[0], int(m.split(":")[1])) for m in text.split(",")] if text else []
 
 
-def main():
+def arguments():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("kinds", nargs="*", default=KINDS)
+    p.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(ways.KINDS))
     p.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
-    p.add_argument("--seconds", type=float, default=1.5)
-    p.add_argument("--rounds", type=int, default=5)
-    p.add_argument("--modes", type=modes, default=modes("down:1,down:100,up:1,conn:16"))
-    p.add_argument("--idle", type=int, default=min(10000, most_connections()), help="how many; 0: none")
+    p.add_argument("--seconds", type=float, default=1.0, help="of every single measurement")
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--modes", type=modes, default="down:1,down:100,up:1,up:100,conn:16")
+    p.add_argument("--idle", type=int, default=10000, metavar="N", help="idle connections")
+    p.add_argument("--users", type=int, default=100000, metavar="N")
+    p.add_argument("--only", type=lambda s: s.split(","), default=["bytes", "idle", "users"], metavar="WHAT,...")
+    p.add_argument("--smoke", action="store_true")
     args = p.parse_args()
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    args.build = args.build.resolve()
+    unknown = set(args.kinds) - set(ways.KINDS)
+    if unknown:
+        p.error(f"no kind {', '.join(unknown)}; there are {', '.join(ways.KINDS)}")
+    args.kinds = args.kinds or list(ways.KINDS)
+    args.build, args.part = args.build.resolve(), 1000
+    if args.smoke:
+        args.seconds, args.rounds, args.idle, args.users, args.part = 0.1, 1, 50, 2000, 100
+        args.modes = [("down", 2), ("conn", 2)]
+    return args
+
+
+def main():
+    args = arguments()
+    print(network.enter())
+    hard = raise_descriptors()
+    room = (hard - DESCRIPTORS) // 2
+    if args.idle > room:
+        print(f"idle: {room} connections instead of {args.idle}: a server may have {hard} descriptors here, two for each")
+        args.idle = room
     os.environ.setdefault("WEIR_BIN", str(args.build / "weir"))
     with tempfile.TemporaryDirectory() as folder:
-        cert = Cert(folder)
-        for kind in args.kinds:
-            sub = os.path.join(folder, kind)
-            os.mkdir(sub)
-            bench(kind, args, sub, cert)
+        bench = Bench(args, folder)
+        bench.run()
+    if args.smoke:
+        print(f"{bench.passed} passed, {bench.failed} failed")
+    return bench.failed > 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

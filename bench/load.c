@@ -4,20 +4,27 @@
  *     load VIA up   FLOWS SECONDS TARGET-PORT PID     the same, uploads
  *     load VIA ping FLOWS SECONDS TARGET-PORT PID     CPU microseconds per 100 bytes there and back
  *     load VIA conn FLOWS SECONDS TARGET-PORT PID     the same per connection: open, ping, close
- *     load VIA idle FLOWS 0       TARGET-PORT PID     resident bytes per connection that has rested
+ *     load VIA idle FLOWS REST    TARGET-PORT PID     resident bytes per connection after REST s
+ *     load VIA down-check FLOWS BYTES TARGET-PORT PID every byte of so many is looked at
+ *     load VIA up-check   FLOWS BYTES TARGET-PORT PID
  *
  * VIA is a share link, or `plain:PORT` for a relay that knows its target.  PID is the server's
- * process: its CPU time and memory come from /proc.  One line of JSON comes out.
+ * process: its CPU clock is that of all its threads, its memory comes from /proc.  One line of JSON
+ * comes out.
+ *
+ * Users and target share a thread, so that on two cores the server has one for itself.  Only idle
+ * connections are held by two processes: where descriptors are limited, half of them each.
  */
 #include "load.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -26,11 +33,8 @@
 #include "dns/dns.h"
 #include "proto/direct/direct.h"
 
-#define WARM_UP (700 * NSEC_MS)
-#define STEP	64 /* connections under way at once when many are opened */
-
-/* What a server still gives back once it rests: it may take its time. */
-#define REST (6 * NSEC_SEC)
+#define WARM_UP (500 * NSEC_MS) /* half of what is measured, where that is less */
+#define STEP	64		/* connections under way at once when many are opened */
 
 void load_die(const char *what, int err)
 {
@@ -40,53 +44,39 @@ void load_die(const char *what, int err)
 
 /* ---- what the server spends -------------------------------------------------------------- */
 
-static double thread_cpu(const char *pid, const char *tid)
+/* Seconds of all its threads, those that have ended too. */
+static double cpu_of(pid_t pid)
 {
-	unsigned long long ns = 0;
-	char path[300];
-	FILE *f;
+	struct timespec ts;
+	clockid_t clock;
+	int err = clock_getcpuclockid(pid, &clock);
 
-	snprintf(path, sizeof(path), "/proc/%s/task/%s/schedstat", pid, tid);
-	f = fopen(path, "r");
-	if (!f)
-		return 0;
-	if (fscanf(f, "%llu", &ns) != 1)
-		ns = 0;
-	fclose(f);
-	return (double)ns * 1e-9;
+	if (err || clock_gettime(clock, &ts) < 0)
+		load_die("the server's clock", err ? -err : -errno);
+	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
 }
 
-/* Seconds of all its threads. */
-static double cpu_of(const char *pid)
-{
-	char path[64];
-	struct dirent *e;
-	double sum = 0;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%s/task", pid);
-	d = opendir(path);
-	if (!d)
-		load_die(path, -errno);
-	while ((e = readdir(d)))
-		sum += e->d_name[0] == '.' ? 0 : thread_cpu(pid, e->d_name);
-	closedir(d);
-	return sum;
-}
-
-static long rss_of(const char *pid)
+static long rss_of(pid_t pid)
 {
 	long resident = 0;
 	char path[64];
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%s/statm", pid);
+	snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
 	f = fopen(path, "r");
 	if (!f || fscanf(f, "%*d %ld", &resident) != 1)
 		load_die(path, -errno);
 	fclose(f);
 	return resident * sysconf(_SC_PAGESIZE);
 }
+
+struct task {
+	enum load_wish wish;
+	int flows;
+	double amount; /* seconds, or bytes */
+	uint16_t port; /* the target's */
+	pid_t pid;     /* the server's */
+};
 
 /* ---- measuring --------------------------------------------------------------------------- */
 
@@ -110,44 +100,56 @@ void load_settle(struct load *l, size_t pending)
 	}
 }
 
-static void measure(struct load *l, enum load_wish wish, int flows, double seconds, const char *pid)
+static void measure(struct load *l, const struct task *t)
 {
 	nsec_t began;
-	double cpu, t, units;
+	double cpu, seconds, units;
 
-	for (int i = 0; i < flows; i++)
-		load_user_new(l, wish);
-	load_run(l, WARM_UP);
+	for (int i = 0; i < t->flows; i++)
+		load_user_new(l, t->wish);
+	load_run(l, MIN(WARM_UP, (nsec_t)(t->amount * 0.5e9)));
 	l->moved = l->pings = 0;
 	began = loop_now(l->loop);
-	cpu = cpu_of(pid);
-	load_run(l, (nsec_t)(seconds * 1e9));
-	cpu = cpu_of(pid) - cpu;
-	t = (double)(loop_now(l->loop) - began) * 1e-9;
-	units = wish == LOAD_PING ? (double)l->pings * 1e-6 : (double)l->moved * 1e-9;
+	cpu = cpu_of(t->pid);
+	load_run(l, (nsec_t)(t->amount * 1e9));
+	cpu = cpu_of(t->pid) - cpu;
+	seconds = (double)(loop_now(l->loop) - began) * 1e-9;
+	units = t->wish == LOAD_PING ? (double)l->pings * 1e-6 : (double)l->moved * 1e-9;
 	if (units <= 0)
 		load_die("nothing moved", -ETIMEDOUT);
-	printf("{\"seconds\": %.3f, \"cpu\": %.4f, \"%s\": %.6f, \"cost\": %.5g}\n", t, cpu,
-	       wish == LOAD_PING ? "Mpings" : "gb", units, cpu / units);
+	printf("{\"seconds\": %.3f, \"cpu\": %.4f, \"%s\": %.6f, \"cost\": %.5g}\n", seconds, cpu,
+	       t->wish == LOAD_PING ? "Mpings" : "gb", units, cpu / units);
 }
 
 /* One comes first and stays: what the first connection of all costs is none of an idle one's. */
-static void measure_idle(struct load *l, int flows, const char *pid)
+static void measure_idle(struct load *l, const struct task *t)
 {
+	/* What a server still gives back once it rests: it may take its time. */
+	nsec_t rest = (nsec_t)(t->amount * 1e9);
 	long before;
 
 	load_user_new(l, LOAD_PING);
 	load_settle(l, 0);
-	load_run(l, REST);
-	before = rss_of(pid);
-	for (int i = 0; i < flows; i++) {
+	load_run(l, rest);
+	before = rss_of(t->pid);
+	for (int i = 0; i < t->flows; i++) {
 		load_user_new(l, LOAD_PING);
 		load_settle(l, STEP);
 	}
 	load_settle(l, 0);
-	load_run(l, REST);
-	printf("{\"flows\": %d, \"before\": %ld, \"cost\": %.0f}\n", flows, before,
-	       (double)(rss_of(pid) - before) / flows);
+	load_run(l, rest);
+	printf("{\"flows\": %d, \"before\": %ld, \"cost\": %.0f}\n", t->flows, before,
+	       (double)(rss_of(t->pid) - before) / t->flows);
+}
+
+/* A wrong byte ends the program where it is seen. */
+static void check(struct load *l, const struct task *t)
+{
+	l->check = (uint64_t)t->amount;
+	for (int i = 0; i < t->flows; i++)
+		load_user_new(l, t->wish);
+	load_settle(l, 0);
+	printf("{\"flows\": %d, \"bytes\": %.0f, \"cost\": 0}\n", t->flows, t->flows * t->amount);
 }
 
 /* ---- the way there ----------------------------------------------------------------------- */
@@ -205,35 +207,75 @@ static void allow_descriptors(void)
 	setrlimit(RLIMIT_NOFILE, &files);
 }
 
+/* In a process of its own, which lives no longer than this one.  Returns when it listens. */
+static void fork_target(uint16_t port)
+{
+	struct load l = {0};
+	int ready[2];
+	char byte;
+
+	if (pipe(ready) < 0)
+		load_die("pipe", -errno);
+	if (fork() != 0) {
+		close(ready[1]);
+		if (read(ready[0], &byte, 1) != 1)
+			load_die("target", -ECONNREFUSED);
+		close(ready[0]);
+		return;
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	l.loop = loop_new(LOOP_EPOLL, 0);
+	if (!l.loop)
+		load_die("loop", -ENOMEM);
+	load_target_open(&l, port);
+	if (write(ready[1], "", 1) != 1)
+		_exit(1);
+	loop_run(l.loop);
+	_exit(0);
+}
+
+static const struct {
+	const char *name;
+	enum load_wish wish;
+	bool again, reconnect;
+	void (*run)(struct load *l, const struct task *t);
+} modes[] = {
+	{"down", LOAD_DOWN, false, false, measure},
+	{"up", LOAD_UP, false, false, measure},
+	{"ping", LOAD_PING, true, false, measure},
+	{"conn", LOAD_PING, false, true, measure},
+	{"idle", LOAD_PING, false, false, measure_idle},
+	{"down-check", LOAD_DOWN, false, false, check},
+	{"up-check", LOAD_UP, false, false, check},
+};
+
 int main(int argc, char **argv)
 {
 	struct load l = {0};
-	uint16_t port;
-	char mode;
+	struct task task;
+	size_t m = 0;
 
-	if (argc != 7) {
+	while (argc == 7 && m < ARRAY_LEN(modes) && strcmp(argv[2], modes[m].name))
+		m++;
+	if (argc != 7 || m == ARRAY_LEN(modes)) {
 		fprintf(stderr, "usage: see the top of the source\n");
 		return 2;
 	}
 	allow_descriptors();
 	sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
 	(void)aead_init("auto");
-	mode = argv[2][0];
-	port = (uint16_t)atoi(argv[5]);
+	task = (struct task){modes[m].wish, atoi(argv[3]), atof(argv[4]), (uint16_t)atoi(argv[5]),
+			     (pid_t)atoi(argv[6])};
+	if (modes[m].run == measure_idle)
+		fork_target(task.port);
 	l.loop = loop_new(LOOP_EPOLL, 0);
 	if (!l.loop)
 		load_die("loop", -ENOMEM);
-	l.again = mode == 'p';
-	l.reconnect = mode == 'c';
-	open_way(&l, argv[1], port);
-	load_target_open(&l, port);
-	if (mode == 'i')
-		measure_idle(&l, atoi(argv[3]), argv[6]);
-	else
-		measure(&l,
-			mode == 'd'   ? LOAD_DOWN
-			: mode == 'u' ? LOAD_UP
-				      : LOAD_PING,
-			atoi(argv[3]), atof(argv[4]), argv[6]);
+	l.again = modes[m].again;
+	l.reconnect = modes[m].reconnect;
+	open_way(&l, argv[1], task.port);
+	if (modes[m].run != measure_idle)
+		load_target_open(&l, task.port);
+	modes[m].run(&l, &task);
 	return 0;
 }

@@ -9,6 +9,11 @@
 #define LOAD_MESSAGE 100
 #define LOAD_BLOCK   (256 * 1024)
 
+/* Bulk is a pattern that comes again after so many bytes: a prime number, so that no chunk of a power
+ * of two looks like another.
+ */
+#define LOAD_PERIOD 262139
+
 enum load_wish {
 	LOAD_PING = '.', /* whatever comes goes back */
 	LOAD_DOWN = '!', /* the target sends for ever */
@@ -19,12 +24,19 @@ struct load {
 	struct loop *loop;
 	/* through the server under test, or to the relay in front of the target */
 	struct dialer *dialer;
-	struct dest to;	       /* what it is asked for */
-	bool again;	       /* a ping answered is followed by another one... */
-	bool reconnect;	       /* ...on a new connection */
-	uint64_t moved, pings; /* since load_reset() */
-	size_t npending;       /* users whose ping has not been answered */
+	struct dest to; /* what it is asked for */
+	bool again;	/* a ping answered is followed by another one... */
+	bool reconnect; /* ...on a new connection */
+	uint64_t moved, pings;
+	size_t npending; /* users whose ping has not been answered, or whose bulk is not all there */
+	uint64_t check;	 /* so many bytes of every bulk are compared with the pattern; 0: none */
 };
+
+/* The pattern from a position in the stream on, LOAD_BLOCK bytes of it. */
+const char *load_pattern(uint64_t at);
+
+/* Ends the program at a wrong byte; the flow's last one of those to be checked counts it out. */
+void load_compare(struct load *l, uint64_t at, const char *p, size_t n);
 
 /* Serves on 127.0.0.1; what uploads bring is counted as `moved`. */
 void load_target_open(struct load *l, uint16_t port);

@@ -13,6 +13,7 @@ struct end {
 	struct waiter w;
 	struct load *load;
 	uint8_t wish; /* 0: not told yet */
+	uint64_t at;  /* bulk: how far it is */
 };
 
 struct target {
@@ -32,7 +33,8 @@ static void end_free(struct end *e)
 /* One read; false when the connection is over. */
 static bool receive(struct end *e)
 {
-	int discard = e->wish == LOAD_UP ? MSG_TRUNC : 0; /* thrown away by the kernel */
+	/* thrown away by the kernel */
+	int discard = e->wish == LOAD_UP && !e->load->check ? MSG_TRUNC : 0;
 	ssize_t n = recv(e->io.fd, block, sizeof(block), discard), off = 0;
 
 	if (n < 0 && errno == EAGAIN) {
@@ -45,19 +47,23 @@ static bool receive(struct end *e)
 		e->wish = (uint8_t)block[0];
 		off = e->wish != LOAD_PING;
 	}
-	if (e->wish == LOAD_UP)
+	if (e->wish == LOAD_UP) {
+		load_compare(e->load, e->at, block + off, (size_t)(n - off));
+		e->at += (uint64_t)(n - off);
 		e->load->moved += (uint64_t)(n - off);
-	else if (e->wish == LOAD_PING && send(e->io.fd, block, (size_t)n, MSG_NOSIGNAL) != n)
+	} else if (e->wish == LOAD_PING && send(e->io.fd, block, (size_t)n, MSG_NOSIGNAL) != n) {
 		return false;
+	}
 	return true;
 }
 
 static bool supply(struct end *e)
 {
-	ssize_t n = send(e->io.fd, block, sizeof(block), MSG_NOSIGNAL);
+	ssize_t n = send(e->io.fd, load_pattern(e->at), LOAD_BLOCK, MSG_NOSIGNAL);
 
-	if (n < (ssize_t)sizeof(block))
+	if (n < LOAD_BLOCK)
 		e->io.ready &= (uint8_t)~IO_WR;
+	e->at += n > 0 ? (uint64_t)n : 0;
 	return n > 0 || errno == EAGAIN;
 }
 

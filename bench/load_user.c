@@ -1,6 +1,7 @@
 /* load_user.c - a user: dials through the server under test, says what it wants, and has it. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "load.h"
@@ -13,10 +14,9 @@ struct user_end {
 	struct bufq q;
 	uint8_t wish;
 	bool asked;
-	size_t got;
+	size_t got;  /* of an answer */
+	uint64_t at; /* bulk: how far it is */
 };
-
-static char block[LOAD_BLOCK];
 
 static void user_free(struct user_end *u)
 {
@@ -48,32 +48,54 @@ static ssize_t result(struct io *io, enum io_event ev, ssize_t n)
 
 static ssize_t take(struct user_end *u)
 {
+	static char block[LOAD_BLOCK];
 	struct io *io = raw_of(u, STREAM_IN);
+	bool look = u->load->check > 0;
 	ssize_t n;
 
-	if (io) /* thrown away by the kernel */
-		return result(io, IO_RD, recv(io->fd, NULL, 4 * LOAD_BLOCK, MSG_TRUNC));
-	n = stream_pull(u->s, &u->q, LOAD_BLOCK);
+	if (io && look)
+		n = result(io, IO_RD, recv(io->fd, block, sizeof(block), 0));
+	else if (io) /* thrown away by the kernel */
+		n = result(io, IO_RD, recv(io->fd, NULL, 4 * LOAD_BLOCK, MSG_TRUNC));
+	else
+		n = stream_pull(u->s, &u->q, LOAD_BLOCK);
+	if (n > 0 && look) {
+		if (!io)
+			(void)bufq_take(&u->q, block, (size_t)n);
+		load_compare(u->load, u->at, block, (size_t)n);
+		u->at += (uint64_t)n;
+	}
 	bufq_done(&u->q);
 	return n;
 }
 
-/* What the bytes are does not matter: chunks come as the pool has them. */
-static ssize_t give(struct user_end *u)
+static void fill_queue(struct user_end *u)
 {
-	struct io *io = raw_of(u, STREAM_OUT);
-
-	if (io)
-		return result(io, IO_WR, send(io->fd, block, sizeof(block), MSG_NOSIGNAL));
 	while (bufq_len(&u->q) < LOAD_BLOCK) {
 		struct buf *b = buf_new(loop_pool(u->load->loop));
 
 		if (!b)
 			load_die("memory", -ENOMEM);
+		if (u->load->check) /* else what they are does not matter: as the pool has them */
+			memcpy(b->data + b->end, load_pattern(u->at), BUF_PAYLOAD);
 		b->end += BUF_PAYLOAD;
+		u->at += BUF_PAYLOAD;
 		bufq_push(&u->q, b);
 	}
-	return stream_push(u->s, &u->q);
+}
+
+static ssize_t give(struct user_end *u)
+{
+	struct io *io = bufq_empty(&u->q) ? raw_of(u, STREAM_OUT) : NULL;
+	ssize_t n;
+
+	if (!io) {
+		fill_queue(u);
+		return stream_push(u->s, &u->q);
+	}
+	n = result(io, IO_WR, send(io->fd, load_pattern(u->at), LOAD_BLOCK, MSG_NOSIGNAL));
+	u->at += n > 0 ? (uint64_t)n : 0;
+	return n;
 }
 
 static ssize_t ask(struct user_end *u)
@@ -122,9 +144,7 @@ static ssize_t step(struct user_end *u)
 
 static int dial(struct user_end *u)
 {
-	int err = u->s ? 0 : dial_result(u->dial, &u->s);
-
-	return err;
+	return u->s ? 0 : dial_result(u->dial, &u->s);
 }
 
 static void on_wake(struct waiter *w)
@@ -163,5 +183,5 @@ void load_user_new(struct load *l, enum load_wish wish)
 	u->dial = dialer_dial(l->dialer, l->loop, &l->to, &u->w);
 	if (!u->dial)
 		load_die("memory", -ENOMEM);
-	l->npending += wish == LOAD_PING;
+	l->npending += wish == LOAD_PING || l->check;
 }
