@@ -52,6 +52,7 @@ struct profile_rules {
 	const struct profile *defaults;
 	bool own_listen; /* `server` is honoured, not ignored */
 	bool own_args;	 /* `plugin_args` too: from local files only */
+	bool own_env;	 /* "${NAME}" as a password is the environment's: local files only */
 	bool need_method;
 	/* May this plugin be started for whoever sent this?  NULL: yes. */
 	bool (*plugin_allowed)(void *arg, const char *plugin);

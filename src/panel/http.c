@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "panel/headers.h"
 #include "panel/http_server.h"
-#include "panel/jout.h"
+#include "base/jout.h"
 
 int64_t wall_now(void)
 {

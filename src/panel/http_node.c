@@ -8,7 +8,7 @@
 #include "crypto/hash.h"
 #include "panel/headers.h"
 #include "panel/http.h"
-#include "panel/jout.h"
+#include "base/jout.h"
 
 struct action {
 	const char *name;

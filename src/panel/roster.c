@@ -6,7 +6,7 @@
 
 #include "crypto/ct.h"
 #include "crypto/hash.h"
-#include "panel/jout.h"
+#include "base/jout.h"
 
 void roster_init(struct roster *r, struct store *store)
 {

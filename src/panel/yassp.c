@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/base64.h"
-#include "panel/jout.h"
+#include "base/jout.h"
 
 static const char *setting(const struct roster_node *n, const char *key)
 {

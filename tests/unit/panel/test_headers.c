@@ -4,7 +4,7 @@
 
 #include "panel/csv.h"
 #include "panel/headers.h"
-#include "panel/jout.h"
+#include "base/jout.h"
 
 static int64_t decimal(const char *text)
 {

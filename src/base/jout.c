@@ -1,4 +1,4 @@
-#include "panel/jout.h"
+#include "base/jout.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,4 +84,45 @@ void jout_quoted(struct jout *j, const char *s)
 		}
 	}
 	jout_bytes(j, "\"", 1);
+}
+
+static void jout_children(struct jout *j, const struct json_value *v, bool object)
+{
+	bool first = true;
+
+	for (const struct json_value *c = v->child; c; c = c->next) {
+		if (c->bad || (object && c->bad_key))
+			continue;
+		if (!first)
+			jout_bytes(j, ",", 1);
+		first = false;
+		if (object) {
+			jout_quoted(j, c->key);
+			jout_bytes(j, ":", 1);
+		}
+		jout_value(j, c);
+	}
+}
+
+/* As deep as the parser lets a document be. */
+void jout_value(struct jout *j, const struct json_value *v)
+{
+	switch (v->type) {
+	case JSON_T_OBJECT:
+	case JSON_T_ARRAY:
+		jout_str(j, v->type == JSON_T_OBJECT ? "{" : "[");
+		jout_children(j, v, v->type == JSON_T_OBJECT);
+		jout_str(j, v->type == JSON_T_OBJECT ? "}" : "]");
+		break;
+	case JSON_T_STRING:
+		jout_quoted(j, v->text);
+		break;
+	case JSON_T_NUMBER:
+		jout_bytes(j, v->text, v->len);
+		break;
+	default:
+		jout_str(j, v->type == JSON_T_TRUE    ? "true"
+			    : v->type == JSON_T_FALSE ? "false"
+						      : "null");
+	}
 }

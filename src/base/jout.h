@@ -11,10 +11,11 @@
  *
  * The text belongs to the caller, ends in NUL and is released with free(j.at).
  */
-#ifndef WEIR_PANEL_JOUT_H
-#define WEIR_PANEL_JOUT_H
+#ifndef WEIR_JOUT_H
+#define WEIR_JOUT_H
 
 #include "base/base.h"
+#include "base/json_value.h"
 
 struct jout {
 	char *at;
@@ -27,5 +28,7 @@ void jout_str(struct jout *j, const char *s);
 void jout_int(struct jout *j, int64_t v);
 void jout_real(struct jout *j, double v);	 /* 80, 0.5: as short as it reads back */
 void jout_quoted(struct jout *j, const char *s); /* a JSON string; `s` is UTF-8 */
+/* A whole value, without blanks; members and elements with bad text are left out. */
+void jout_value(struct jout *j, const struct json_value *v);
 
 #endif
