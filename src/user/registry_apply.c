@@ -146,10 +146,9 @@ static int derive(const struct user_registry_conf *conf, const struct user_entry
 	return 0;
 }
 
-/* 0 with *out NULL: an invalid user. */
-static int new_user(struct plan *p, const struct user_entry *e, struct user **out)
+int user_registry_make(const struct user_registry_conf *conf, const struct user_entry *e,
+		       struct user **out)
 {
-	const struct user_registry_conf *conf = &p->r->conf;
 	size_t keys = conf->key_len + conf->secret_len;
 	uint8_t bytes[USER_KEY_MAX];
 	struct user *u;
@@ -199,7 +198,7 @@ static int plan_entry(struct plan *p, const struct user_entry *e)
 	}
 	if (place)
 		item.u = user_table_at(p->r->table, place - 1);
-	else if (new_user(p, e, &item.u) < 0)
+	else if (user_registry_make(&p->r->conf, e, &item.u) < 0)
 		return -ENOMEM;
 	if (!item.u) {
 		p->changes.invalid++;

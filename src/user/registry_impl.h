@@ -70,6 +70,10 @@ static inline uint64_t mix64(uint64_t v)
 /* Where in the table's list the user with this id is.  False: nowhere. */
 bool user_registry_place(const struct user_registry *r, int64_t id, size_t *place);
 
+/* A user without slot and limits.  0 with *out NULL: an invalid one; -ENOMEM. */
+MUST_CHECK int user_registry_make(const struct user_registry_conf *conf, const struct user_entry *e,
+				  struct user **out);
+
 /* The user's own limits, as the panel says.  True: something changed. */
 bool user_registry_take_limits(struct user_registry *r, struct user *u, const struct user_entry *e);
 

@@ -1,0 +1,81 @@
+/* port.h - one port with its own users: what a Shadowsocks manager runs by the thousand.
+ *
+ * A node is one inbound on all workers, with a table of users that is published, generations and
+ * panels.  A port is the light kind: one listener on one worker, users that never change, one way to
+ * end.  Another configuration is another port object.  Connections take the same path as a node's:
+ * stack, session, relay, counters.
+ *
+ *     ports_new(&world, &ports);
+ *     port_open(ports, &conf, &p);          bound when it returns; its worker takes over in a moment
+ *     port_close(p, 0, closed, arg);        closed() once nothing counts any more
+ *     port_traffic(p), user_fixed_slots(port_users(p)), ...
+ *     port_free(p);
+ *
+ * Threads: control, but for what says otherwise.
+ */
+#ifndef WEIR_NODE_PORT_H
+#define WEIR_NODE_PORT_H
+
+#include "net/listener.h"
+#include "node/workers.h"
+#include "proto/direct/direct.h"
+#include "session/session.h"
+#include "user/fixed.h"
+
+#define PORT_LISTEN_MAX 4
+
+struct port;
+struct ports;
+
+/* What one port speaks.  Made by control, freed there when the port is; the two in between run on the
+ * port's worker.
+ */
+struct port_service {
+	/* TCP: the protocol's layer over an accepted stream, whose ownership passes.  NULL: no memory. */
+	struct stream *(*server)(struct port_service *s, struct stream *lower,
+				 const struct proto_inbound *in);
+	/* UDP: takes the bound sockets (closing them is its duty from then on, on failure too); NULL
+	 * where there is none. */
+	int (*udp_start)(struct port_service *s, const int *fds, unsigned n,
+			 struct session_inbound *in);
+	void (*udp_stop)(struct port_service *s);
+	void (*free)(struct port_service *s);
+};
+
+struct port_conf {
+	struct port_service *service; /* the port's once port_open() has returned 0 */
+	const struct addr *tcp, *udp; /* where to listen */
+	unsigned ntcp, nudp;	      /* up to PORT_LISTEN_MAX each */
+	unsigned tfo;		      /* struct listener_conf */
+	struct session_times times;
+	struct user_registry_conf users; /* of its `counters` and `node` the world's are taken */
+	const struct user_entry *entries;
+	size_t nentries;
+};
+
+struct port_world {
+	struct workers *workers;
+	struct counters *counters;
+	uint32_t ledger_node;
+	const struct direct_conf *direct; /* copied */
+};
+
+MUST_CHECK int ports_new(const struct port_world *world, struct ports **out);
+void ports_free(struct ports *ps); /* every port has been freed, the workers still run */
+
+/* 0: listening.  -ERR_MALFORMED, -EEXIST: the users; -errno of bind(): nothing is open. */
+MUST_CHECK int port_open(struct ports *ps, const struct port_conf *conf, struct port **out);
+
+/* No listener and no new connection from now on; those that are there end within `grace` (0: now).
+ * Again with 0 for those who cannot wait.  `closed` comes when the last one has gone: what they moved is final then.
+ */
+void port_close(struct port *p, nsec_t grace, void (*closed)(void *arg), void *arg);
+void port_free(struct port *p); /* after `closed` */
+
+/* The number that its sockets got: conf's, or what the kernel chose for 0. */
+uint16_t port_bound(const struct port *p);
+const struct user_table *port_users(const struct port *p);
+void port_traffic(const struct port *p, struct traffic *out); /* since port_open() */
+uint64_t port_sessions(const struct port *p);
+
+#endif
