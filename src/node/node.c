@@ -64,7 +64,9 @@ struct node {
 	struct timer reap;
 	struct timer reopen; /* after a suspension */
 	struct timer poll;   /* closing: have the sessions ended? */
-	nsec_t grace;	     /* of the sessions when listeners close; < 0: they stay */
+	/* Of the sessions when listeners close; < 0: they stay.  The newest counts, also for a message that
+	 * is still on its way to a worker. */
+	_Atomic nsec_t grace;
 	nsec_t close_by;
 	_Atomic unsigned lodgers; /* seats that still have generations */
 	void (*closed)(void *arg);
@@ -521,7 +523,7 @@ static void close_seat(struct node_worker *w, void *arg)
 {
 	struct node *n = arg;
 
-	seat_close(&n->seats[w->index], n->grace);
+	seat_close(&n->seats[w->index], atomic_load(&n->grace));
 }
 
 /* What is being installed is installed first, and closed then. */
@@ -557,7 +559,7 @@ static void node_suspend(struct node_target *t, bool on)
 		return;
 	}
 	timer_stop(&n->reopen);
-	n->grace = -1;
+	atomic_store(&n->grace, -1);
 	if (close_listeners(n))
 		return;
 	set_state(n, NODE_SUSPENDED);
@@ -698,7 +700,7 @@ void node_close(struct node *n, nsec_t grace, void (*done)(void *arg), void *arg
 
 	n->closed = done;
 	n->closed_arg = arg;
-	n->grace = grace;
+	atomic_store(&n->grace, grace);
 	n->look_again = n->looking;
 	n->close_by = now + grace + FORCE_AFTER;
 	set_state(n, NODE_DRAINING);

@@ -126,12 +126,25 @@ static void serve(struct bed *b)
 	assert_int_equal(node_state(b->node), NODE_SERVING);
 }
 
-/* Long enough for messages to the worker and back. */
+static void visit(struct node_worker *w, void *arg)
+{
+}
+
+static void note_back(void *arg)
+{
+	*(int *)arg = 1;
+}
+
+/* Messages keep their order, so what was on its way has arrived when this has come back; and twice
+ * more for what that has set off.
+ */
 static void settle(struct bed *b)
 {
-	for (int i = 0; i < 50; i++) {
-		loop_turn(b->control, 0);
-		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	for (int i = 0; i < 3; i++) {
+		int back = 0;
+
+		assert_int_equal(workers_each(&b->workers, visit, note_back, &back), 0);
+		wait_for(b, &back);
 	}
 }
 
