@@ -50,6 +50,8 @@ struct parser {
 	struct arena *a;
 	const char *s, *end;
 	struct share_link *out;
+	const char **ignored; /* what out->ignored shows, with room for so many */
+	size_t ignored_room;
 	const char *why;
 };
 
@@ -216,17 +218,23 @@ static int set_network(struct parser *p, const char *value)
 	return -ERR_UNSUPPORTED;
 }
 
+/* The list doubles when it is full: a copy for every name would be megabytes for one long link. */
 static int ignore(struct parser *p, const char *name)
 {
 	struct json_list *l = &p->out->ignored;
-	const char **items = arena_alloc(p->a, (l->count + 1) * sizeof(*items));
 
-	if (!items)
-		return -ENOMEM;
-	if (l->count)
-		memcpy(items, l->items, l->count * sizeof(*items));
-	items[l->count] = name;
-	*l = (struct json_list){items, l->count + 1};
+	if (l->count == p->ignored_room) {
+		size_t room = p->ignored_room ? 2 * p->ignored_room : 4;
+		const char **items = arena_alloc(p->a, room * sizeof(*items));
+
+		if (!items)
+			return -ENOMEM;
+		if (l->count)
+			memcpy(items, l->items, l->count * sizeof(*items));
+		p->ignored = l->items = items;
+		p->ignored_room = room;
+	}
+	p->ignored[l->count++] = name;
 	return 0;
 }
 
