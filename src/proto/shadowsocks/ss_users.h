@@ -24,18 +24,17 @@
 #define WEIR_PROTO_SHADOWSOCKS_USERS_H
 
 #include "net/addr.h"
+#include "proto/shadowsocks/ss_method.h"
 #include "user/user.h"
 
-#define SS_KEY_MAX	32
-#define SS_IDENTITY_LEN 16 /* identity header; the part of BLAKE3(key) that names a user */
-#define SS_HEAD_LEN	18 /* a sealed length: what tells an AEAD user */
+#define SS_HEAD_LEN 18 /* a sealed length: what tells an AEAD user */
 
-struct ss_method; /* ss_method.h */
 struct ss_finder;
 
 struct ss_finder_conf {
 	const struct ss_method *method; /* outlives the finder */
 	const uint8_t *psk; /* 2022 with identity headers: the server's key; else NULL */
+	unsigned workers;   /* that share the inbound, and the budget for strangers */
 };
 
 /* 0 or -ENOMEM. */
@@ -46,6 +45,7 @@ void ss_finder_free(struct ss_finder *f); /* NULL is fine */
 struct ss_search {
 	const struct user_table *users; /* that `at` counts in */
 	uint32_t at;
+	uint16_t tried; /* of the recent ones */
 	uint8_t stage;
 };
 

@@ -1,0 +1,221 @@
+#include "proto/shadowsocks/ss_known.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/ct.h"
+#include "crypto/random.h"
+
+#define CAP_START 64
+#define SETS	  2048 /* of sources */
+#define WAYS	  4
+
+void ss_known_init(struct ss_known *k)
+{
+	*k = (struct ss_known){0};
+	random_bytes(&k->hash, sizeof(k->hash));
+}
+
+void ss_known_done(struct ss_known *k)
+{
+	hash_index_done(&k->index);
+	if (k->keys)
+		cleanse(k->keys, k->cap * sizeof(*k->keys));
+	free(k->keys);
+	free(k->sources);
+	*k = (struct ss_known){0};
+}
+
+/* ---- keys, in a list by recency ---------------------------------------------------------- */
+
+static uint64_t hash_of(const struct ss_known *k, const uint8_t *key)
+{
+	return hash_bytes(&k->hash, key, SS_KEY_MAX);
+}
+
+static int64_t find(const struct ss_known *k, const uint8_t *key)
+{
+	struct hash_iter it;
+	int64_t i;
+
+	for (i = hash_index_first(&k->index, hash_of(k, key), &it); i >= 0;
+	     i = hash_index_next(&k->index, hash_of(k, key), &it)) {
+		if (ct_equal(k->keys[i].key, key, SS_KEY_MAX))
+			return i;
+	}
+	return -1;
+}
+
+static void take_out(struct ss_known *k, uint32_t slot)
+{
+	struct ss_known_key *e = &k->keys[slot];
+
+	if (e->newer)
+		k->keys[e->newer - 1].older = e->older;
+	else
+		k->newest = e->older;
+	if (e->older)
+		k->keys[e->older - 1].newer = e->newer;
+	else
+		k->oldest = e->newer;
+}
+
+static void put_first(struct ss_known *k, uint32_t slot)
+{
+	struct ss_known_key *e = &k->keys[slot];
+
+	e->newer = 0;
+	e->older = k->newest;
+	if (k->newest)
+		k->keys[k->newest - 1].newer = (uint16_t)(slot + 1);
+	else
+		k->oldest = (uint16_t)(slot + 1);
+	k->newest = (uint16_t)(slot + 1);
+}
+
+static bool grow(struct ss_known *k)
+{
+	uint32_t cap = k->cap ? 2 * k->cap : CAP_START;
+	struct ss_known_key *keys;
+
+	if (k->n < k->cap)
+		return true;
+	if (cap > SS_KNOWN_MAX)
+		return false;
+	keys = calloc(cap, sizeof(*keys));
+	if (!keys)
+		return false;
+	if (k->keys) {
+		memcpy(keys, k->keys, k->n * sizeof(*keys));
+		cleanse(k->keys, k->n * sizeof(*keys));
+		free(k->keys);
+	}
+	k->keys = keys;
+	k->cap = cap;
+	return true;
+}
+
+/* A free slot, or that of the oldest; -1: no memory for a first one. */
+static int64_t slot_new(struct ss_known *k)
+{
+	uint32_t slot;
+
+	if (grow(k))
+		return k->n++;
+	if (!k->oldest)
+		return -1;
+	slot = k->oldest - 1u;
+	take_out(k, slot);
+	hash_index_remove(&k->index, hash_of(k, k->keys[slot].key), slot);
+	return slot;
+}
+
+static int64_t remember(struct ss_known *k, const uint8_t *key)
+{
+	int64_t slot = find(k, key);
+
+	if (slot >= 0) {
+		take_out(k, (uint32_t)slot);
+		put_first(k, (uint32_t)slot);
+		return slot;
+	}
+	slot = slot_new(k);
+	if (slot < 0)
+		return slot;
+	memcpy(k->keys[slot].key, key, SS_KEY_MAX);
+	put_first(k, (uint32_t)slot);
+	/* Without memory for the index it is there twice one day: harmless. */
+	(void)!hash_index_add(&k->index, hash_of(k, key), (uint32_t)slot);
+	return slot;
+}
+
+int ss_known_next(const struct ss_known *k, uint32_t *at, uint8_t (*out)[SS_KEY_MAX], int max)
+{
+	uint32_t tried = *at >> 16, slot = *at & 0xffff;
+	int n = 0;
+
+	if (*at == 0)
+		slot = k->newest;
+	while (slot && n < max && tried < SS_KNOWN_TRIED) {
+		memcpy(out[n++], k->keys[slot - 1].key, SS_KEY_MAX);
+		slot = k->keys[slot - 1].older;
+		tried++;
+	}
+	*at = n ? tried << 16 | slot : *at;
+	return n;
+}
+
+/* ---- sources ----------------------------------------------------------------------------- */
+
+/* An address as whom it stands for: IPv4 whole, IPv6 its /64.  Never 0. */
+static uint64_t source_hash(const struct ss_known *k, const struct addr *peer)
+{
+	uint8_t ip[16];
+
+	addr_ip16(peer, ip);
+	return hash_bytes(
+		&k->hash, ip,
+		peer->sa.sa_family == AF_INET6 && addr_unmap(peer).sa.sa_family == AF_INET6 ? 8
+											    : 16);
+}
+
+static struct ss_source *source_find(const struct ss_known *k, const struct addr *peer,
+				     uint32_t *tag, struct ss_source **oldest)
+{
+	uint64_t h = source_hash(k, peer);
+	struct ss_source *set = &k->sources[(h % SETS) * WAYS];
+
+	*tag = (uint32_t)(h >> 32) | 1;
+	*oldest = set;
+	for (int i = 0; i < WAYS; i++) {
+		if (set[i].tag == *tag)
+			return &set[i];
+		if (set[i].used < (*oldest)->used)
+			*oldest = &set[i];
+	}
+	return NULL;
+}
+
+static void source_touch(struct ss_known *k, const struct addr *peer, uint16_t slot)
+{
+	struct ss_source *s, *oldest;
+	uint32_t tag;
+	int i;
+
+	if (!k->sources)
+		k->sources = calloc(SETS * WAYS, sizeof(*k->sources));
+	if (!k->sources)
+		return;
+	s = source_find(k, peer, &tag, &oldest);
+	if (!s) {
+		s = oldest;
+		*s = (struct ss_source){.tag = tag};
+	}
+	s->used = ++k->clock;
+	for (i = 0; i < SS_SOURCE_KEYS - 1 && s->slots[i] != slot; i++)
+		;
+	memmove(&s->slots[1], &s->slots[0], (size_t)i * sizeof(s->slots[0]));
+	s->slots[0] = slot;
+}
+
+int ss_known_from(const struct ss_known *k, const struct addr *peer, uint8_t (*out)[SS_KEY_MAX])
+{
+	struct ss_source *s, *oldest;
+	uint32_t tag;
+	int n = 0;
+
+	s = k->sources ? source_find(k, peer, &tag, &oldest) : NULL;
+	while (s && n < SS_SOURCE_KEYS && s->slots[n]) {
+		memcpy(out[n], k->keys[s->slots[n] - 1].key, SS_KEY_MAX);
+		n++;
+	}
+	return n;
+}
+
+void ss_known_touch(struct ss_known *k, const uint8_t key[SS_KEY_MAX], const struct addr *peer)
+{
+	int64_t slot = remember(k, key);
+
+	if (slot >= 0 && peer && peer->len)
+		source_touch(k, peer, (uint16_t)(slot + 1));
+}
