@@ -27,6 +27,20 @@ void buf_pool_done(struct buf_pool *p)
 	buf_pool_trim(p);
 }
 
+bool buf_pool_hold(struct buf_pool *p, size_t n)
+{
+	if (p->max && p->nused + n > p->max)
+		return false;
+	p->nused += n;
+	return true;
+}
+
+void buf_pool_let_go(struct buf_pool *p, size_t n)
+{
+	assert(n <= p->nused);
+	p->nused -= n;
+}
+
 struct buf *buf_new(struct buf_pool *p)
 {
 	struct buf *b = p->free;

@@ -5,7 +5,8 @@
  * queues is pointer work where it can be.  An empty queue owns no chunk: idle costs nothing.
  *
  * Chunks come from a pool.  Each loop owns one; tests make their own.  A pool keeps a free list up
- * to `keep` chunks and counts what is out, against `max` (0: no limit).
+ * to `keep` chunks and counts what is out, against `max` (0: no limit).  What connections hold in
+ * other places (a handshake in libssl, a pipe) is counted with it, so that `max` bounds it all.
  *
  * Threads: a pool, its chunks and the queues over it belong to one thread.
  */
@@ -32,13 +33,23 @@ struct buf {
 
 struct buf_pool {
 	struct buf *free;
-	size_t nfree, nused; /* chunks on the free list; chunks out */
+	size_t nfree, nused; /* chunks on the free list; chunks out, and what is held elsewhere */
 	size_t keep, max;
 };
 
 void buf_pool_init(struct buf_pool *p, size_t keep, size_t max);
 void buf_pool_done(struct buf_pool *p); /* every chunk must be back */
 void buf_pool_trim(struct buf_pool *p); /* give the free list back to the heap */
+
+/* Memory that is taken elsewhere, about `n` chunks of it.  False: over `max`, nothing is counted. */
+MUST_CHECK bool buf_pool_hold(struct buf_pool *p, size_t n);
+void buf_pool_let_go(struct buf_pool *p, size_t n);
+
+/* Three quarters are out: whoever could take much takes little. */
+static inline bool buf_pool_short(const struct buf_pool *p)
+{
+	return p->max && p->nused > p->max / 4 * 3;
+}
 
 /* An empty chunk with start = end = BUF_FRONT, or NULL: out of memory or over `max`. */
 struct buf *buf_new(struct buf_pool *p);

@@ -18,6 +18,7 @@
 #include "cmd/cmd.h"
 #include "cmd/reload.h"
 #include "crypto/aead.h"
+#include "node/memory.h"
 
 static const int caught[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, 0};
 
@@ -210,6 +211,14 @@ static const char *aead_word(int64_t engine)
 					       : "auto";
 }
 
+/* Half of what there is leaves the kernel room for the sockets of the same connections. */
+int program_share_memory(struct program *p, const struct config *c)
+{
+	uint64_t bytes = c->memory_MiB ? (uint64_t)c->memory_MiB << 20 : memory_there("") / 2;
+
+	return workers_set_budget(&p->workers, bytes);
+}
+
 static int start_parts(struct program *p)
 {
 	unsigned n = worker_count(p->conf);
@@ -223,6 +232,8 @@ static int start_parts(struct program *p)
 	err = open_state(p, n);
 	if (!err)
 		err = workers_start(&p->workers, p->loop, n, ledger_counters(p->ledger));
+	if (!err)
+		err = program_share_memory(p, p->conf);
 	if (!err)
 		err = start_sync(p);
 	if (err)

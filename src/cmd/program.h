@@ -47,6 +47,9 @@ struct program {
  */
 MUST_CHECK int program_start(struct program *p, struct config *conf, bool watch);
 
+/* What connections may hold, as `c` says.  0 or -ENOMEM. */
+MUST_CHECK int program_share_memory(struct program *p, const struct config *c);
+
 /* Until a signal ends it; the exit status. */
 int program_run(struct program *p);
 

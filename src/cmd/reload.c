@@ -217,6 +217,8 @@ void program_reload(struct program *p)
 	if (program_open_log(conf))
 		log_msg(LOG_WARN, "log", "cannot open %s", conf->log.output);
 	warn_restart(p->conf, conf);
+	if (program_share_memory(p, conf))
+		log_msg(LOG_WARN, "config", "no memory for the new MemoryLimit");
 	switch_to(p, conf);
 	program_watch(p);
 	log_msg(LOG_INFO, "config", "reloaded");

@@ -37,8 +37,13 @@ static void rest(struct listener *l, int err)
 static bool accept_one(struct listener *l)
 {
 	struct addr peer = {.len = sizeof(peer.in6)};
-	int fd = accept4(l->fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd;
 
+	if (l->busy && l->busy(l)) {
+		rest(l, ENOBUFS);
+		return false;
+	}
+	fd = accept4(l->fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd >= 0) {
 		l->accepted++;
 		l->accept(l, fd, &peer);

@@ -41,6 +41,8 @@ struct listener {
 	/* `fd` is non-blocking, close-on-exec, TCP_NODELAY and from now on the callee's. */
 	void (*accept)(struct listener *l, int fd, const struct addr *peer);
 	void (*failed)(struct listener *l, int err); /* may be NULL */
+	/* True: not now; accepting rests (-ENOBUFS) and asks again.  May be NULL. */
+	bool (*busy)(struct listener *l);
 };
 
 void listener_init(struct listener *l, struct loop *loop,

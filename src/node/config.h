@@ -237,8 +237,9 @@ struct config {
 	struct config_metrics metrics;
 	struct config_plugins plugins;
 	const struct json_value *manager, *yassp, *nodes_value;
-	int64_t workers; /* 0: one per core of the machine */
-	int64_t aead;	 /* enum config_aead */
+	int64_t workers;    /* 0: one per core of the machine */
+	int64_t memory_MiB; /* 0: half of what there is */
+	int64_t aead;	    /* enum config_aead */
 	bool allow_http_include;
 	int64_t shutdown_grace_s, shutdown_push_timeout_s, drain_timeout_s;
 

@@ -10,6 +10,7 @@
 #include "stream/tcp.h"
 
 #define COMPLAIN_EVERY (60 * NSEC_SEC)
+#define STUCK	       (10 * NSEC_SEC)
 
 struct generation {
 	struct session_inbound si;
@@ -156,7 +157,22 @@ static void on_accept_failed(struct listener *l, int err)
 		return;
 	sl->complained = now;
 	log_msg(LOG_WARN, "node", "cannot accept on %s: %s", addr_format(&sl->at, text),
-		err_text(err));
+		err == -ENOBUFS ? "connections hold all of MemoryLimit" : err_text(err));
+}
+
+/* Memory has run out: nobody new, and those who let their bytes lie go first.  Without the latter a few
+ * readers that never read would keep everybody out until they are idle.
+ */
+static bool is_full(struct listener *l)
+{
+	struct seat *s = container_of(l, struct seat_listener, l)->seat;
+	struct list_node *pos;
+
+	if (!node_worker_full(s->worker))
+		return false;
+	list_for_each(pos, &s->generations)
+		session_end_stuck(&list_entry(pos, struct generation, link)->si, STUCK);
+	return true;
 }
 
 void seat_init(struct seat *s, struct node_worker *w, void (*let_go)(struct inbound *in))
@@ -218,6 +234,7 @@ static int open_listeners(struct seat *s, const struct inbound *in, const int *f
 			continue;
 		listener_init(&all[i]->l, s->worker->loop, on_accept);
 		all[i]->l.failed = on_accept_failed;
+		all[i]->l.busy = is_full;
 		all[i]->at = in->listen[i];
 		all[i]->seat = s;
 		if (listener_adopt(&all[i]->l, fds[i])) {

@@ -7,10 +7,11 @@
 
 #define OWN_REFRESH (60 * NSEC_SEC)
 #define QUIET_EVERY (5 * NSEC_SEC)
-#define QUIET_MOVES 100		  /* so few in that time are quiet */
-#define WORTH_MOVES 1000	  /* so many leave something worth walking the heap for */
-#define LARGE_PIECE (100 * 1024)  /* more than glibc's 64 KiB, less than what it maps by itself */
-#define HEAP_END    (1024 * 1024) /* what stays at the end of a thread's heap */
+#define QUIET_MOVES 100		 /* so few in that time are quiet */
+#define WORTH_MOVES 1000	 /* so many leave something worth walking the heap for */
+#define LARGE_PIECE (100 * 1024) /* more than glibc's 64 KiB, less than what it maps by itself */
+#define BUDGET_MIN  (2 * 1024 * 1024) /* of a worker: enough to serve somebody */
+#define HEAP_END    (1024 * 1024)     /* what stays at the end of a thread's heap */
 
 /* One call to all: a message to each worker, and the one that comes back from the last. */
 struct broadcast {
@@ -93,6 +94,31 @@ static void on_quiet(struct timer *t)
 	}
 	w->seen = w->moves;
 	timer_set(w->loop, t, loop_now(w->loop) + QUIET_EVERY);
+}
+
+bool node_worker_full(struct node_worker *w)
+{
+	const struct buf_pool *pool = loop_pool(w->loop);
+
+	if (pool->max && pool->nused >= pool->max / 10 * 9)
+		w->full = true;
+	else if (!buf_pool_short(pool))
+		w->full = false;
+	return w->full;
+}
+
+static void set_share(struct node_worker *w, void *arg)
+{
+	struct workers *ws = arg;
+	uint64_t share = atomic_load(&ws->budget) / ws->n;
+
+	loop_pool(w->loop)->max = share ? MAX(share, (uint64_t)BUDGET_MIN) / sizeof(struct buf) : 0;
+}
+
+int workers_set_budget(struct workers *ws, uint64_t budget)
+{
+	atomic_store(&ws->budget, budget);
+	return workers_each(ws, set_share, NULL, ws);
 }
 
 static int worker_setup(struct worker *thread, void *arg)

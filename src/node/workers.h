@@ -17,6 +17,7 @@ struct node_worker {
 	struct timer quiet;	/* after a burst: give memory back */
 	uint64_t moves;		/* connections that came, and that went */
 	uint64_t seen, trimmed; /* of them at the last look, at the last giving back */
+	bool full;		/* as node_worker_full() found it */
 	struct user_worker users;
 	struct dns *dns;
 	struct loop *control;
@@ -25,7 +26,8 @@ struct node_worker {
 
 struct workers {
 	struct loop *control;
-	struct timer refresh; /* of `own` */
+	_Atomic uint64_t budget; /* in bytes; 0: none */
+	struct timer refresh;	 /* of `own` */
 	struct node_worker *v;
 	unsigned n;
 	struct own_addr own; /* this host's addresses: what users must not reach through us */
@@ -35,8 +37,16 @@ struct workers {
 MUST_CHECK int workers_start(struct workers *ws, struct loop *control, unsigned n,
 			     const struct counters *counters);
 
+/* Bytes for what the connections of all of them hold; 0: no limit, as at the start.  0 or -ENOMEM. */
+MUST_CHECK int workers_set_budget(struct workers *ws, uint64_t budget);
+
 /* Ends the threads.  Whatever lives on them must be gone by then. */
 void workers_stop(struct workers *ws);
+
+/* On the worker: nine tenths of its budget are out, or have been and three quarters still are.  Nobody
+ * new is let in then.
+ */
+bool node_worker_full(struct node_worker *w);
 
 /* Run `fn` on every worker, then `done` (may be NULL) on control.  0 or -ENOMEM with nothing begun. */
 MUST_CHECK int workers_each(struct workers *ws, void (*fn)(struct node_worker *w, void *arg),

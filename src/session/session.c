@@ -185,3 +185,16 @@ void session_end_all(struct session_inbound *in)
 	list_for_each_safe(pos, tmp, &in->sessions)
 		session_end(list_entry(pos, struct session, link), -ERR_CANCELED);
 }
+
+void session_end_stuck(struct session_inbound *in, nsec_t stuck)
+{
+	nsec_t before = loop_now(in->loop) - stuck;
+	struct list_node *pos, *tmp;
+
+	list_for_each_safe(pos, tmp, &in->sessions) {
+		struct session *s = list_entry(pos, struct session, link);
+
+		if (s->phase == PHASE_RELAY && relay_stuck(&s->relay, before))
+			session_end(s, -ENOMEM);
+	}
+}

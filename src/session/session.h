@@ -65,6 +65,9 @@ struct session_inbound {
 /* The session of an accepted stream, whose ownership passes.  On no memory it is freed. */
 void session_start(struct session_inbound *in, struct stream *leaf);
 
+/* Memory is short: end (-ENOMEM) the relays that hold bytes which nobody has taken for `stuck`. */
+void session_end_stuck(struct session_inbound *in, nsec_t stuck);
+
 /* End all sessions of the inbound now (-ERR_CANCELED). */
 void session_end_all(struct session_inbound *in);
 

@@ -25,8 +25,9 @@
 #define COPY_MAX   (256 * 1024)
 #define SPLICE_MAX (256 * 1024) /* a larger bite costs no less a byte, and holds the others up */
 #define PIPE_MIN   (256 * 1024)
-#define BIG	   (16 * 1024) /* a read of this size is bulk */
-#define QUIET_MAX  4	       /* small ones in a row that end splicing */
+#define BIG	   (16 * 1024)		      /* a read of this size is bulk */
+#define QUIET_MAX  4			      /* small ones in a row that end splicing */
+#define PIPE_COST  (SPLICE_MAX / BUF_PAYLOAD) /* chunks' worth of what a pipe may hold */
 
 enum flow_mode {
 	FLOW_COPY,
@@ -44,12 +45,36 @@ static enum relay_dir dir_of(const struct relay *r, const struct relay_flow *f)
 	return f == &r->flow[RELAY_UP] ? RELAY_UP : RELAY_DOWN;
 }
 
+/* A small pipe (the kernel grants an unprivileged user so much in all) costs more than copying. */
+static struct pipe_pair *pipe_for_bulk(struct loop *l)
+{
+	struct buf_pool *pool = loop_pool(l);
+	struct pipe_pair *p;
+
+	if (buf_pool_short(pool) || !buf_pool_hold(pool, PIPE_COST))
+		return NULL;
+	p = pipe_get(l);
+	if (p && p->size >= PIPE_MIN)
+		return p;
+	pipe_put(l, p, false);
+	buf_pool_let_go(pool, PIPE_COST);
+	return NULL;
+}
+
+static void pipe_done(struct relay *r, struct relay_flow *f)
+{
+	if (!f->pipe)
+		return;
+	pipe_put(r->loop, f->pipe, f->in_pipe > 0);
+	buf_pool_let_go(loop_pool(r->loop), PIPE_COST);
+	f->pipe = NULL;
+	f->in_pipe = 0;
+}
+
 static void flow_release(struct relay *r, struct relay_flow *f)
 {
 	bufq_done(&f->queue);
-	pipe_put(r->loop, f->pipe, f->in_pipe > 0);
-	f->pipe = NULL;
-	f->in_pipe = 0;
+	pipe_done(r, f);
 }
 
 static void relay_let_go(struct relay *r)
@@ -94,8 +119,7 @@ static int flush_pipe(struct relay *r, struct relay_flow *f)
 		f->in_pipe -= (uint32_t)n;
 		r->last = loop_now(r->loop);
 	}
-	pipe_put(r->loop, f->pipe, false);
-	f->pipe = NULL;
+	pipe_done(r, f);
 	return 0;
 }
 
@@ -142,17 +166,6 @@ static int flow_flush(struct relay *r, struct relay_flow *f)
 
 /* ---- taking ------------------------------------------------------------------------------ */
 
-/* A small pipe (the kernel grants an unprivileged user so much in all) costs more than copying. */
-static struct pipe_pair *pipe_for_bulk(struct loop *l)
-{
-	struct pipe_pair *p = pipe_get(l);
-
-	if (p && p->size >= PIPE_MIN)
-		return p;
-	pipe_put(l, p, false);
-	return NULL;
-}
-
 /* As stream_pull(), into the pipe; -ENOTSUP: not now, or never. */
 static ssize_t take_spliced(struct relay *r, struct relay_flow *f, size_t max)
 {
@@ -184,8 +197,7 @@ static ssize_t take_spliced(struct relay *r, struct relay_flow *f, size_t max)
 	err = n < 0 ? -errno : 0;
 	if (err == -EAGAIN)
 		in.io->ready &= ~IO_RD;
-	pipe_put(r->loop, f->pipe, false);
-	f->pipe = NULL;
+	pipe_done(r, f);
 	return err;
 }
 
@@ -457,4 +469,12 @@ void relay_stop(struct relay *r)
 uint64_t relay_spliced(const struct relay *r)
 {
 	return r->spliced;
+}
+
+bool relay_stuck(const struct relay *r, nsec_t since)
+{
+	const struct relay_flow *up = &r->flow[RELAY_UP], *down = &r->flow[RELAY_DOWN];
+
+	return !r->ended && r->last < since &&
+	       (up->pipe || down->pipe || !bufq_empty(&up->queue) || !bufq_empty(&down->queue));
 }

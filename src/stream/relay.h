@@ -87,6 +87,9 @@ void relay_start(struct relay *r, struct loop *loop, struct stream *a, struct st
  */
 void relay_stop(struct relay *r);
 
+/* Bytes are in flight, and none has moved since `since`. */
+bool relay_stuck(const struct relay *r, nsec_t since);
+
 /* Spliced bytes since start, for metrics and tests. */
 uint64_t relay_spliced(const struct relay *r);
 

@@ -86,6 +86,8 @@ static bool landing_open(struct landing *at, struct bufq *dst, size_t bytes)
 
 	at->bytes = at->tail = 0;
 	at->niov = at->nfresh = 0;
+	if (buf_pool_short(dst->pool))
+		bytes = MIN(bytes, (size_t)BUF_PAYLOAD);
 	if (b && buf_room(b) > 0) {
 		at->tail = MIN(buf_room(b), bytes);
 		landing_add(at, b->data + b->end, at->tail);

@@ -22,7 +22,14 @@ struct ssl_handshake {
 	const struct ssl_role *role;
 	void *conf;
 	SSL *ssl;
+	struct buf_pool *pool; /* where what libssl takes is counted... */
+	size_t held;	       /* ...as so many chunks */
 	struct traffic in, out;
+};
+
+enum {
+	HELD_RUNNING = 3, /* 48 KB while it shakes hands */
+	HELD_STAYED = 1,  /* 14 KB when it stays */
 };
 
 static struct ssl_handshake *handshake_of(struct tls_handshake *h)
@@ -151,6 +158,10 @@ static int start(struct tls *t, struct ssl_handshake *h)
 {
 	BIO *b;
 
+	if (!buf_pool_hold(t->rq.pool, HELD_RUNNING))
+		return -ENOMEM;
+	h->pool = t->rq.pool;
+	h->held = HELD_RUNNING;
 	pthread_once(&queue_once, make_queue_method);
 	ERR_clear_error();
 	h->ssl = h->role->make(h->conf);
@@ -199,8 +210,11 @@ static int finish(struct tls *t, struct ssl_handshake *h)
 	if (err)
 		return err;
 	s.suite = SSL_CIPHER_get_protocol_id(cipher);
-	if (!is_clean(h, s.suite))
+	if (!is_clean(h, s.suite)) {
+		buf_pool_let_go(h->pool, h->held - HELD_STAYED);
+		h->held = HELD_STAYED;
 		return 0; /* libssl goes on */
+	}
 	/* RFC 6066 §4: 2^9 to 2^12 bytes. */
 	mfl = SSL_SESSION_get_max_fragment_length(SSL_get_session(h->ssl));
 	if (mfl >= 1 && mfl <= 4)
@@ -244,6 +258,8 @@ static void ssl_handshake_free(struct tls_handshake *base)
 		SSL_set_shutdown(h->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 		SSL_free(h->ssl);
 	}
+	if (h->pool)
+		buf_pool_let_go(h->pool, h->held);
 	h->role->put(h->conf);
 	cleanse(&h->in, sizeof(h->in));
 	cleanse(&h->out, sizeof(h->out));

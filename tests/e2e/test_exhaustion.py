@@ -2,7 +2,11 @@
 import os
 import resource
 import socket
+import ssl
+import struct
+import threading
 import time
+import uuid
 
 import pytest
 from weirtest import SLOW, traffic
@@ -91,3 +95,57 @@ def test_memory_of_a_crowd_of_strangers_is_given_back(procs, cert):
     wait_until("memory to shrink", lambda: lab.node.proc.memory_kb() < before + 8000, 15)
     for s in callers:
         s.close()
+
+
+class SlowReader(threading.Thread):
+    """A user who asks a fast target for much over TLS and never reads."""
+
+    def __init__(self, lab, user, target):
+        super().__init__(daemon=True)
+        self.lab, self.user, self.target = lab, user, target
+        self.sock, self.served = socket.socket(), False
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.sock.settimeout(60)
+        self.start()
+
+    def run(self):
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        try:
+            self.sock.connect(("127.0.0.1", self.lab.ports["vless-tls"]))
+            self.sock = context.wrap_socket(self.sock)
+            self.sock.sendall(b"\0" + uuid.UUID(self.user.credential).bytes + b"\0\1" +
+                              struct.pack(">HB", self.target.port, 1) + socket.inet_aton(self.target.host) +
+                              b"GET 8000000 1\n")
+            self.served = True
+        except OSError:
+            pass
+
+    def close(self):
+        self.sock.close()
+
+
+@pytest.mark.skipif(SLOW > 1, reason="a sanitizer's memory is another")
+def test_slow_readers_of_a_fast_target_stay_within_the_budget(procs, cert, target):
+    # The deadline is for those who wait in the backlog; idle is far away.
+    lab = Lab(procs, cert, ["vless-tls"], top={"Workers": 1, "MemoryLimit": 16}, HandshakeTimeout=60)
+    user = lab.user()
+    way = lab.until_served(lab.client("vless-tls", "weir", user), target)
+    before = lab.node.proc.memory_kb()
+    readers = [SlowReader(lab, user, target) for _ in range(250)]
+    try:
+        wait_until("the node to say so", lambda: "connections hold all of MemoryLimit" in lab.node.proc.text(), 30)
+        most = 0
+        for _ in range(100):
+            most = max(most, lab.node.proc.memory_kb())
+            time.sleep(0.1)
+        # Without a limit it is half a megabyte each.
+        assert most < before + (16 + 12) * 1024, f"{before} kB before, {most} kB with {len(readers)} slow readers"
+        assert sum(r.served for r in readers) > 20
+        # They do not keep the others out for as long as they please.
+        wait_until("the others to be served", lambda: traffic.echo(way, target, b"still there", 60), 60)
+    finally:
+        for r in readers:
+            r.close()
+    wait_until("the others to be served", lambda: traffic.echo(way, target, b"all is well", 20), 20)
+    assert lab.node.proc.text().count("cannot accept on") <= 2

@@ -36,6 +36,25 @@ static void check(struct bufq *q, size_t len, unsigned seed)
 	free(p);
 }
 
+static void what_is_held_elsewhere_counts_against_the_limit(void **state)
+{
+	struct buf_pool p;
+	struct buf *b;
+
+	buf_pool_init(&p, 0, 8);
+	assert_true(buf_pool_hold(&p, 6));
+	assert_false(buf_pool_short(&p));
+	b = buf_new(&p);
+	assert_non_null(b);
+	assert_true(buf_pool_short(&p));
+	assert_false(buf_pool_hold(&p, 2));
+	assert_true(buf_pool_hold(&p, 1));
+	assert_null(buf_new(&p));
+	buf_pool_let_go(&p, 7);
+	buf_free(b);
+	buf_pool_done(&p);
+}
+
 static void append_spans_chunks_and_take_gives_the_same_bytes(void **state)
 {
 	struct bufq q;
@@ -133,6 +152,7 @@ static void a_full_pool_leaves_the_queue_as_it_was(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_held_elsewhere_counts_against_the_limit),
 		cmocka_unit_test(append_spans_chunks_and_take_gives_the_same_bytes),
 		cmocka_unit_test(move_takes_whole_chunks_by_pointer),
 		cmocka_unit_test(prepend_goes_into_front_room_or_a_chunk_of_its_own),

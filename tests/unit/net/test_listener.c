@@ -161,6 +161,39 @@ static void a_paused_listener_accepts_nothing_until_it_resumes(void **state)
 	loop_free(loop);
 }
 
+static bool busy;
+
+static bool is_busy(struct listener *l)
+{
+	return busy;
+}
+
+static void a_busy_owner_is_asked_again_after_a_rest(void **state)
+{
+	struct loop *loop = loop_new(LOOP_EPOLL, 0);
+	struct listener l;
+	struct addr at;
+	int a, b;
+
+	open_at(&l, loop, "127.0.0.1:0", &at);
+	l.busy = is_busy;
+	busy = true;
+	a = client(&at);
+	b = client(&at);
+	for (int i = 0; i < 100 && got.failed < 2; i++)
+		loop_turn(loop, LISTENER_REST);
+	assert_int_equal(got.count, 0);
+	assert_int_equal(got.failed, 2); /* at each rest once, not in each turn */
+	assert_int_equal(got.last_err, -ENOBUFS);
+	busy = false;
+	turns(loop, 2);
+	assert_int_equal(got.count, 2);
+	close(a);
+	close(b);
+	listener_close(&l);
+	loop_free(loop);
+}
+
 static void closing_from_the_callback_is_fine(void **state)
 {
 	struct loop *loop = loop_new(LOOP_EPOLL, 0);
@@ -298,6 +331,7 @@ int main(void)
 		cmocka_unit_test(a_flood_is_taken_in_batches),
 		cmocka_unit_test(without_descriptors_accepting_rests_and_goes_on_later),
 		cmocka_unit_test(a_paused_listener_accepts_nothing_until_it_resumes),
+		cmocka_unit_test(a_busy_owner_is_asked_again_after_a_rest),
 		cmocka_unit_test(closing_from_the_callback_is_fine),
 		cmocka_unit_test(two_listeners_share_a_port_only_with_reuseport),
 		cmocka_unit_test(an_ipv6_wildcard_takes_ipv4_too_unless_told_not_to),
