@@ -23,8 +23,8 @@ struct ss_replay;
 MUST_CHECK int ss_replay_new(bool timed, struct ss_replay **out);
 void ss_replay_free(struct ss_replay *r); /* NULL is fine */
 
-/* Remember this salt (16 to 32 bytes).  0; -ERR_AUTH: it has been there before, or there is no room to
- * remember it.
+/* Remember this salt (16 to 32 bytes, always the same number).  0; -ERR_REPLAY: it has been there before;
+ * -ERR_AUTH: there is no memory to remember it in.
  */
 MUST_CHECK int ss_replay_add(struct ss_replay *r, const uint8_t *salt, size_t len, nsec_t now);
 

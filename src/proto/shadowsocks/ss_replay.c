@@ -1,0 +1,173 @@
+/* Two generations of one set: new salts go into the young one, both are looked at, and when the young
+ * one is full (AEAD) or SS_REPLAY_KEEP old (2022) it becomes the old one.  So a salt is remembered for
+ * one to two times the measure.  Tables start small and double: a port that nobody uses has none.
+ *
+ * An entry is the keyed hash of its salt, and for 2022 the salt itself, so that what counts is equality.
+ * Of AEAD's 131,072 hashes of 64 bits none will meet another by chance.
+ *
+ * One lock: it is held for a look into two tables once per connection, and a replay has to be seen
+ * whichever worker it lands on.
+ */
+#include "proto/shadowsocks/ss_replay.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+#include "crypto/random.h"
+
+#define START	 32 /* entries; a power of two */
+#define SALT_MAX 32
+
+struct set {
+	uint8_t *entries; /* {hash, salt}; hash 0: empty; at most half full */
+	uint32_t cap, used;
+};
+
+struct ss_replay {
+	pthread_mutex_t lock;
+	struct hash_key hash;
+	bool timed;
+	uint8_t stride;
+	struct set young, old;
+	nsec_t turned; /* when `young` began */
+};
+
+int ss_replay_new(bool timed, struct ss_replay **out)
+{
+	struct ss_replay *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return -ENOMEM;
+	pthread_mutex_init(&r->lock, NULL);
+	random_bytes(&r->hash, sizeof(r->hash));
+	r->timed = timed;
+	*out = r;
+	return 0;
+}
+
+void ss_replay_free(struct ss_replay *r)
+{
+	if (!r)
+		return;
+	pthread_mutex_destroy(&r->lock);
+	free(r->young.entries);
+	free(r->old.entries);
+	free(r);
+}
+
+static uint64_t hash_at(const struct ss_replay *r, const struct set *s, uint32_t i)
+{
+	uint64_t h;
+
+	memcpy(&h, s->entries + (size_t)i * r->stride, sizeof(h));
+	return h;
+}
+
+/* The place of this entry, or the empty one where it belongs. */
+static uint32_t place_of(const struct ss_replay *r, const struct set *s, uint64_t h,
+			 const uint8_t *salt, bool *there)
+{
+	uint32_t i = (uint32_t)h & (s->cap - 1);
+
+	for (;; i = (i + 1) & (s->cap - 1)) {
+		uint64_t other = hash_at(r, s, i);
+		const uint8_t *entry = s->entries + (size_t)i * r->stride;
+
+		*there = other == h && memcmp(entry + sizeof(h), salt, r->stride - sizeof(h)) == 0;
+		if (*there || !other)
+			return i;
+	}
+}
+
+static bool has(const struct ss_replay *r, const struct set *s, uint64_t h, const uint8_t *salt)
+{
+	bool there;
+
+	if (!s->used)
+		return false;
+	place_of(r, s, h, salt, &there);
+	return there;
+}
+
+static void put(const struct ss_replay *r, struct set *s, uint64_t h, const uint8_t *salt)
+{
+	bool there;
+	uint8_t *entry = s->entries + (size_t)place_of(r, s, h, salt, &there) * r->stride;
+
+	memcpy(entry, &h, sizeof(h));
+	memcpy(entry + sizeof(h), salt, r->stride - sizeof(h));
+	s->used++;
+}
+
+static bool grow(const struct ss_replay *r, struct set *s)
+{
+	struct set bigger = {.cap = s->cap ? 2 * s->cap : START};
+
+	if (s->used < s->cap / 2)
+		return true;
+	bigger.entries = calloc(bigger.cap, r->stride);
+	if (!bigger.entries)
+		return false;
+	for (uint32_t i = 0; i < s->cap; i++) {
+		if (hash_at(r, s, i))
+			put(r, &bigger, hash_at(r, s, i),
+			    s->entries + (size_t)i * r->stride + sizeof(uint64_t));
+	}
+	free(s->entries);
+	*s = bigger;
+	return true;
+}
+
+static void turn(struct ss_replay *r, nsec_t now)
+{
+	free(r->old.entries);
+	r->old = r->young;
+	r->young = (struct set){0};
+	r->turned = now;
+}
+
+static void age(struct ss_replay *r, nsec_t now)
+{
+	if (!r->timed) {
+		if (r->young.used >= SS_REPLAY_MIN)
+			turn(r, now);
+		return;
+	}
+	if (now - r->turned < SS_REPLAY_KEEP)
+		return;
+	if (now - r->turned >= 2 * SS_REPLAY_KEEP) /* nothing of the young one counts either */
+		turn(r, now);
+	turn(r, now);
+}
+
+static int add(struct ss_replay *r, const uint8_t *salt, size_t len, nsec_t now)
+{
+	uint64_t h = hash_bytes(&r->hash, salt, len);
+
+	h += h == 0;
+	if (!r->stride)
+		r->stride = (uint8_t)(sizeof(h) + (r->timed ? len : 0));
+	age(r, now);
+	if (has(r, &r->young, h, salt) || has(r, &r->old, h, salt))
+		return -ERR_REPLAY;
+	if (!grow(r, &r->young))
+		return -ERR_AUTH;
+	put(r, &r->young, h, salt);
+	return 0;
+}
+
+int ss_replay_add(struct ss_replay *r, const uint8_t *salt, size_t len, nsec_t now)
+{
+	int err;
+
+	assert(len <= SALT_MAX);
+	pthread_mutex_lock(&r->lock);
+	err = add(r, salt, len, now);
+	pthread_mutex_unlock(&r->lock);
+	return err;
+}
