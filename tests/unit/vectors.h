@@ -1,4 +1,4 @@
-/* vectors.h - known answers out of tests/vectors/kat.json, and the properties every parser keeps. */
+/* vectors.h - known answers out of tests/vectors/kat.json. */
 #ifndef WEIR_TESTS_VECTORS_H
 #define WEIR_TESTS_VECTORS_H
 
