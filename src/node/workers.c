@@ -13,8 +13,8 @@
 #define BUDGET_MIN  (2 * 1024 * 1024) /* of a worker: enough to serve somebody */
 #define HEAP_END    (1024 * 1024)     /* what stays at the end of a thread's heap */
 
-/* One call to all: a message to each worker, and the one that comes back from the last. */
-struct broadcast {
+/* A message to each worker, and the one that comes back from the last. */
+struct workers_call {
 	struct message back;
 	struct workers *workers;
 	void (*fn)(struct node_worker *w, void *arg);
@@ -23,47 +23,71 @@ struct broadcast {
 	_Atomic unsigned left;
 	struct part {
 		struct message m;
-		struct broadcast *all;
+		struct workers_call *all;
 		struct node_worker *worker;
 	} part[];
 };
 
 static void run_done(struct message *m)
 {
-	struct broadcast *b = container_of(m, struct broadcast, back);
+	struct workers_call *c = container_of(m, struct workers_call, back);
 
-	if (b->done)
-		b->done(b->arg);
-	free(b);
+	if (c->done)
+		c->done(c->arg);
+	free(c);
 }
 
 static void run_part(struct message *m)
 {
 	struct part *p = container_of(m, struct part, m);
-	struct broadcast *b = p->all;
+	struct workers_call *c = p->all;
 
-	b->fn(p->worker, b->arg);
-	if (atomic_fetch_sub(&b->left, 1) == 1)
-		loop_post(b->workers->control, &b->back);
+	c->fn(p->worker, c->arg);
+	if (atomic_fetch_sub(&c->left, 1) == 1)
+		loop_post(c->workers->control, &c->back);
+}
+
+struct workers_call *workers_call_new(struct workers *ws,
+				      void (*fn)(struct node_worker *w, void *arg),
+				      void (*done)(void *arg), void *arg)
+{
+	struct workers_call *c = calloc(1, sizeof(*c) + ws->n * sizeof(c->part[0]));
+
+	if (!c)
+		return NULL;
+	c->back.run = run_done;
+	c->workers = ws;
+	c->fn = fn;
+	c->done = done;
+	c->arg = arg;
+	atomic_init(&c->left, ws->n);
+	for (unsigned i = 0; i < ws->n; i++)
+		c->part[i] = (struct part){.m.run = run_part, .all = c, .worker = &ws->v[i]};
+	return c;
+}
+
+void workers_call_send(struct workers_call *c)
+{
+	unsigned n = c->workers->n; /* with the last message `c` may be gone */
+	struct node_worker *v = c->workers->v;
+
+	for (unsigned i = 0; i < n; i++)
+		loop_post(v[i].loop, &c->part[i].m);
+}
+
+void workers_call_free(struct workers_call *c)
+{
+	free(c);
 }
 
 int workers_each(struct workers *ws, void (*fn)(struct node_worker *w, void *arg),
 		 void (*done)(void *arg), void *arg)
 {
-	struct broadcast *b = calloc(1, sizeof(*b) + ws->n * sizeof(b->part[0]));
+	struct workers_call *c = workers_call_new(ws, fn, done, arg);
 
-	if (!b)
+	if (!c)
 		return -ENOMEM;
-	b->back.run = run_done;
-	b->workers = ws;
-	b->fn = fn;
-	b->done = done;
-	b->arg = arg;
-	atomic_init(&b->left, ws->n);
-	for (unsigned i = 0; i < ws->n; i++) {
-		b->part[i] = (struct part){.m.run = run_part, .all = b, .worker = &ws->v[i]};
-		loop_post(ws->v[i].loop, &b->part[i].m);
-	}
+	workers_call_send(c);
 	return 0;
 }
 

@@ -52,4 +52,13 @@ bool node_worker_full(struct node_worker *w);
 MUST_CHECK int workers_each(struct workers *ws, void (*fn)(struct node_worker *w, void *arg),
 			    void (*done)(void *arg), void *arg);
 
+/* The same in two steps, for what must not fail any more when its time has come.  Not sent, it is freed;
+ * NULL is fine.
+ */
+struct workers_call *workers_call_new(struct workers *ws,
+				      void (*fn)(struct node_worker *w, void *arg),
+				      void (*done)(void *arg), void *arg);
+void workers_call_send(struct workers_call *c);
+void workers_call_free(struct workers_call *c);
+
 #endif

@@ -1,0 +1,81 @@
+/* node_impl.h - what the files of a node share: node_apply.c changes it, node.c is its life. */
+#ifndef WEIR_NODE_NODE_IMPL_H
+#define WEIR_NODE_NODE_IMPL_H
+
+#include "node/node.h"
+
+#define TAG_MAX 96
+
+struct node {
+	struct node_target target;
+	struct node_world env;
+	const struct config *file;
+	const struct config_node *conf;
+	uint8_t ticket_key[TLS_TICKET_KEY_LEN];
+	uint64_t cert_stamp;
+	struct timer certs; /* look whether the files have changed */
+	bool stale;	    /* what runs is not what the file says: to be built anew */
+	bool looking;	    /* closing: a count of lodgers is under way... */
+	bool look_again;    /* ...and workers have got messages since */
+	char tag[TAG_MAX];
+	enum node_state state;
+	uint32_t ledger_node;
+	const struct proto *proto; /* of the first good configuration */
+	struct user_registry *users;
+	struct seat *seats; /* one per worker */
+	struct inbound *in; /* what the seats have */
+	struct node_info *info;
+	struct addr listening[INBOUND_LISTEN_MAX];
+	unsigned nlistening;
+	struct apply *apply; /* under way */
+	struct timer again;  /* a worker could not install it: once more */
+	struct timer reap;
+	struct timer reopen; /* after a suspension */
+	struct timer poll;   /* closing: have the sessions ended? */
+	/* Of the sessions when listeners close; < 0: they stay.  The newest counts, also for a message that
+	 * is still on its way to a worker. */
+	_Atomic nsec_t grace;
+	nsec_t close_by;
+	_Atomic unsigned lodgers; /* seats that still have generations */
+	void (*closed)(void *arg);
+	void *closed_arg;
+};
+
+static inline struct node *node_of(struct node_target *t)
+{
+	return container_of(t, struct node, target);
+}
+
+static inline struct loop *node_loop(const struct node *n)
+{
+	return n->env.workers->control;
+}
+
+void node_set_state(struct node *n, enum node_state s);
+
+/* ---- node_apply.c ------------------------------------------------------------------------ */
+
+void node_apply_init(struct node *n);
+
+/* The target's. */
+int node_apply(struct node_target *t, struct node_info *info, const struct user_list *users,
+	       node_applied *done, void *arg);
+
+/* The inbound anew from what is known: another file, a renewed certificate, a panel that lets us.
+ * 0 when it is under way; else nothing has changed.
+ */
+MUST_CHECK int node_rebuild(struct node *n);
+
+/* Once more, if the last time something was in the way. */
+void node_refresh(struct node *n);
+
+/* The listeners are being closed: the apply under way, if there is one, opens none any more. */
+void node_apply_overtaken(struct node *n);
+
+/* What the certificate files are now, as node->cert_stamp is what they were. */
+uint64_t node_cert_stamp(const struct node *n);
+
+/* Settle whom nobody uses any more, again and again until that is done. */
+void node_reap(struct node *n);
+
+#endif

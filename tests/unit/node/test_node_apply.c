@@ -1,0 +1,164 @@
+/* What an apply leaves behind when memory runs out in the middle of it. */
+#include "node/bed.h"
+
+#include <dlfcn.h>
+#include <stdatomic.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define OWN_CALLOC 0 /* a sanitizer brings its own */
+#else
+#define OWN_CALLOC 1
+#endif
+
+static _Thread_local int left_here; /* calls until one fails on this thread; 0: none will */
+static _Thread_local bool is_control;
+static atomic_int left_elsewhere;
+
+#if OWN_CALLOC
+static void *(*next_calloc)(size_t, size_t);
+
+static bool fails(void)
+{
+	if (is_control)
+		return left_here > 0 && --left_here == 0;
+	return atomic_load(&left_elsewhere) > 0 && atomic_fetch_sub(&left_elsewhere, 1) == 1;
+}
+
+void *calloc(size_t n, size_t size)
+{
+	if (!next_calloc)
+		*(void **)&next_calloc = dlsym(RTLD_NEXT, "calloc");
+	return fails() ? NULL : next_calloc(n, size);
+}
+#endif
+
+static void put_users(struct user_list *l, int64_t from, int64_t to)
+{
+	user_list_init(l);
+	for (int64_t id = from; id <= to; id++) {
+		struct user_entry e = {.id = id, .credential_len = 36};
+		char text[40];
+
+		snprintf(text, sizeof(text), "00000000-0000-4000-8000-%012d", (int)id);
+		e.credential = text;
+		assert_int_equal(user_list_add(l, &e), 0);
+	}
+}
+
+static int apply_users(struct bed *b, const struct user_list *l)
+{
+	struct node_target *t = target_of(b);
+
+	b->applied = 0;
+	return t->ops->apply(t, b->info, l, note_applied, b);
+}
+
+static unsigned applies_until_it_fits(struct bed *b, const struct user_list *l)
+{
+	for (int n = 1; n < 1000; n++) {
+		int err;
+
+		left_here = n;
+		err = apply_users(b, l);
+		if (left_here > 0) { /* none was left to fail */
+			left_here = 0;
+			assert_int_equal(err, -EINPROGRESS);
+			wait_for(b, &b->applied);
+			return (unsigned)n - 1;
+		}
+		if (err == -EINPROGRESS) /* it could do without */
+			wait_for(b, &b->applied);
+	}
+	fail();
+	return 0;
+}
+
+/* A table that was made and never sent would leave its removed users for ever, which the registry's end
+ * does not forgive.
+ */
+static void an_apply_that_finds_no_memory_can_be_repeated(void **state)
+{
+	struct user_list first, second;
+	struct bed b;
+
+	if (!OWN_CALLOC)
+		skip();
+	is_control = true;
+	open_bed(&b, SECURITY_NONE);
+	put_users(&first, 1, 20);
+	put_users(&second, 11, 30);
+	assert_int_equal(apply_users(&b, &first), -EINPROGRESS);
+	wait_for(&b, &b.applied);
+	for (int round = 0; round < 3; round++) {
+		assert_true(applies_until_it_fits(&b, &second) > 0);
+		assert_true(applies_until_it_fits(&b, &first) > 0);
+		b.info = (node_info_put(b.info), node_info_new());
+		b.info->type = NODE_VLESS;
+		b.info->port = free_port();
+		assert_true(applies_until_it_fits(&b, &second) > 0);
+		assert_true(connects(&b));
+	}
+	user_list_done(&first);
+	user_list_done(&second);
+	close_bed(&b);
+}
+
+static void a_worker_without_memory_is_asked_until_it_serves(void **state)
+{
+	struct bed b;
+
+	if (!OWN_CALLOC)
+		skip();
+	is_control = true;
+	open_bed(&b, SECURITY_NONE);
+	settle(&b);
+	for (int n = 1; n <= 2; n++) { /* the generation's memory, and the listener's */
+		atomic_store(&left_elsewhere, n);
+		assert_int_equal(apply(&b), -EINPROGRESS);
+		settle(&b);
+		assert_int_equal(atomic_load(&left_elsewhere), 0);
+		assert_int_not_equal(b.applied, 1);
+		if (n == 1)
+			assert_int_equal(node_state(b.node), NODE_NEW);
+		loop_turn(b.control, NSEC_SEC);
+		wait_for(&b, &b.applied);
+		assert_int_equal(node_state(b.node), NODE_SERVING);
+		assert_true(connects(&b));
+		settle(&b); /* the visitor has left, and with him what he asked memory for */
+		b.info = (node_info_put(b.info), node_info_new());
+		b.info->type = NODE_VLESS;
+		b.info->port = free_port();
+	}
+	close_bed(&b);
+}
+
+static void a_node_that_closes_meanwhile_does_not_try_on(void **state)
+{
+	struct bed b;
+
+	if (!OWN_CALLOC)
+		skip();
+	is_control = true;
+	open_bed(&b, SECURITY_NONE);
+	serve(&b);
+	b.info = (node_info_put(b.info), node_info_new());
+	b.info->type = NODE_VLESS;
+	b.info->port = free_port();
+	atomic_store(&left_elsewhere, 1);
+	assert_int_equal(target_of(&b)->ops->apply(target_of(&b), b.info, NULL, NULL, NULL),
+			 -EINPROGRESS);
+	settle(&b);
+	assert_int_equal(atomic_load(&left_elsewhere), 0);
+	close_bed(&b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_apply_that_finds_no_memory_can_be_repeated),
+		cmocka_unit_test(a_worker_without_memory_is_asked_until_it_serves),
+		cmocka_unit_test(a_node_that_closes_meanwhile_does_not_try_on),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
