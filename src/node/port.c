@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -31,6 +32,7 @@ struct ports {
 struct port_listener {
 	struct listener l;
 	struct port *port;
+	int fd; /* control's note of it, for who inherits */
 };
 
 struct port {
@@ -52,7 +54,7 @@ struct port {
 	uint16_t bound;
 	uint8_t nlisten, nudp;
 	bool closing, hurried, echoed; /* control's */
-	bool shutting;	       /* the worker's */
+	bool shutting;		       /* the worker's */
 	bool udp_running, homeward;
 	struct port_listener listen[];
 };
@@ -199,7 +201,6 @@ static void start_udp(struct port *p)
 	if (!p->nudp)
 		return;
 	err = p->service->udp_start(p->service, p->udp, p->nudp, &p->si);
-	p->nudp = 0;
 	p->udp_running = !err;
 	if (err)
 		log_msg(LOG_ERROR, "port", "port %u: no UDP: %s", p->bound, err_text(err));
@@ -214,9 +215,11 @@ static void on_open(struct message *m)
 	p->si.loop = w->loop;
 	p->si.user_worker = &w->users;
 	p->si.outbound = p->si.fallback_dialer = &p->ports->worker[w->index].direct.dialer;
+	if (p->service->settle_in)
+		p->service->settle_in(p->service, &p->si);
 	for (unsigned i = 0; i < p->nlisten; i++) {
 		struct listener *l = &p->listen[i].l;
-		int fd = l->fd, err;
+		int fd = p->listen[i].fd, err;
 
 		listener_init(l, w->loop, on_accept);
 		l->failed = on_accept_failed;
@@ -281,7 +284,7 @@ void ports_free(struct ports *ps)
 static void close_all(struct port *p)
 {
 	for (unsigned i = 0; i < p->nlisten; i++)
-		close(p->listen[i].l.fd);
+		close(p->listen[i].fd);
 	for (unsigned i = 0; i < p->nudp; i++)
 		close(p->udp[i]);
 }
@@ -306,6 +309,25 @@ static bool beside_ip4(const struct addr *v, unsigned n)
 	return false;
 }
 
+/* A second descriptor of the same socket.  The numbers stay what they are until the old port is closed,
+ * which only control asks for.
+ */
+static int inherited(const struct port *old, const struct addr *at, bool udp, int *out)
+{
+	unsigned n = !old ? 0 : udp ? old->nudp : old->nlisten;
+	struct addr has;
+
+	for (unsigned i = 0; i < n && !old->closing; i++) {
+		int fd = udp ? old->udp[i] : old->listen[i].fd;
+
+		if (sock_local(fd, &has) || !addr_equal(&has, at))
+			continue;
+		*out = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		return *out < 0 ? -errno : 0;
+	}
+	return -ENOENT;
+}
+
 static int bind_tcp(struct port *p, const struct port_conf *conf)
 {
 	const struct listener_conf lc = {.tfo = conf->tfo,
@@ -317,12 +339,14 @@ static int bind_tcp(struct port *p, const struct port_conf *conf)
 
 		if (!addr_port(&at))
 			addr_set_port(&at, p->bound);
-		err = listener_bind(&at, &lc, &p->listen[i].l.fd);
+		err = inherited(conf->inherit, &at, false, &p->listen[i].fd);
+		if (err)
+			err = listener_bind(&at, &lc, &p->listen[i].fd);
 		if (err)
 			break;
 		p->listen[i].port = p;
 		p->nlisten++;
-		remember_number(p, p->listen[i].l.fd);
+		remember_number(p, p->listen[i].fd);
 	}
 	return err;
 }
@@ -355,7 +379,9 @@ static int bind_udp(struct port *p, const struct port_conf *conf)
 
 		if (!addr_port(&at))
 			addr_set_port(&at, p->bound);
-		err = udp_socket(&at, v6only, &p->udp[i]);
+		err = inherited(conf->inherit, &at, true, &p->udp[i]);
+		if (err)
+			err = udp_socket(&at, v6only, &p->udp[i]);
 		if (err)
 			break;
 		p->nudp++;
@@ -418,7 +444,7 @@ int port_open(struct ports *ps, const struct port_conf *conf, struct port **out)
 	if (err) {
 		close_all(p);
 		free(p);
-		return err;
+		return err == -EADDRINUSE && conf->inherit ? -EAGAIN : err;
 	}
 	p->si.proto.users = p->users;
 	loop_post(p->worker->loop, &p->open);

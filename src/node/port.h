@@ -34,6 +34,8 @@ struct port_service {
 	/* TCP: the protocol's layer over an accepted stream, whose ownership passes.  NULL: no memory. */
 	struct stream *(*server)(struct port_service *s, struct stream *lower,
 				 const struct proto_inbound *in);
+	/* First thing on the worker: what its protocol wants to find in `in`.  May be NULL. */
+	void (*settle_in)(struct port_service *s, struct session_inbound *in);
 	/* UDP: takes the bound sockets (closing them is its duty from then on, on failure too); NULL
 	 * where there is none. */
 	int (*udp_start)(struct port_service *s, const int *fds, unsigned n,
@@ -51,6 +53,9 @@ struct port_conf {
 	struct user_registry_conf users; /* of its `counters` and `node` the world's are taken */
 	const struct user_entry *entries;
 	size_t nentries;
+	/* Running now, to be closed right after: where both listen on the same address, this one goes on
+	 * with its socket, and nobody who connects meanwhile finds the port closed.  May be NULL. */
+	const struct port *inherit;
 };
 
 struct port_world {
@@ -63,7 +68,9 @@ struct port_world {
 MUST_CHECK int ports_new(const struct port_world *world, struct ports **out);
 void ports_free(struct ports *ps); /* every port has been freed, the workers still run */
 
-/* 0: listening.  -ERR_MALFORMED, -EEXIST: the users; -errno of bind(): nothing is open. */
+/* 0: listening.  -ERR_MALFORMED, -EEXIST: the users; -errno of bind(): nothing is open.  -EAGAIN: not
+ * while `inherit` is there.
+ */
 MUST_CHECK int port_open(struct ports *ps, const struct port_conf *conf, struct port **out);
 
 /* No listener and no new connection from now on; those that are there end within `grace` (0: now).

@@ -69,7 +69,8 @@ static void close_bed(struct bed *b)
 	loop_free(b->control);
 }
 
-static int open_port(struct bed *b, uint16_t number, int64_t id, struct port **out)
+static int open_port_after(struct bed *b, const struct port *old, uint16_t number, int64_t id,
+			   struct port **out)
 {
 	struct port_service *s = calloc(1, sizeof(*s));
 	struct addr at;
@@ -85,6 +86,7 @@ static int open_port(struct bed *b, uint16_t number, int64_t id, struct port **o
 		.users = {.key_len = 16, .derive = derive},
 		.entries = &user,
 		.nentries = 1,
+		.inherit = old,
 	};
 	int err;
 
@@ -94,6 +96,11 @@ static int open_port(struct bed *b, uint16_t number, int64_t id, struct port **o
 	if (err)
 		free(s);
 	return err;
+}
+
+static int open_port(struct bed *b, uint16_t number, int64_t id, struct port **out)
+{
+	return open_port_after(b, NULL, number, id, out);
 }
 
 static void note(void *arg)
@@ -297,6 +304,36 @@ static void closed_before_its_worker_has_seen_it(void **state)
 	close_bed(&b);
 }
 
+static void a_successor_listens_on_and_nobody_finds_the_port_closed(void **state)
+{
+	struct bed b;
+	struct port *old, *p;
+	int fd, far;
+	uint16_t number;
+
+	open_bed(&b, 2);
+	assert_int_equal(open_port(&b, 0, 1, &old), 0);
+	number = port_bound(old);
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(open_port_after(&b, old, number, i + 2, &p), 0);
+		port_close(old, 0, note, &b);
+		fd = dial(number);
+		assert_true(fd >= 0);
+		close(fd);
+		wait_closed(&b, i + 1);
+		port_free(old);
+		old = p;
+	}
+	fd = tunnel(&b, number, &far);
+	close_port(&b, old, 0);
+	port_free(old);
+	assert_true(ends(fd));
+	close(fd);
+	close(far);
+	assert_int_equal(dial(number), -1);
+	close_bed(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -305,6 +342,7 @@ int main(void)
 		cmocka_unit_test(a_slot_that_changed_hands_begins_at_zero),
 		cmocka_unit_test(within_the_grace_a_connection_goes_on_and_then_closed_comes),
 		cmocka_unit_test(asked_again_without_grace_it_ends_at_once),
+		cmocka_unit_test(a_successor_listens_on_and_nobody_finds_the_port_closed),
 		cmocka_unit_test(closed_before_its_worker_has_seen_it),
 	};
 
