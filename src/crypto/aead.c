@@ -217,6 +217,21 @@ int aead_open_iov(const struct aead_key *k, const uint8_t *nonce, const void *aa
 	return err;
 }
 
+int aead_open_pieces(const struct aead_key *k, const uint8_t *nonce, const void *aad, size_t aadlen,
+		     const struct iovec *in, int n, const uint8_t tag[AEAD_TAG],
+		     uint8_t *const *outs)
+{
+	struct aead_message m = {nonce, aad, aadlen, in, n, NULL, false, outs};
+	uint8_t want[AEAD_TAG];
+	int err;
+
+	memcpy(want, tag, sizeof(want));
+	err = run(k, &m, want);
+	for (int i = 0; err && i < n; i++)
+		memset(outs[i], 0, in[i].iov_len);
+	return err;
+}
+
 int aead_open(const struct aead_key *k, const uint8_t *nonce, const void *aad, size_t aadlen,
 	      const void *in, size_t len, uint8_t *out)
 {

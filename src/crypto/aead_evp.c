@@ -64,6 +64,7 @@ static int evp_run(void *t, void *slot, enum aead_alg alg, const struct aead_mes
 	for (int i = 0; i < m->n; i++) {
 		if (m->in[i].iov_len == 0)
 			continue;
+		out = m->outs ? m->outs[i] : out;
 		if (!EVP_CipherUpdate(ctx, out, &n, m->in[i].iov_base, (int)m->in[i].iov_len))
 			return -ERR_CRYPTO;
 		out += n;

@@ -110,7 +110,7 @@ static void run_gcm(const struct gcm_calls *c, const struct gcm_key_data *key,
 		    const struct aead_message *m, uint8_t *tag)
 {
 	struct gcm_context_data ctx;
-	uint8_t *out = m->out;
+	uint8_t *out = m->outs ? m->outs[0] : m->out;
 
 	if (m->n == 1) {
 		c->whole[m->seal](key, &ctx, out, m->in[0].iov_base, m->in[0].iov_len, m->nonce,
@@ -119,6 +119,7 @@ static void run_gcm(const struct gcm_calls *c, const struct gcm_key_data *key,
 	}
 	c->init(key, &ctx, m->nonce, m->aad, m->aadlen);
 	for (int i = 0; i < m->n; i++) {
+		out = m->outs ? m->outs[i] : out;
 		c->update[m->seal](key, &ctx, out, m->in[i].iov_base, m->in[i].iov_len);
 		out += m->in[i].iov_len;
 	}
@@ -132,6 +133,7 @@ static void run_chacha(IMB_MGR *mgr, const uint8_t *key, const struct aead_messa
 
 	IMB_CHACHA20_POLY1305_INIT(mgr, key, &ctx, m->nonce, m->aad, m->aadlen);
 	for (int i = 0; i < m->n; i++) {
+		out = m->outs ? m->outs[i] : out;
 		if (m->seal)
 			IMB_CHACHA20_POLY1305_ENC_UPDATE(mgr, key, &ctx, out, m->in[i].iov_base,
 							 m->in[i].iov_len);

@@ -196,6 +196,7 @@ struct config_node {
 	int64_t dns_type; /* enum config_dns_type: the effective one, AS_IS unless EnableDNS */
 	int64_t domain_strategy;
 	bool disable_iv_check;
+	struct json_list insecure_ciphers;
 	bool disable_sniffing, enable_sniff, sniff_override;
 	bool enable_fallback;
 	struct conf_array fallbacks; /* struct config_fallback */

@@ -7,6 +7,7 @@
 #include "net/addr.h"
 #include "net/dest.h"
 #include "node/info.h"
+#include "proto/shadowsocks/ss_method.h"
 
 const char *check_ip(const char *text)
 {
@@ -64,4 +65,13 @@ const char *check_node_type(const char *text)
 							 "trojan, shadowsocks, hysteria2, tuic, "
 							 "anytls, socks, http, naive or mieru"
 						       : NULL;
+}
+
+const char *check_insecure_cipher(const char *text)
+{
+	const struct ss_method *m = ss_method_find(text);
+
+	return m && ss_method_insecure(m) ? NULL
+					  : "is no insecure cipher; write one like none or "
+					    "aes-256-cfb, the others need no permission";
 }

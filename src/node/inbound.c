@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "node/inbound_ss.h"
 #include "node/inbound_tls.h"
 
 #define DIAL_TIMEOUT (15 * NSEC_SEC)
@@ -242,6 +243,8 @@ static int fill(struct inbound *in, const struct inbound_plan *plan, char why[IN
 		err = source_address(in, conf, info, why);
 	if (!err)
 		err = inbound_tls(plan, &in->tls, why);
+	if (!err && info->type == NODE_SHADOWSOCKS)
+		err = inbound_ss(plan, &in->ss, why);
 	if (!err)
 		err = rejection(in, conf, info, why);
 	if (!err)

@@ -14,6 +14,7 @@
 #include "node/info.h"
 #include "node/workers.h"
 #include "proto/direct/direct.h"
+#include "proto/shadowsocks/shadowsocks.h"
 #include "session/session.h"
 #include "tls/server.h"
 #include "user/registry.h"
@@ -27,6 +28,7 @@ struct inbound {
 	unsigned nlisten;
 	struct listener_conf listener;
 	struct tls_server_conf *tls; /* NULL: in clear */
+	struct ss_conf ss;	     /* method NULL: not Shadowsocks */
 	struct fallback_table *fallbacks;
 	struct session_times times;
 	enum reject_policy reject;
@@ -43,6 +45,8 @@ struct inbound_plan {
 	const struct config_node *conf;
 	const struct node_info *info;
 	const uint8_t *ticket_key; /* TLS_TICKET_KEY_LEN bytes, the same for all generations */
+	/* Shadowsocks' salts, likewise: [1] of 2022 methods.  Outlive the inbound. */
+	struct ss_replay *replay[2];
 };
 
 /* 0, or an error with a sentence in `why`: -ERR_UNSUPPORTED and -ERR_CONFIG are permanent. */

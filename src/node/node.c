@@ -282,6 +282,8 @@ void node_free(struct node *n)
 	timer_stop(&n->certs);
 	timer_stop(&n->reopen);
 	user_registry_free(n->users);
+	ss_replay_free(n->replay[0]);
+	ss_replay_free(n->replay[1]);
 	node_info_put(n->info);
 	free(n->seats);
 	free(n);

@@ -42,9 +42,11 @@ struct apply {
 
 static int derive(void *arg, const char *credential, size_t len, uint8_t *key, uint8_t *secret)
 {
-	const struct proto *proto = arg;
+	const struct node *n = arg;
 
-	return proto->user_key(credential, len, key);
+	if (n->method)
+		return ss_user_derive(n->method, SS_CREDENTIAL_TEXT, credential, len, key, secret);
+	return n->proto->user_key(credential, len, key);
 }
 
 static int make_registry(struct node *n, const struct node_info *info)
@@ -65,7 +67,8 @@ static int make_registry(struct node *n, const struct node_info *info)
 		return proto == n->proto ? 0 : -ERR_CONFIG;
 	}
 	conf.key_len = proto->key_len;
-	conf.derive_arg = (void *)(uintptr_t)proto;
+	conf.secret_len = proto->secret_len;
+	conf.derive_arg = n;
 	n->proto = proto;
 	return user_registry_new(&conf, &n->users);
 }
@@ -81,13 +84,11 @@ static void on_reap(struct timer *t)
 	node_reap(container_of(t, struct node, reap));
 }
 
-static int prepare_users(struct node *n, const struct user_list *list, struct apply *a)
+static int apply_users(struct node *n, const struct user_list *list, struct apply *a)
 {
 	struct user_changes c;
 	int err;
 
-	if (!list)
-		return 0;
 	err = user_registry_apply(n->users, list, &c, &a->pub);
 	if (err)
 		return err;
@@ -100,6 +101,35 @@ static int prepare_users(struct node *n, const struct user_list *list, struct ap
 		log_msg(LOG_WARN, "node", "%s: users left out: %u invalid, %u duplicate", n->tag,
 			c.invalid, c.duplicates);
 	return 0;
+}
+
+/* With another cipher everybody has another key: they come anew, with the list that there is. */
+static int change_method(struct node *n, const struct user_list *list, struct apply *a)
+{
+	const struct ss_method *before = n->method;
+	struct user_list mine;
+	int err = 0;
+
+	user_list_init(&mine);
+	if (!list)
+		err = user_registry_list(n->users, &mine);
+	n->method = a->in->ss.method;
+	if (!err) {
+		user_registry_renew(n->users, true);
+		err = apply_users(n, list ? list : &mine, a);
+		user_registry_renew(n->users, false);
+	}
+	if (err)
+		n->method = before;
+	user_list_done(&mine);
+	return err;
+}
+
+static int prepare_users(struct node *n, const struct user_list *list, struct apply *a)
+{
+	if (a->in && a->in->ss.method != n->method)
+		return change_method(n, list, a);
+	return list ? apply_users(n, list, a) : 0;
 }
 
 /* ---- listeners --------------------------------------------------------------------------- */
@@ -329,7 +359,21 @@ static struct inbound_plan plan_of(const struct node *n, const struct node_info 
 		.conf = n->conf,
 		.info = info,
 		.ticket_key = n->ticket_key,
+		.replay = {n->replay[0], n->replay[1]},
 	};
+}
+
+/* For the life of the node: a salt that came before a change of configuration came before. */
+static int make_replay(struct node *n, struct inbound_plan *plan)
+{
+	int err = 0;
+
+	for (int timed = 0; timed < 2 && !err; timed++) {
+		if (!n->replay[timed])
+			err = ss_replay_new(timed, &n->replay[timed]);
+		plan->replay[timed] = n->replay[timed];
+	}
+	return err;
 }
 
 static int build(struct node *n, const struct node_info *info, struct apply *a)
@@ -340,6 +384,8 @@ static int build(struct node *n, const struct node_info *info, struct apply *a)
 
 	a->cert_stamp = inbound_tls_stamp(&plan);
 	err = make_registry(n, info);
+	if (!err && info->type == NODE_SHADOWSOCKS)
+		err = make_replay(n, &plan);
 	if (!err)
 		err = inbound_build(&plan, &a->in, why);
 	if (err) {

@@ -18,6 +18,7 @@ struct generation {
 	struct seat *seat;
 	struct inbound *in;
 	struct direct direct, trusted;
+	struct ss_port ss;
 	struct waiter reap; /* the last session of a retired generation has ended */
 	struct timer deadline;
 	bool retired;
@@ -50,6 +51,7 @@ static void generation_free(struct generation *g, struct loop *control)
 	timer_stop(&g->deadline);
 	waiter_cancel(&g->reap);
 	list_del(&g->link);
+	ss_finder_free(g->ss.finder);
 	if (f) { /* without memory the configuration object stays: a few KiB, once */
 		f->m.run = on_control;
 		f->in = g->in;
@@ -181,6 +183,17 @@ void seat_init(struct seat *s, struct node_worker *w, void (*let_go)(struct inbo
 	list_init(&s->generations);
 }
 
+/* Whose connections they are, among many users on one port. */
+static int make_finder(struct generation *g)
+{
+	const struct ss_conf *c = &g->in->ss;
+	const struct ss_finder_conf conf = {c->method, c->named ? c->psk : NULL};
+
+	g->ss.conf = c;
+	g->si.proto.ss = &g->ss;
+	return c->method ? ss_finder_new(&conf, &g->ss.finder) : 0;
+}
+
 static struct generation *generation_new(struct seat *s, struct inbound *in)
 {
 	struct node_worker *w = s->worker;
@@ -208,6 +221,10 @@ static struct generation *generation_new(struct seat *s, struct inbound *in)
 	list_init(&g->si.sessions);
 	waiter_init(&g->reap, on_reap);
 	timer_init(&g->deadline, on_drained);
+	if (make_finder(g)) {
+		free(g);
+		return NULL;
+	}
 	return g;
 }
 
@@ -281,6 +298,7 @@ int seat_install(struct seat *s, struct inbound *in, const int *fds)
 	if (!g)
 		return -ENOMEM;
 	if (open_listeners(s, in, fds, all)) {
+		ss_finder_free(g->ss.finder);
 		free(g);
 		return -ENOMEM;
 	}

@@ -9,16 +9,20 @@
 #include "user/user.h"
 
 /* What the server layers of one inbound on one worker share.  Outlives them. */
+struct ss_port;
+
 struct proto_inbound {
 	const struct user_table *users; /* the worker's present table; swapped between turns */
+	const struct ss_port *ss;	/* Shadowsocks; NULL for others */
 	/* a fallback stands behind: a short first read goes there */
 	bool first_pull_decides;
 };
 
 struct proto {
 	const char *name;
-	size_t key_len; /* of the credential's index key */
-	/* Credential text to index key.  -ERR_MALFORMED: an invalid user (panel-apis 3.2). */
+	size_t key_len, secret_len; /* of the credential's index key, and what else is kept of it */
+	/* Credential text to index key.  -ERR_MALFORMED: an invalid user (panel-apis 3.2).  NULL:
+	 * Shadowsocks, where it takes the inbound's method (ss_user_derive()). */
 	int (*user_key)(const char *credential, size_t len, uint8_t *key);
 	/* The inbound layer over `lower`, whose ownership passes.  NULL: no memory, `lower` is freed. */
 	struct stream *(*server)(struct stream *lower, const struct proto_inbound *inbound);

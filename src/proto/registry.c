@@ -2,12 +2,14 @@
 
 #include <string.h>
 
+#include "proto/shadowsocks/shadowsocks.h"
 #include "proto/trojan/trojan.h"
 #include "proto/vless/vless.h"
 
 static const struct proto *const protos[] = {
 	&vless_proto,
 	&trojan_proto,
+	&shadowsocks_proto,
 };
 
 const struct proto *proto_find(const char *name)

@@ -48,7 +48,7 @@ enum stream_network {
 	NETWORK_UDP,
 };
 
-/* What an authenticated inbound layer was asked for.  Valid while that layer lives.
+/* What an authenticated inbound layer was asked for.  Valid until that layer's first push().
  * A UDP request is served by a stream->dgram adapter of the protocol (stream_request.udp). */
 struct stream_request {
 	struct user *user; /* a reference of the layer's; the session takes its own */

@@ -78,6 +78,31 @@ struct user *user_registry_find(const struct user_registry *r, int64_t id)
 	return user_registry_place(r, id, &place) ? user_table_at(r->table, place) : NULL;
 }
 
+void user_registry_renew(struct user_registry *r, bool on)
+{
+	r->renew = on;
+}
+
+int user_registry_list(const struct user_registry *r, struct user_list *out)
+{
+	size_t n = user_table_count(r->table);
+	int err = 0;
+
+	for (size_t i = 0; i < n && !err; i++) {
+		const struct user *u = user_table_at(r->table, i);
+
+		err = user_list_add(out, &(struct user_entry){
+						 .id = user_id(u),
+						 .credential = user_credential(u),
+						 .credential_len = u->credential_len,
+						 .speed_bps = u->speed_kbps * UINT64_C(1000),
+						 .device_limit = u->own_device_limit,
+						 .conn_limit = u->own_conn_limit,
+					 });
+	}
+	return err;
+}
+
 /* ---- limits ------------------------------------------------------------------------------ */
 
 static uint64_t smaller_limit(uint64_t a, uint64_t b)

@@ -76,6 +76,16 @@ void user_registry_free(struct user_registry *r);
 MUST_CHECK int user_registry_apply(struct user_registry *r, const struct user_list *list,
 				   struct user_changes *changes, struct user_publication **pub);
 
+/* From now on every user of an applied list is a new one, whatever was there before: what derive()
+ * yields has changed.
+ */
+void user_registry_renew(struct user_registry *r, bool on);
+
+/* Append the present users to `out`, as a list that would make them again (used and quota, which the
+ * registry does not know, aside).  0 or -ENOMEM.
+ */
+MUST_CHECK int user_registry_list(const struct user_registry *r, struct user_list *out);
+
 /* One worker uses the table.  True at the last one: the publication has been freed. */
 bool user_publication_ack(struct user_publication *pub);
 

@@ -120,11 +120,11 @@ static int match_old(struct plan *p, const struct user_entry *e, uint32_t *place
 
 	*kind = PLAN_KEEP;
 	*place = 0;
-	if (find_old(p, e, &at)) {
+	if (!p->r->renew && find_old(p, e, &at)) {
 		*place = (uint32_t)at + 1;
 		return 0;
 	}
-	if (!p->old_n) {
+	if (!p->old_n || p->r->renew) {
 		*kind = PLAN_NEW;
 		return 0;
 	}

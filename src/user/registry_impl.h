@@ -55,6 +55,7 @@ struct user_registry {
 	nsec_t last_report;
 	struct dynamic_mark *marks; /* by slot; only where there is a dynamic rule */
 	uint32_t nmarks;
+	bool renew; /* an applied list finds nobody of before */
 };
 
 /* Spreads ids, which come in rows.  Invertible: no two ids collide in 64 bits. */

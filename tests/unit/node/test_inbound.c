@@ -227,6 +227,44 @@ static void the_source_address_is_the_files_or_any(void **state)
 	close_bed(&b);
 }
 
+/* What a panel says about a Shadowsocks node, and what comes of it; NULL: it is refused. */
+static void shadowsocks_is_served_with_keys_that_fit_and_ciphers_that_protect(void **state)
+{
+	static const struct {
+		const char *options, *cipher, *key;
+		bool ok;
+	} cases[] = {
+		{"", "aes-256-gcm", NULL, true},
+		{"", "chacha20-poly1305", NULL, true},
+		{"", "2022-blake3-aes-128-gcm", "MjQ5MjBkZWNmODNmNjk2MA==", true},
+		{"", "2022-blake3-aes-256-gcm", "MjQ5MjBkZWNmODNmNjk2MA==", false},
+		{"", "2022-blake3-aes-128-gcm", "not a key", false},
+		{"", "rot13", NULL, false},
+		{"", "none", NULL, false},
+		{"", "aes-256-cfb", NULL, false},
+		{"\"InsecureCiphers\":[\"none\"]", "aes-256-cfb", NULL, false},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct bed b;
+
+		open_bed(&b, cases[i].options);
+		b.info->type = NODE_SHADOWSOCKS;
+		b.info->ss.cipher = cases[i].cipher;
+		b.info->ss.server_key = cases[i].key;
+		assert_int_equal(build(&b), cases[i].ok ? 0 : -ERR_UNSUPPORTED);
+		if (cases[i].ok) {
+			assert_ptr_equal(b.in->ss.method, ss_method_find(cases[i].cipher));
+			assert_int_equal(b.in->ss.named, cases[i].key != NULL);
+			assert_int_equal(b.in->reject, REJECT_DRAIN);
+		} else {
+			assert_non_null(strstr(b.why, cases[i].cipher));
+			assert_null(cases[i].key ? strstr(b.why, cases[i].key) : NULL);
+		}
+		close_bed(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -236,6 +274,7 @@ int main(void)
 		cmocka_unit_test(what_this_build_lacks_is_named),
 		cmocka_unit_test(a_missing_certificate_is_an_error_with_its_path),
 		cmocka_unit_test(limits_of_the_file_go_before_the_panels),
+		cmocka_unit_test(shadowsocks_is_served_with_keys_that_fit_and_ciphers_that_protect),
 		cmocka_unit_test(the_source_address_is_the_files_or_any),
 	};
 

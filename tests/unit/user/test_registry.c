@@ -132,6 +132,40 @@ static void u2_two_users_may_swap_ids(void **state)
 	village_done(&v);
 }
 
+/* A node's cipher has changed: the same people with other keys, from what the registry knows. */
+static void renewed_users_are_new_ones_with_the_same_limits(void **state)
+{
+	struct user_publication *pub = NULL;
+	struct user_list mine;
+	struct user *alice;
+	struct village v;
+
+	village_init(&v, NULL);
+	village_apply(&v, "1:alice/100/3/4 2:bob");
+	alice = village_find(&v, "alice");
+	user_list_init(&mine);
+	assert_int_equal(user_registry_list(v.reg, &mine), 0);
+	user_registry_renew(v.reg, true);
+	assert_int_equal(user_registry_apply(v.reg, &mine, &v.changes, &pub), 0);
+	user_registry_renew(v.reg, false);
+	user_list_done(&mine);
+	assert_non_null(pub);
+	assert_int_equal(v.changes.added, 2);
+	assert_int_equal(v.changes.removed, 2);
+	v.table = pub->table;
+	assert_ptr_not_equal(village_find(&v, "alice"), alice);
+	assert_int_equal(user_id(village_find(&v, "alice")), 1);
+	assert_int_equal(village_find(&v, "alice")->conn_limit, 4);
+	assert_int_equal(village_find(&v, "alice")->device_limit, 3);
+	assert_int_equal(rate_get(&village_find(&v, "alice")->rate[TRAFFIC_UP]),
+			 rate_get(&alice->rate[TRAFFIC_UP]));
+	pub->acks = 1;
+	assert_true(user_publication_ack(pub));
+	assert_int_equal(user_registry_reap(v.reg, NULL, NULL), 0);
+	assert_null(village_pull(&v, "1:alice/100/3/4 2:bob")); /* and stay */
+	village_done(&v);
+}
+
 static void u3_limits_change_in_place(void **state)
 {
 	struct user *u;
@@ -373,6 +407,7 @@ int main(void)
 		cmocka_unit_test(u2_a_new_credential_is_a_new_user),
 		cmocka_unit_test(u2_a_new_id_moves_the_accounting_and_keeps_connections),
 		cmocka_unit_test(u2_two_users_may_swap_ids),
+		cmocka_unit_test(renewed_users_are_new_ones_with_the_same_limits),
 		cmocka_unit_test(u3_limits_change_in_place),
 		cmocka_unit_test(u4_the_first_of_a_duplicate_is_kept),
 		cmocka_unit_test(u4_two_spellings_of_one_key_are_a_duplicate),

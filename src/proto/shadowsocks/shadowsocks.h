@@ -1,0 +1,50 @@
+/* shadowsocks.h - Shadowsocks over any byte stream, server and client (docs/protocols/shadowsocks.md). */
+#ifndef WEIR_PROTO_SHADOWSOCKS_H
+#define WEIR_PROTO_SHADOWSOCKS_H
+
+#include "proto/proto.h"
+#include "proto/shadowsocks/ss_method.h"
+#include "proto/shadowsocks/ss_replay.h"
+#include "proto/shadowsocks/ss_users.h"
+
+extern const struct proto shadowsocks_proto;
+
+/* ---- server ------------------------------------------------------------------------------ */
+
+/* One inbound, all its workers.  Immutable but for `replay`, which has its own lock. */
+struct ss_conf {
+	const struct ss_method *method;
+	uint8_t psk[SS_KEY_MAX];
+	bool named;		  /* users come with identity headers, under `psk` */
+	bool uot;		  /* UDP over TCP is served */
+	struct ss_replay *replay; /* NULL: salts may come twice */
+};
+
+/* One worker's part of it. */
+struct ss_port {
+	const struct ss_conf *conf;
+	struct ss_finder *finder;
+};
+
+/* ---- client ------------------------------------------------------------------------------ */
+
+struct ss_client_conf {
+	const struct ss_method *method;
+	uint8_t key[SS_KEY_MAX];
+	/* 2022 with identity headers: the servers' keys, outermost first */
+	uint8_t ipsk[2][SS_KEY_MAX];
+	unsigned nipsk;
+};
+
+/* From a password as links and configurations write it: "key", "ipsk:key", "ipsk:ipsk:key" for 2022,
+ * any text for the others.  0, -ERR_MALFORMED, -ERR_CRYPTO. */
+MUST_CHECK int ss_client_conf_set(struct ss_client_conf *c, const struct ss_method *m,
+				  const char *password);
+
+/* A TCP request to `dest` over `lower`, whose ownership passes; `conf` is read only here.  NULL: no
+ * memory, `lower` is freed.
+ */
+struct stream *ss_client_new(struct stream *lower, const struct ss_client_conf *conf,
+			     const struct dest *dest);
+
+#endif

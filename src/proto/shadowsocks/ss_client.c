@@ -1,0 +1,286 @@
+/* The client side: the request goes with the first payload, the answer is checked against it. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "crypto/aes_block.h"
+#include "crypto/ct.h"
+#include "crypto/random.h"
+#include "proto/shadowsocks/shadowsocks.h"
+#include "proto/shadowsocks/ss_layer.h"
+#include "proto/shadowsocks/ss_wire.h"
+
+#define IPSK_MAX ARRAY_LEN(((struct ss_client_conf *)0)->ipsk)
+#define PIECES	 16
+
+/* Until both directions are under way. */
+struct hail {
+	struct ss_client_conf conf;
+	uint8_t salt[SS_SALT_MAX]; /* of the request */
+	bool answered;		   /* the answer's header is done, `first` bytes follow it */
+	uint16_t first;
+	struct dest dest;
+};
+
+static struct hail *hail_of(const struct ss_layer *l)
+{
+	return l->head;
+}
+
+int ss_client_conf_set(struct ss_client_conf *c, const struct ss_method *m, const char *password)
+{
+	struct ss_client_conf conf = {.method = m};
+	const char *colon;
+	int err = 0;
+
+	while (m->identity && !err && (colon = strchr(password, ':'))) {
+		if (conf.nipsk == IPSK_MAX)
+			return -ERR_MALFORMED;
+		err = ss_key(m, password, (size_t)(colon - password), conf.ipsk[conf.nipsk++]);
+		password = colon + 1;
+	}
+	if (!err && m->class == SS_AEAD && !*password)
+		err = -ERR_MALFORMED;
+	if (!err)
+		err = ss_key(m, password, strlen(password), conf.key);
+	if (!err)
+		*c = conf;
+	cleanse(&conf, sizeof(conf));
+	return err;
+}
+
+/* ---- the request ------------------------------------------------------------------------- */
+
+/* Each server on the way learns which key comes next (SIP023). */
+static int put_identities(const struct hail *h, struct wr *w)
+{
+	const struct ss_client_conf *c = &h->conf;
+	uint8_t subkey[SS_KEY_MAX], id[SS_IDENTITY_LEN];
+	int err = 0;
+
+	for (unsigned i = 0; i < c->nipsk && !err; i++) {
+		ss_identity_subkey(c->method, c->ipsk[i], h->salt, subkey);
+		ss_identity_hash(c->method, i + 1 < c->nipsk ? c->ipsk[i + 1] : c->key, id);
+		err = aes_block_encrypt(subkey, c->method->key_len, id, id);
+		wr_bytes(w, id, sizeof(id));
+	}
+	cleanse(subkey, sizeof(subkey));
+	return err;
+}
+
+/* `iov[0]` is what precedes the payload; the first `len` bytes of `src` follow.  To wq, behind `head`. */
+static ssize_t put_sealed(struct ss_layer *l, const struct wr *head, struct iovec *iov, int n,
+			  struct bufq *src, size_t len)
+{
+	struct buf *b = bufq_tail_room(&l->wq, head->len + iov[0].iov_len + len + AEAD_TAG);
+	int err;
+
+	if (!b)
+		return -ENOMEM;
+	memcpy(b->data + b->end, head->base, head->len);
+	err = ss_seal_pieces(&l->out, iov, n, b->data + b->end + head->len);
+	bufq_commit(&l->wq, err ? 0 : head->len + iov[0].iov_len + len + AEAD_TAG);
+	if (err)
+		return err;
+	bufq_drain(src, len);
+	return (ssize_t)len;
+}
+
+/* How much of `src` goes along, as pieces behind iov[0]; room for the headers is left. */
+static size_t along(const struct bufq *src, struct iovec *iov, int *n)
+{
+	size_t len = 0;
+
+	*n = 1 + bufq_iov(src, iov + 1, PIECES, BUF_PAYLOAD - 2048);
+	for (int i = 1; i < *n; i++)
+		len += iov[i].iov_len;
+	return len;
+}
+
+static int seal_fixed(struct ss_layer *l, struct wr *head, size_t variable)
+{
+	uint8_t text[SS_FIXED], *to;
+	struct wr w = wr_of(text, sizeof(text));
+	struct ss_fixed f = {(uint64_t)loop_wall(l->s.loop), (uint16_t)variable};
+
+	ss_fixed_emit(&w, &f);
+	to = wr_room(head, SS_FIXED + AEAD_TAG);
+	return to ? ss_seal_piece(&l->out, text, sizeof(text), to) : -ENOBUFS;
+}
+
+static int seal_length(struct ss_layer *l, struct wr *head, size_t len)
+{
+	const uint8_t text[2] = {(uint8_t)(len >> 8), (uint8_t)len};
+	uint8_t *to = wr_room(head, SS_LEN);
+
+	return to ? ss_seal_piece(&l->out, text, sizeof(text), to) : -ENOBUFS;
+}
+
+static ssize_t client_write_head(struct ss_layer *l, struct bufq *src)
+{
+	struct hail *h = hail_of(l);
+	const struct ss_method *m = h->conf.method;
+	uint8_t mem[SS_SALT_MAX + IPSK_MAX * SS_IDENTITY_LEN + SS_FIXED + AEAD_TAG];
+	uint8_t text[SS_ADDRESS_MAX + 2 + SS_PADDING_MAX];
+	struct wr head = wr_of(mem, sizeof(mem)), w = wr_of(text, sizeof(text));
+	struct iovec iov[1 + PIECES];
+	size_t len, padding = 0;
+	int n, err;
+
+	random_bytes(h->salt, m->salt_len);
+	wr_bytes(&head, h->salt, m->salt_len);
+	len = along(src, iov, &n);
+	if (len < SS_PADDING_MAX)
+		padding = 1 + random_below((uint32_t)(SS_PADDING_MAX - len));
+	if (m->class == SS_2022)
+		ss_variable_emit(&w, &h->dest, padding);
+	else
+		wr_dest(&w, DEST_SOCKS, &h->dest);
+	iov[0] = (struct iovec){text, w.len};
+	err = w.err ? w.err : ss_dir_derive(&l->out, m, h->conf.key, h->salt);
+	if (!err)
+		err = put_identities(h, &head);
+	if (!err)
+		err = m->class == SS_2022 ? seal_fixed(l, &head, w.len + len)
+					  : seal_length(l, &head, w.len + len);
+	return err ? err : put_sealed(l, &head, iov, n, src, len);
+}
+
+/* ---- the answer -------------------------------------------------------------------------- */
+
+static int read_salt(struct ss_layer *l)
+{
+	struct hail *h = hail_of(l);
+	uint8_t salt[SS_SALT_MAX];
+	size_t len = h->conf.method->salt_len;
+
+	if (bufq_peek(&l->rq, 0, salt, len) < len)
+		return -ERR_MORE;
+	bufq_drain(&l->rq, len);
+	return ss_dir_derive(&l->in, h->conf.method, h->conf.key, salt);
+}
+
+static int read_answer(struct ss_layer *l)
+{
+	struct hail *h = hail_of(l);
+	const struct ss_method *m = h->conf.method;
+	uint8_t mem[SS_SALT_MAX + SS_ANSWER_MAX + AEAD_TAG], text[SS_ANSWER_MAX];
+	size_t len = m->salt_len + SS_ANSWER(m->salt_len) + AEAD_TAG;
+	struct rd r = rd_of(text, SS_ANSWER(m->salt_len));
+	struct ss_answer a;
+	int err;
+
+	if (bufq_peek(&l->rq, 0, mem, len) < len)
+		return -ERR_MORE;
+	err = ss_dir_derive(&l->in, m, h->conf.key, mem);
+	if (!err)
+		err = ss_open_piece(&l->in, mem + m->salt_len, len - m->salt_len, text);
+	if (!err)
+		err = ss_answer_parse(&r, m->salt_len, &a);
+	if (err)
+		return err;
+	if (!ss_time_ok(a.time, loop_wall(l->s.loop)) || memcmp(a.salt, h->salt, m->salt_len))
+		return -ERR_AUTH;
+	bufq_drain(&l->rq, len);
+	h->first = a.first;
+	h->answered = true;
+	return 0;
+}
+
+/* A server that has nothing to say yet may send an empty first piece. */
+static int read_first(struct ss_layer *l, struct bufq *first)
+{
+	uint8_t tag[AEAD_TAG], none[1];
+
+	if (hail_of(l)->first > 0)
+		return ss_open_payload(&l->in, &l->rq, hail_of(l)->first, first);
+	if (bufq_peek(&l->rq, 0, tag, sizeof(tag)) < sizeof(tag))
+		return -ERR_MORE;
+	bufq_drain(&l->rq, sizeof(tag));
+	return ss_open_piece(&l->in, tag, sizeof(tag), none);
+}
+
+static int client_read_head(struct ss_layer *l, struct bufq *first)
+{
+	int err;
+
+	if (hail_of(l)->conf.method->class == SS_AEAD)
+		return read_salt(l);
+	err = hail_of(l)->answered ? 0 : read_answer(l);
+	return err ? err : read_first(l, first);
+}
+
+/* ---- the layer --------------------------------------------------------------------------- */
+
+static int client_open(struct stream *s)
+{
+	struct ss_layer *l = ss_layer_of(s);
+	int err;
+
+	if (l->ready)
+		return 0;
+	err = stream_open(l->lower);
+	if (!err)
+		l->lower_open = l->ready = true;
+	return err;
+}
+
+/* Who only listens, or has nothing to say, must be asked for all the same. */
+static ssize_t client_pull(struct stream *s, struct bufq *dst, size_t max)
+{
+	struct ss_layer *l = ss_layer_of(s);
+	int err = l->ready && l->head_out ? ss_layer_begin(l) : 0;
+
+	if (err && err != -EAGAIN)
+		return err;
+	return ss_layer_pull(s, dst, max);
+}
+
+static int client_shut(struct stream *s)
+{
+	struct ss_layer *l = ss_layer_of(s);
+	int err = l->ready && l->head_out ? ss_layer_begin(l) : 0;
+
+	return err ? err : ss_layer_shut(s);
+}
+
+static int client_query(const struct stream *s, enum stream_attr attr, union stream_value *out)
+{
+	return stream_query(ss_layer_of(s)->lower, attr, out);
+}
+
+static void client_free_head(struct ss_layer *l)
+{
+	cleanse(l->head, sizeof(struct hail));
+	free(l->head);
+}
+
+static const struct ss_role client_role = {
+	.read_head = client_read_head,
+	.write_head = client_write_head,
+	.free_head = client_free_head,
+};
+
+static const struct stream_ops client_ops = {
+	SS_LAYER_COMMON,     .open = client_open,   .pull = client_pull,
+	.shut = client_shut, .query = client_query,
+};
+
+struct stream *ss_client_new(struct stream *lower, const struct ss_client_conf *conf,
+			     const struct dest *dest)
+{
+	struct hail *h = calloc(1, sizeof(*h));
+	struct ss_layer *l;
+
+	if (!h) {
+		stream_free(lower);
+		return NULL;
+	}
+	h->conf = *conf;
+	dest_copy(&h->dest, dest);
+	l = ss_layer_new(lower, &client_ops, &client_role, h);
+	if (!l)
+		free(h);
+	return l ? &l->s : NULL;
+}

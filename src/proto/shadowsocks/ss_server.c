@@ -1,0 +1,427 @@
+/* The server side.  A request is read piece by piece; nothing is answered before the target does, and
+ * whatever is wrong with a request is -ERR_AUTH: the reject policy, the same for every cause.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "crypto/ct.h"
+#include "crypto/random.h"
+#include "proto/shadowsocks/shadowsocks.h"
+#include "proto/shadowsocks/ss_layer.h"
+#include "proto/shadowsocks/ss_wire.h"
+
+#define FIRST_READ 16384
+
+enum phase {
+	READ_USER,     /* salt, and the piece that tells whose it is */
+	READ_VARIABLE, /* 2022: the variable header */
+	READ_ADDRESS,  /* SIP004: chunks until the address is whole */
+	READ_REST,     /* what has come along behind the address */
+	READ_DONE,
+};
+
+/* From accept until the answer has begun. */
+struct hello {
+	const struct proto_inbound *inbound;
+	struct stream_request request;
+	struct ss_search search;
+	struct bufq text; /* opened */
+	struct bufq raw;  /* as it came, where a fallback may want it */
+	uint8_t salt[SS_SALT_MAX];
+	uint8_t key[SS_KEY_MAX]; /* the user's, for the answer */
+	uint16_t variable;
+	uint8_t phase;
+};
+
+static struct hello *hello_of(const struct ss_layer *l)
+{
+	return l->head;
+}
+
+static const struct ss_conf *conf_of(const struct ss_layer *l)
+{
+	return hello_of(l)->inbound->ss->conf;
+}
+
+/* Take `len` bytes off what has been read. */
+static int consume(struct ss_layer *l, size_t len, uint8_t *out)
+{
+	bufq_take(&l->rq, out, len);
+	return hello_of(l)->inbound->first_pull_decides ? bufq_append(&hello_of(l)->raw, out, len)
+							: 0;
+}
+
+/* The same salt again is a recording, played back. */
+static int remember(struct ss_layer *l, const uint8_t *salt)
+{
+	const struct ss_conf *c = conf_of(l);
+
+	return c->replay ? ss_replay_add(c->replay, salt, c->method->salt_len, loop_now(l->s.loop))
+			 : 0;
+}
+
+/* ---- whose it is ------------------------------------------------------------------------- */
+
+static size_t user_bytes(const struct ss_conf *c)
+{
+	if (c->method->class == SS_AEAD)
+		return c->method->salt_len + SS_HEAD_LEN;
+	return c->method->salt_len + (c->named ? SS_IDENTITY_LEN : 0u) + SS_FIXED + AEAD_TAG;
+}
+
+static int find_user(struct ss_layer *l, const uint8_t *bytes)
+{
+	struct hello *h = hello_of(l);
+	const struct ss_port *port = h->inbound->ss;
+	const struct ss_method *m = port->conf->method;
+	struct ss_found found = {0};
+	struct addr peer;
+	int err;
+
+	err = ss_find_stream(port->finder, &h->search, h->inbound->users,
+			     stream_peer(l->lower, &peer) ? &peer : NULL, loop_now(l->s.loop),
+			     bytes, bytes + m->salt_len, &found);
+	l->again = err == -EAGAIN;
+	if (!err) {
+		const uint8_t *key =
+			m->class == SS_2022 ? user_secret(found.user) : user_key(found.user);
+
+		h->request.user = found.user;
+		memcpy(h->key, key, SS_KEY_MAX);
+		memcpy(h->salt, bytes, m->salt_len);
+		ss_dir_set(&l->in, m, found.subkey);
+	}
+	cleanse(&found, sizeof(found));
+	return err;
+}
+
+/* 2022: the fixed header proves whose it is, and that it is of today. */
+static int read_fixed(struct ss_layer *l, const uint8_t *sealed)
+{
+	struct hello *h = hello_of(l);
+	uint8_t text[SS_FIXED];
+	struct rd r = rd_of(text, sizeof(text));
+	struct ss_fixed f;
+	int err = ss_open_piece(&l->in, sealed, SS_FIXED + AEAD_TAG, text);
+
+	if (!err)
+		err = ss_fixed_parse(&r, &f);
+	if (!err && !ss_time_ok(f.time, loop_wall(l->s.loop)))
+		err = -ERR_AUTH;
+	if (!err)
+		err = remember(l, h->salt);
+	if (!err)
+		h->variable = f.variable;
+	return err;
+}
+
+static int read_user(struct ss_layer *l)
+{
+	const struct ss_conf *c = conf_of(l);
+	uint8_t bytes[SS_SALT_MAX + SS_IDENTITY_LEN + SS_FIXED + AEAD_TAG];
+	size_t len = user_bytes(c), salt = c->method->salt_len;
+	int err;
+
+	if (bufq_peek(&l->rq, 0, bytes, len) < len)
+		return hello_of(l)->inbound->first_pull_decides ? -ERR_AUTH : -ERR_MORE;
+	err = find_user(l, bytes);
+	if (err)
+		return err;
+	if (c->method->class == SS_AEAD) {
+		hello_of(l)->phase = READ_ADDRESS;
+		return consume(l, salt, bytes); /* the length is opened with its chunk */
+	}
+	err = read_fixed(l, bytes + len - SS_FIXED - AEAD_TAG);
+	hello_of(l)->phase = READ_VARIABLE;
+	return err ? err : consume(l, len, bytes);
+}
+
+/* ---- what it wants ----------------------------------------------------------------------- */
+
+/* Opening consumes; a fallback has to see what came. */
+static int keep_raw(struct ss_layer *l, size_t len)
+{
+	struct hello *h = hello_of(l);
+	uint8_t part[512];
+	int err = 0;
+
+	if (!h->inbound->first_pull_decides)
+		return 0;
+	for (size_t at = 0; at < len && !err; at += sizeof(part))
+		err = bufq_append(&h->raw, part,
+				  bufq_peek(&l->rq, at, part, MIN(len - at, sizeof(part))));
+	return err;
+}
+
+/* One piece of payload to h->text. */
+static int read_payload(struct ss_layer *l, size_t len)
+{
+	int err = bufq_len(&l->rq) < len + AEAD_TAG ? -ERR_MORE : keep_raw(l, len + AEAD_TAG);
+
+	return err ? err : ss_open_payload(&l->in, &l->rq, len, &hello_of(l)->text);
+}
+
+static int read_variable(struct ss_layer *l)
+{
+	struct hello *h = hello_of(l);
+	uint8_t head[SS_ADDRESS_MAX + 2];
+	struct rd r;
+	size_t skip;
+	int err;
+
+	if (h->variable == 0)
+		return -ERR_MALFORMED;
+	err = read_payload(l, h->variable);
+	if (err)
+		return err;
+	r = rd_of(head, bufq_peek(&h->text, 0, head, sizeof(head)));
+	err = ss_variable_parse(&r, h->variable, &h->request.dest, &skip);
+	if (err)
+		return -ERR_MALFORMED; /* it is whole: more bytes will not help */
+	bufq_drain(&h->text, skip);
+	h->phase = READ_REST;
+	return 0;
+}
+
+/* One chunk more.  The first one that opens proves who has written it. */
+static int read_chunk(struct ss_layer *l)
+{
+	struct hello *h = hello_of(l);
+	int err = 0;
+
+	if (l->in.next == 0) {
+		err = bufq_len(&l->rq) < SS_LEN ? -ERR_MORE : keep_raw(l, SS_LEN);
+		if (!err)
+			err = ss_open_length(&l->in, &l->rq);
+	}
+	if (!err)
+		err = read_payload(l, l->in.next);
+	if (err)
+		return err;
+	l->in.next = 0;
+	return h->phase == READ_ADDRESS && l->in.count == 2 ? remember(l, h->salt) : 0;
+}
+
+static int read_address(struct ss_layer *l)
+{
+	struct hello *h = hello_of(l);
+	uint8_t head[SS_ADDRESS_MAX];
+	struct rd r = rd_of(head, bufq_peek(&h->text, 0, head, sizeof(head)));
+	int err = r.len ? 0 : -ERR_MORE;
+
+	if (!err) {
+		rd_dest(&r, DEST_SOCKS, &h->request.dest);
+		err = r.err;
+	}
+	if (err == -ERR_MORE)
+		return read_chunk(l);
+	if (err)
+		return err;
+	bufq_drain(&h->text, r.pos);
+	h->phase = READ_REST;
+	return 0;
+}
+
+/* A request whose tail has been changed on the way is as wrong as one whose head has: what came in
+ * one piece is judged as one piece.
+ */
+static int read_rest(struct ss_layer *l)
+{
+	int err;
+
+	do {
+		err = read_chunk(l);
+	} while (!err);
+	if (err != -ERR_MORE)
+		return err;
+	hello_of(l)->phase = READ_DONE;
+	return 0;
+}
+
+static int step(struct ss_layer *l)
+{
+	switch (hello_of(l)->phase) {
+	case READ_USER:
+		return read_user(l);
+	case READ_VARIABLE:
+		return read_variable(l);
+	case READ_ADDRESS:
+		return read_address(l);
+	default:
+		return read_rest(l);
+	}
+}
+
+static int read_request(struct ss_layer *l)
+{
+	int err = 0;
+
+	while (!err && hello_of(l)->phase != READ_DONE) {
+		err = step(l);
+		if (err == -ERR_MORE)
+			err = ss_layer_fill(l, FIRST_READ);
+	}
+	return err;
+}
+
+/* Which of them it was is nobody's business. */
+static int verdict(const struct ss_layer *l, int err)
+{
+	switch (err) {
+	case -ERR_MALFORMED:
+	case -ERR_REPLAY:
+		return -ERR_AUTH;
+	case -ERR_TRUNCATED:
+		return hello_of(l)->phase == READ_USER && bufq_empty(&l->rq) ? err : -ERR_AUTH;
+	default:
+		return err;
+	}
+}
+
+/* From here on everything passes as it came, from its first byte where a fallback may want that. */
+static int refuse(struct ss_layer *l, int err)
+{
+	l->rerr = (int16_t)err;
+	l->strange = true;
+	stream_unread(&l->s, &l->rq);
+	stream_unread(&l->s, &hello_of(l)->raw);
+	bufq_done(&hello_of(l)->text);
+	return err;
+}
+
+static int server_open(struct stream *s)
+{
+	struct ss_layer *l = ss_layer_of(s);
+	int err = 0;
+
+	if (l->ready || l->strange)
+		return l->strange ? l->rerr : 0;
+	if (!l->lower_open) {
+		err = stream_open(l->lower);
+		l->lower_open = err == 0;
+	}
+	if (!err)
+		err = verdict(l, read_request(l));
+	if (err == -EAGAIN)
+		return err;
+	if (err)
+		return refuse(l, err);
+	l->ready = true;
+	l->head_in = false;
+	stream_unread(&l->s, &hello_of(l)->text);
+	return 0;
+}
+
+static int server_query(const struct stream *s, enum stream_attr attr, union stream_value *out)
+{
+	const struct ss_layer *l = ss_layer_of(s);
+
+	if (attr != STREAM_REQUEST)
+		return stream_query(l->lower, attr, out);
+	if (!l->ready || !l->head)
+		return -ENOTSUP;
+	out->request = &hello_of(l)->request;
+	return 0;
+}
+
+/* ---- the answer -------------------------------------------------------------------------- */
+
+/* 2022: says which request it answers, and how long its first payload is.  That is known when the
+ * payload has been sealed, so it is sealed first, under the nonce that is to be its.
+ */
+static ssize_t answer_2022(struct ss_layer *l, const struct ss_method *m, uint8_t *head,
+			   size_t *headlen, struct bufq *src)
+{
+	uint8_t text[SS_ANSWER_MAX];
+	struct wr w = wr_of(text, sizeof(text));
+	struct ss_answer a = {.time = (uint64_t)loop_wall(l->s.loop), .salt = hello_of(l)->salt};
+	ssize_t n;
+	int err;
+
+	l->out.count = 1;
+	n = ss_seal_payload(&l->out, src, &l->wq);
+	if (n <= 0)
+		return n;
+	a.first = (uint16_t)n;
+	ss_answer_emit(&w, m->salt_len, &a);
+	l->out.count = 0;
+	err = ss_seal_piece(&l->out, text, w.len, head + m->salt_len);
+	l->out.count = 2;
+	*headlen += w.len + AEAD_TAG;
+	return err ? err : n;
+}
+
+static ssize_t server_write_head(struct ss_layer *l, struct bufq *src)
+{
+	const struct ss_method *m = conf_of(l)->method;
+	uint8_t head[SS_SALT_MAX + SS_ANSWER_MAX + AEAD_TAG];
+	size_t len = m->salt_len;
+	ssize_t n;
+	int err;
+
+	random_bytes(head, len);
+	err = ss_dir_derive(&l->out, m, hello_of(l)->key, head);
+	if (!err)
+		err = remember(l, head);
+	if (err)
+		return err;
+	n = m->class == SS_2022 ? answer_2022(l, m, head, &len, src)
+				: ss_seal(&l->out, src, l->burst, &l->wq);
+	if (n <= 0)
+		return n ? n : -ENOMEM;
+	return bufq_prepend(&l->wq, head, len) ? -ENOBUFS : n;
+}
+
+static void server_free_head(struct ss_layer *l)
+{
+	struct hello *h = hello_of(l);
+
+	bufq_done(&h->text);
+	bufq_done(&h->raw);
+	cleanse(h->key, sizeof(h->key));
+	free(h);
+}
+
+/* Never called: a server has read its head when open() is done. */
+static int server_read_head(struct ss_layer *l, struct bufq *first)
+{
+	return -ERR_PROTOCOL;
+}
+
+static const struct ss_role server_role = {
+	.read_head = server_read_head,
+	.write_head = server_write_head,
+	.free_head = server_free_head,
+};
+
+static const struct stream_ops server_ops = {
+	SS_LAYER_COMMON,       .open = server_open,   .pull = ss_layer_pull,
+	.shut = ss_layer_shut, .query = server_query,
+};
+
+static struct stream *sealed_server(struct stream *lower, const struct proto_inbound *inbound)
+{
+	struct hello *h = calloc(1, sizeof(*h));
+	struct ss_layer *l;
+
+	if (!h) {
+		stream_free(lower);
+		return NULL;
+	}
+	h->inbound = inbound;
+	bufq_init(&h->text, loop_pool(lower->loop), SIZE_MAX);
+	bufq_init(&h->raw, loop_pool(lower->loop), SIZE_MAX);
+	l = ss_layer_new(lower, &server_ops, &server_role, h);
+	if (!l)
+		free(h);
+	return l ? &l->s : NULL;
+}
+
+const struct proto shadowsocks_proto = {
+	.name = "shadowsocks",
+	.key_len = SS_KEY_MAX,
+	.secret_len = SS_KEY_MAX,
+	.server = sealed_server,
+};
