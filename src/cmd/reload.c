@@ -216,6 +216,7 @@ void program_reload(struct program *p)
 	}
 	if (program_open_log(conf))
 		log_msg(LOG_WARN, "log", "cannot open %s", conf->log.output);
+	workers_reread_resolv(&p->workers, true);
 	warn_restart(p->conf, conf);
 	if (program_share_memory(p, conf))
 		log_msg(LOG_WARN, "config", "no memory for the new MemoryLimit");

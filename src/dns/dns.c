@@ -34,6 +34,7 @@ struct dns {
 	struct timer timer; /* when c-ares wants to be asked about its time-outs */
 	struct dns_sock socks[SOCKETS];
 	struct dns_cache cache;
+	struct dns_options opt;
 	bool dying;
 };
 
@@ -165,6 +166,8 @@ static int err_of_status(int status)
 	}
 }
 
+static int ask(struct dns *d, struct dns_entry *e);
+
 static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *ai)
 {
 	struct dns_query *query = arg;
@@ -175,6 +178,10 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 	int n = 0, err = 0;
 
 	free(query);
+	e->busy = false;
+	/* Its channel went because there is another one: dns_reread(). */
+	if (status == ARES_EDESTRUCTION && !d->dying && ask(d, e) == 0)
+		return;
 	if (status == ARES_SUCCESS)
 		n = collect(ai, addrs, &ttl);
 	else
@@ -183,7 +190,6 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 		ares_freeaddrinfo(ai);
 	if (n == 0 && !err)
 		err = -ERR_NO_ADDRESS;
-	e->busy = false;
 	if (d->dying)
 		return;
 	dns_entry_set(e, addrs, n, err, loop_now(d->loop) + (err ? TTL_FAILED : ttl));
@@ -244,24 +250,43 @@ static const struct resolver_ops dns_ops = {
 	.cancel = dns_cancel,
 };
 
-struct dns *dns_new(struct loop *l)
+/* Reads resolv.conf. */
+static int open_channel(struct dns *d, ares_channel *out)
 {
-	return dns_new_patient(l, TRY_MS, TRIES);
+	struct ares_options opt = {
+		.timeout = d->opt.try_ms ? d->opt.try_ms : TRY_MS,
+		.tries = d->opt.tries ? d->opt.tries : TRIES,
+		.resolvconf_path = (char *)(uintptr_t)d->opt.file, /* copied */
+		.udp_port = d->opt.port,
+		.tcp_port = d->opt.port,
+		.sock_state_cb = on_state,
+		.sock_state_cb_data = d,
+	};
+	int mask = ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB;
+
+	if (d->opt.file)
+		mask |= ARES_OPT_RESOLVCONF;
+	if (d->opt.port)
+		mask |= ARES_OPT_UDP_PORT | ARES_OPT_TCP_PORT;
+	return ares_init_options(out, &opt, mask) ? -ERR_CONFIG : 0;
 }
 
-struct dns *dns_new_patient(struct loop *l, int try_ms, int tries)
+struct dns *dns_new(struct loop *l)
 {
-	struct ares_options opt = {.timeout = try_ms, .tries = tries, .sock_state_cb = on_state};
+	return dns_new_with(l, &(struct dns_options){0});
+}
+
+struct dns *dns_new_with(struct loop *l, const struct dns_options *opt)
+{
 	struct dns *d = calloc(1, sizeof(*d));
 	uint64_t seed;
 
 	if (!d)
 		return NULL;
-	opt.sock_state_cb_data = d;
+	d->opt = *opt;
 	for (size_t i = 0; i < SOCKETS; i++)
 		d->socks[i] = (struct dns_sock){.w = {.fd = -1, .fire = on_socket}, .dns = d};
-	if (ares_init_options(&d->ares, &opt,
-			      ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB)) {
+	if (open_channel(d, &d->ares)) {
 		free(d);
 		return NULL;
 	}
@@ -271,6 +296,19 @@ struct dns *dns_new_patient(struct loop *l, int try_ms, int tries)
 	loop_random(l, &seed, sizeof(seed));
 	dns_cache_init(&d->cache, seed);
 	return d;
+}
+
+int dns_reread(struct dns *d)
+{
+	ares_channel old = d->ares, fresh;
+	int err = open_channel(d, &fresh);
+
+	if (err)
+		return err;
+	d->ares = fresh;
+	ares_destroy(old); /* on_answer() asks again */
+	set_timer(d);
+	return 0;
 }
 
 static void forget_waiting(struct dns_entry *e)

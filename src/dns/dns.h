@@ -1,7 +1,7 @@
 /* dns.h - the resolver of one worker: c-ares below, a cache in front.
  *
  * Answers are kept for their TTL (5 s to 1 h), failures for 5 s.  Questions for the same name that
- * are under way share one query.  Nothing here blocks.
+ * are under way share one query.  Nothing here blocks, but for reading resolv.conf.
  *
  * Threads: the loop's.
  */
@@ -14,8 +14,20 @@ struct dns;
 
 /* NULL: c-ares could not start (no memory, broken resolv.conf). */
 struct dns *dns_new(struct loop *l);
-/* With so long a wait for a server's answer, and so often; tests are in a hurry. */
-struct dns *dns_new_patient(struct loop *l, int try_ms, int tries);
+
+/* For tests, which are in a hurry and have servers of their own.  0 and NULL: as dns_new(). */
+struct dns_options {
+	int try_ms, tries; /* so long a wait for a server's answer, and so often */
+	const char *file;  /* instead of /etc/resolv.conf; outlives the resolver */
+	uint16_t port;	   /* of the servers in it */
+};
+struct dns *dns_new_with(struct loop *l, const struct dns_options *opt);
+
+/* resolv.conf has changed.  Who waits for an answer of the old servers asks the new ones; answers in the
+ * cache stay.  0, or an error and the old ones stay.
+ */
+MUST_CHECK int dns_reread(struct dns *d);
+
 void dns_free(struct dns *d); /* questions under way end without a wake; NULL is fine */
 struct resolver *dns_resolver(struct dns *d);
 

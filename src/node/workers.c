@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "node/workers_impl.h"
+
 #define OWN_REFRESH (60 * NSEC_SEC)
 #define QUIET_EVERY (5 * NSEC_SEC)
 #define QUIET_MOVES 100		 /* so few in that time are quiet */
@@ -193,6 +195,7 @@ static void on_refresh(struct timer *t)
 	struct workers *ws = container_of(t, struct workers, refresh);
 
 	own_addr_refresh(&ws->own);
+	workers_reread_resolv(ws, false);
 	timer_set(ws->control, t, loop_now(ws->control) + OWN_REFRESH);
 }
 
@@ -219,6 +222,8 @@ int workers_start(struct workers *ws, struct loop *control, unsigned n,
 	}
 	if (err)
 		workers_stop(ws);
+	else
+		workers_resolv_watch(ws);
 	return err;
 }
 
@@ -230,6 +235,7 @@ void workers_stop(struct workers *ws)
 	}
 	free(ws->v);
 	timer_stop(&ws->refresh);
+	file_watch_close(&ws->resolv);
 	own_addr_done(&ws->own);
 	*ws = (struct workers){0};
 }

@@ -6,6 +6,7 @@
 #define WEIR_NODE_WORKERS_H
 
 #include "dns/dns.h"
+#include "event/file_watch.h"
 #include "event/worker.h"
 #include "net/own_addr.h"
 #include "user/user.h"
@@ -27,7 +28,9 @@ struct node_worker {
 struct workers {
 	struct loop *control;
 	_Atomic uint64_t budget; /* in bytes; 0: none */
-	struct timer refresh;	 /* of `own` */
+	struct timer refresh;	 /* of `own`, and a look at resolv.conf */
+	struct file_watch resolv;
+	uint64_t resolv_stamp; /* of the file as it was read last */
 	struct node_worker *v;
 	unsigned n;
 	struct own_addr own; /* this host's addresses: what users must not reach through us */
@@ -42,6 +45,11 @@ MUST_CHECK int workers_set_budget(struct workers *ws, uint64_t budget);
 
 /* Ends the threads.  Whatever lives on them must be gone by then. */
 void workers_stop(struct workers *ws);
+
+/* Read resolv.conf again, if it is not as it was or with `always`.  They do so on their own when it
+ * changes; a file that is mounted over by another is seen within a minute.
+ */
+void workers_reread_resolv(struct workers *ws, bool always);
 
 /* On the worker: nine tenths of its budget are out, or have been and three quarters still are.  Nobody
  * new is let in then.

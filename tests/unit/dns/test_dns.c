@@ -171,7 +171,7 @@ static void bench_open(struct bench *b)
 {
 	b->l = loop_new(LOOP_EPOLL, 0);
 	b->server = server_start();
-	b->dns = dns_new_patient(b->l, 200, 2);
+	b->dns = dns_new_with(b->l, &(struct dns_options){.try_ms = 200, .tries = 2});
 	assert_non_null(b->dns);
 	assert_int_equal(dns_set_servers(b->dns, b->server->address), 0);
 }
@@ -321,6 +321,59 @@ static void a_failure_says_which_and_is_remembered(void **state)
 	bench_close(&b);
 }
 
+static void write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+/* Whoever waits for the old servers, too. */
+static void a_file_read_again_names_the_servers_of_now(void **state)
+{
+	char path[] = "/tmp/weir-resolv-XXXXXX";
+	struct dns_options opt = {.try_ms = 3000, .tries = 1, .file = path};
+	struct question x, y;
+	struct addr at;
+	struct bench b;
+	int fd, silent;
+
+	b.l = loop_new(LOOP_EPOLL, 0);
+	b.server = server_start();
+	assert_int_equal(addr_parse(&at, b.server->address), 0);
+	opt.port = addr_port(&at);
+	assert_int_equal(addr_parse_ip(&at, "127.0.0.9", opt.port), 0);
+	silent = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_int_equal(bind(silent, &at.sa, at.len), 0);
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	close(fd);
+	write_file(path, "nameserver 127.0.0.9\n");
+	b.dns = dns_new_with(b.l, &opt);
+	assert_non_null(b.dns);
+	assert_int_equal(ask(&b, &x, "one.test"), -EAGAIN);
+	idle(&b, 50);
+	assert_int_equal(x.wakes, 0);
+
+	write_file(path, "nameserver 127.0.0.1\n");
+	assert_int_equal(dns_reread(b.dns), 0);
+	await(&b, &x);
+	assert_int_equal(x.q.err, 0);
+	assert_int_equal(ask(&b, &y, "both.test"), -EAGAIN);
+	await(&b, &y);
+	assert_int_equal(y.q.n, 3);
+	/* An answer stays, whoever gave it. */
+	write_file(path, "nameserver 127.0.0.9\n");
+	assert_int_equal(dns_reread(b.dns), 0);
+	assert_int_equal(ask(&b, &y, "one.test"), 0);
+	assert_int_equal(ask(&b, &y, "six.test"), -EAGAIN); /* under way when it ends */
+	close(silent);
+	unlink(path);
+	bench_close(&b);
+}
+
 static void what_needs_no_server_is_answered_at_once(void **state)
 {
 	struct question x;
@@ -440,6 +493,7 @@ int main(void)
 		cmocka_unit_test(there_are_never_more_addresses_than_fit_and_some_of_each_family),
 		cmocka_unit_test(those_who_ask_for_the_same_name_share_one_question),
 		cmocka_unit_test(a_failure_says_which_and_is_remembered),
+		cmocka_unit_test(a_file_read_again_names_the_servers_of_now),
 		cmocka_unit_test(what_needs_no_server_is_answered_at_once),
 		cmocka_unit_test(a_text_that_is_no_name_is_an_error_not_a_question),
 		cmocka_unit_test(who_calls_off_is_not_woken_and_the_others_are),
