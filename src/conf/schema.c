@@ -23,8 +23,12 @@ static const struct conf_row *find(const struct conf_schema *s, const char *key,
 				   bool fold)
 {
 	for (size_t i = 0; i < s->count; i++) {
-		if (in_words(alias ? s->rows[i].aliases : s->rows[i].name, key, fold))
-			return &s->rows[i];
+		const struct conf_row *row = &s->rows[i];
+
+		/* A name may have blanks: those of INI files do. */
+		if (alias ? in_words(row->aliases, key, fold)
+			  : !(fold ? strcasecmp(row->name, key) : strcmp(row->name, key)))
+			return row;
 	}
 	return NULL;
 }

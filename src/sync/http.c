@@ -75,7 +75,7 @@ void http_call_reset(struct http_call *c)
 	c->answer_len = 0;
 	c->err = c->status = 0;
 	c->body_sent = false;
-	c->etag[0] = c->retry_after[0] = c->date[0] = c->detail[0] = '\0';
+	c->etag[0] = c->retry_after[0] = c->date[0] = c->modified[0] = c->detail[0] = '\0';
 }
 
 /* --- the answer ------------------------------------------------------------------------------ */
@@ -117,10 +117,12 @@ static size_t on_header(char *line, size_t one, size_t len, void *arg)
 
 	f->head_bytes += len;
 	if (len > 5 && !strncasecmp(line, "HTTP/", 5)) /* another answer: a redirect was followed */
-		c->etag[0] = c->retry_after[0] = c->date[0] = '\0';
+		c->etag[0] = c->retry_after[0] = c->date[0] = c->modified[0] = '\0';
 	keep_header(line, len, "ETag", c->etag, sizeof(c->etag));
 	keep_header(line, len, "Retry-After", c->retry_after, sizeof(c->retry_after));
 	keep_header(line, len, "Date", c->date, sizeof(c->date));
+	keep_header(line, len, "Last-Modified", c->modified, sizeof(c->modified));
+	keep_header(line, len, "last_modified", c->modified, sizeof(c->modified));
 	return len;
 }
 

@@ -64,6 +64,11 @@ struct ledger_freeze {
 	uint32_t batch_users; /* PushBatchUsers; 0: 5000 */
 	uint32_t max_waiting; /* no freeze while more batches wait; 0: LEDGER_MAX_WAITING */
 	bool always;	      /* the last freeze before the end: however many wait */
+	/* Instead of the threshold, for each user with pending bytes, ascending; who is gone is taken
+	 * without asking.  Asked inside a transaction that may still fail.  NULL: the threshold.
+	 */
+	bool (*due)(void *arg, int64_t user, uint64_t bytes);
+	void *due_arg;
 };
 
 /* Pending bytes of the node become batches.  Returns how many batches were made. */

@@ -159,7 +159,7 @@ static int by_user(const void *a, const void *b)
 }
 
 /* More than the threshold, or carried: who is gone will not gather more. */
-static bool worth_it(const struct source *src, size_t n, uint64_t threshold)
+static bool worth_it(const struct source *src, size_t n, const struct ledger_freeze *how)
 {
 	uint64_t sum = 0;
 
@@ -168,7 +168,7 @@ static bool worth_it(const struct source *src, size_t n, uint64_t threshold)
 			return true;
 		sum = ledger_add(sum, ledger_add(src[i].pending.up, src[i].pending.down));
 	}
-	return sum > threshold;
+	return how->due ? how->due(how->due_arg, src->user, sum) : sum > how->threshold;
 }
 
 /* What does not fit a number of 63 bits stays where it is, for the next freeze. */
@@ -183,7 +183,7 @@ static void take(struct source *src, size_t n, struct ledger_entry *e)
 	}
 }
 
-static int decide(struct freeze *f, uint64_t threshold)
+static int decide(struct freeze *f, const struct ledger_freeze *how)
 {
 	size_t end;
 
@@ -195,7 +195,7 @@ static int decide(struct freeze *f, uint64_t threshold)
 	for (size_t at = 0; at < f->n; at = end) {
 		for (end = at + 1; end < f->n && f->src[end].user == f->src[at].user; end++)
 			;
-		if (worth_it(f->src + at, end - at, threshold))
+		if (worth_it(f->src + at, end - at, how))
 			take(f->src + at, end - at, &f->entries[f->nentries++]);
 	}
 	return 0;
@@ -313,7 +313,7 @@ static int freeze_locked(struct freeze *f, const struct ledger_freeze *how, int 
 	if (!err)
 		err = gather_carried(f);
 	if (!err)
-		err = decide(f, how->threshold);
+		err = decide(f, how);
 	if (!err && f->nentries)
 		err = advance(f);
 	if (err || !f->nentries)
