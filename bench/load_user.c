@@ -56,9 +56,12 @@ static ssize_t take(struct user_end *u)
 	if (io && look)
 		n = result(io, IO_RD, recv(io->fd, block, sizeof(block), 0));
 	else if (io) /* thrown away by the kernel */
-		n = result(io, IO_RD, recv(io->fd, NULL, 4 * LOAD_BLOCK, MSG_TRUNC));
+		n = result(io, IO_RD, recv(io->fd, NULL, 64 * LOAD_BLOCK, MSG_TRUNC));
 	else
 		n = stream_pull(u->s, &u->q, LOAD_BLOCK);
+	/* Opening what it throws away would cost this thread more than all else it does. */
+	if (n > 0 && !io && !look && u->wish == LOAD_DOWN)
+		(void)stream_bypass(u->s, STREAM_IN);
 	if (n > 0 && look) {
 		if (!io)
 			(void)bufq_take(&u->q, block, (size_t)n);

@@ -174,13 +174,24 @@ static void client_free(struct stream *s)
 	loop_free_later(s->loop, c);
 }
 
+/* The header of this direction has gone by: what follows is the lower stream's. */
+static bool is_through(const struct client_stream *c, enum stream_dir dir)
+{
+	return dir == STREAM_IN ? !c->answer : bufq_empty(&c->out);
+}
+
+static int client_bypass(struct stream *s, enum stream_dir dir)
+{
+	struct client_stream *c = of(s);
+
+	return is_through(c, dir) ? stream_bypass(c->lower, dir) : -EAGAIN;
+}
+
 static int client_splice(struct stream *s, enum stream_dir dir, struct stream_raw *out)
 {
 	struct client_stream *c = of(s);
 
-	if (dir == STREAM_IN ? c->answer != NULL : !bufq_empty(&c->out))
-		return -EAGAIN;
-	return stream_splice(c->lower, dir, out);
+	return is_through(c, dir) ? stream_splice(c->lower, dir, out) : -EAGAIN;
 }
 
 static int client_query(const struct stream *s, enum stream_attr attr, union stream_value *out)
@@ -201,6 +212,7 @@ static const struct stream_ops client_ops = {
 	.want = client_want,
 	.shut = client_shut,
 	.free = client_free,
+	.bypass = client_bypass,
 	.splice = client_splice,
 	.query = client_query,
 	.set = client_set,

@@ -117,6 +117,25 @@ static void who_only_ends_sends_it_alone(void **state)
 	one_close(&o);
 }
 
+/* Until then the lower stream would hand over bytes of ours as the payload.  A pair cannot be bypassed,
+ * so that what it says tells that it has been asked.
+ */
+static void the_lower_stream_is_bypassed_only_behind_the_headers(void **state)
+{
+	uint8_t got[1024];
+	struct one o;
+
+	one_open(&o, 65536);
+	assert_int_equal(stream_bypass(o.s, STREAM_OUT), -EAGAIN);
+	assert_int_equal(push(o.s, "hello", 5, NULL), 5);
+	assert_int_equal(stream_bypass(o.s, STREAM_OUT), -ENOTSUP);
+	assert_int_equal(stream_bypass(o.s, STREAM_IN), -EAGAIN);
+	assert_int_equal(push(o.far, "\0\0world", 7, NULL), 7);
+	assert_int_equal(pull(o.s, got, 5), 5);
+	assert_int_equal(stream_bypass(o.s, STREAM_IN), -ENOTSUP);
+	one_close(&o);
+}
+
 struct watcher {
 	struct waiter w;
 	int wakes;
@@ -353,6 +372,7 @@ int main(void)
 		cmocka_unit_test(the_request_rides_with_the_first_bytes),
 		cmocka_unit_test(who_only_reads_sends_it_alone),
 		cmocka_unit_test(who_only_ends_sends_it_alone),
+		cmocka_unit_test(the_lower_stream_is_bypassed_only_behind_the_headers),
 		cmocka_unit_test(S4_a_request_that_did_not_fit_at_once_goes_without_further_calls),
 		cmocka_unit_test(a_push_that_did_not_fit_is_all_the_caller_s_again),
 		cmocka_unit_test(the_answer_is_skipped_in_any_pieces_addons_too),
