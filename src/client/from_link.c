@@ -68,6 +68,21 @@ static int make_tls(const struct share_link *link, const struct link_trust *trus
 	return out->tls ? 0 : -ERR_CONFIG;
 }
 
+static int make_shadowsocks(const struct share_link *link, struct outbound_conf *out,
+			    char why[FROM_LINK_WHY])
+{
+	const struct ss_method *m = ss_method_find(link->method);
+
+	out->proto = OUTBOUND_SHADOWSOCKS;
+	if (!m || ss_method_insecure(m))
+		return wrong(why, "method %.60s is not in this build", link->method);
+	if (*link->plugin)
+		return wrong(why, "plugins are not in this build");
+	if (ss_client_conf_set(&out->ss, m, link->credential))
+		return wrong(why, "the password is no key for %s", m->name);
+	return 0;
+}
+
 static int make_credential(const struct share_link *link, struct outbound_conf *out,
 			   char why[FROM_LINK_WHY])
 {
@@ -77,6 +92,8 @@ static int make_credential(const struct share_link *link, struct outbound_conf *
 		out->proto = OUTBOUND_TROJAN;
 		return trojan_key_of_password(link->credential, len, out->key);
 	}
+	if (link->kind == SHARE_SHADOWSOCKS)
+		return make_shadowsocks(link, out, why);
 	out->proto = OUTBOUND_VLESS;
 	if (vless_id_of_text(link->credential, len, out->id))
 		return wrong(why, "the id is neither a UUID nor a text of 1 to 30 bytes");
@@ -146,6 +163,11 @@ static int read_server(const struct json_value *o, struct arena *mem, struct sha
 		server = first_of(json_get(settings, "servers"));
 		link->kind = SHARE_TROJAN;
 		link->credential = text_at(server, "password", mem);
+	} else if (!strcmp(protocol, "shadowsocks")) {
+		server = first_of(json_get(settings, "servers"));
+		link->kind = SHARE_SHADOWSOCKS;
+		link->credential = text_at(server, "password", mem);
+		link->method = text_at(server, "method", mem);
 	} else if (!strcmp(protocol, "vless")) {
 		const struct json_value *user;
 
@@ -156,7 +178,8 @@ static int read_server(const struct json_value *o, struct arena *mem, struct sha
 		link->flow = text_at(user, "flow", mem);
 		link->encryption = text_at(user, "encryption", mem);
 	} else {
-		return wrong(why, "protocol: vless or trojan, not \"%.40s\"", protocol);
+		return wrong(why, "protocol: vless, trojan or shadowsocks, not \"%.40s\"",
+			     protocol);
 	}
 	link->host = text_at(server, "address", mem);
 	if (!*link->host || port_at(server, &link->port))
@@ -197,26 +220,7 @@ int link_of_xray(const struct json_value *o, struct arena *mem, struct share_lin
 	const char *security, *network;
 	int err;
 
-	*link = (struct share_link){
-		.credential = "",
-		.host = "",
-		.name = "",
-		.encryption = "",
-		.flow = "",
-		.sni = "",
-		.alpn = "",
-		.fingerprint = "",
-		.public_key = "",
-		.short_id = "",
-		.spider = "",
-		.path = "",
-		.http_host = "",
-		.service_name = "",
-		.authority = "",
-		.mode = "",
-		.header_type = "",
-		.seed = "",
-	};
+	*link = share_link_empty();
 	err = read_server(o, mem, link, why);
 	if (err)
 		return err;

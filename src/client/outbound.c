@@ -29,6 +29,8 @@ static struct stream *stack(struct outbound *o, struct loop *l, const struct des
 		return NULL;
 	if (o->conf->proto == OUTBOUND_TROJAN)
 		return trojan_client_new(s, o->conf->key, to);
+	if (o->conf->proto == OUTBOUND_SHADOWSOCKS)
+		return ss_client_new(s, &o->conf->ss, to);
 	return vless_client_new(s, o->conf->id, to);
 }
 
@@ -87,9 +89,12 @@ static int outbound_dgram(struct dialer *dialer, struct loop *l, const struct de
 			  struct dgram **out)
 {
 	struct outbound *o = container_of(dialer, struct outbound, dialer);
-	struct stream *s = carrier(o, l);
+	struct stream *s;
 	struct dgram *d;
 
+	if (o->conf->proto == OUTBOUND_SHADOWSOCKS)
+		return -ENOTSUP;
+	s = carrier(o, l);
 	if (!s)
 		return -ENOMEM;
 	if (o->conf->proto == OUTBOUND_TROJAN)

@@ -1,10 +1,12 @@
-/* outbound.h - a dialer through a server of ours: TCP, TLS if asked for, then VLESS or Trojan.
+/* outbound.h - a dialer through a server of ours: TCP, TLS if asked for, then VLESS, Trojan or
+ * Shadowsocks.
  *
  * Threads: one per loop; the TLS configuration is shared.
  */
 #ifndef WEIR_CLIENT_OUTBOUND_H
 #define WEIR_CLIENT_OUTBOUND_H
 
+#include "proto/shadowsocks/shadowsocks.h"
 #include "proto/trojan/trojan_wire.h"
 #include "proto/vless/vless_wire.h"
 #include "stream/dialer.h"
@@ -13,6 +15,7 @@
 enum outbound_proto {
 	OUTBOUND_VLESS,
 	OUTBOUND_TROJAN,
+	OUTBOUND_SHADOWSOCKS,
 };
 
 struct outbound_conf {
@@ -21,6 +24,7 @@ struct outbound_conf {
 	union {
 		uint8_t id[VLESS_ID_LEN];
 		uint8_t key[TROJAN_KEY_LEN];
+		struct ss_client_conf ss;
 	};
 	struct tls_client_conf *tls; /* NULL: in clear; the owner's reference */
 	bool plain_udp;		     /* VLESS: command 2 instead of XUDP */

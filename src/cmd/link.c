@@ -35,11 +35,14 @@ static json_t *link_json(const struct share_link *l)
 {
 	json_t *j = json_object();
 
-	add(j, "protocol", l->kind == SHARE_VLESS ? "vless" : "trojan");
+	add(j, "protocol", share_kind_name(l->kind));
 	add(j, "name", l->name);
 	add(j, "host", l->host);
 	json_object_set_new(j, "port", json_integer(l->port));
 	add(j, l->kind == SHARE_VLESS ? "uuid" : "password", l->credential);
+	add(j, "method", l->method);
+	add(j, "plugin", l->plugin);
+	add(j, "uot", l->uot);
 	add(j, "encryption", l->encryption);
 	add(j, "flow", l->flow);
 	add(j, "security", node_security_name(l->security));

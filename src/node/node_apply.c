@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "crypto/ct.h"
 #include "node/inbound_tls.h"
 #include "node/node_impl.h"
 
@@ -40,13 +41,21 @@ struct apply {
 
 /* ---- users ------------------------------------------------------------------------------- */
 
+/* A 2022 method without identity headers has one key, the server's, and one user. */
+static bool ss_shares_key(const struct ss_conf *c)
+{
+	return c->method->class == SS_2022 && !c->named;
+}
+
 static int derive(void *arg, const char *credential, size_t len, uint8_t *key, uint8_t *secret)
 {
 	const struct node *n = arg;
 
-	if (n->method)
-		return ss_user_derive(n->method, SS_CREDENTIAL_TEXT, credential, len, key, secret);
-	return n->proto->user_key(credential, len, key);
+	if (!n->ss.method)
+		return n->proto->user_key(credential, len, key);
+	if (ss_shares_key(&n->ss))
+		return ss_user_of_psk(n->ss.method, n->ss.psk, key, secret);
+	return ss_user_derive(n->ss.method, SS_CREDENTIAL_TEXT, credential, len, key, secret);
 }
 
 static int make_registry(struct node *n, const struct node_info *info)
@@ -103,32 +112,39 @@ static int apply_users(struct node *n, const struct user_list *list, struct appl
 	return 0;
 }
 
-/* With another cipher everybody has another key: they come anew, with the list that there is. */
-static int change_method(struct node *n, const struct user_list *list, struct apply *a)
+static bool same_keys(const struct ss_conf *a, const struct ss_conf *b)
 {
-	const struct ss_method *before = n->method;
+	if (a->method != b->method || !a->method || !ss_shares_key(a))
+		return a->method == b->method;
+	return ct_equal(a->psk, b->psk, sizeof(a->psk));
+}
+
+/* With another cipher everybody has another key: they come anew, with the list that there is. */
+static int change_keys(struct node *n, const struct user_list *list, struct apply *a)
+{
+	const struct ss_conf before = n->ss;
 	struct user_list mine;
 	int err = 0;
 
 	user_list_init(&mine);
 	if (!list)
 		err = user_registry_list(n->users, &mine);
-	n->method = a->in->ss.method;
+	n->ss = a->in->ss;
 	if (!err) {
 		user_registry_renew(n->users, true);
 		err = apply_users(n, list ? list : &mine, a);
 		user_registry_renew(n->users, false);
 	}
 	if (err)
-		n->method = before;
+		n->ss = before;
 	user_list_done(&mine);
 	return err;
 }
 
 static int prepare_users(struct node *n, const struct user_list *list, struct apply *a)
 {
-	if (a->in && a->in->ss.method != n->method)
-		return change_method(n, list, a);
+	if (a->in && !same_keys(&a->in->ss, &n->ss))
+		return change_keys(n, list, a);
 	return list ? apply_users(n, list, a) : 0;
 }
 

@@ -20,9 +20,9 @@ struct node {
 	char tag[TAG_MAX];
 	enum node_state state;
 	uint32_t ledger_node;
-	const struct proto *proto;	/* of the first good configuration */
-	const struct ss_method *method; /* Shadowsocks: that the users' keys were made for */
-	struct ss_replay *replay[2];	/* and the salts, without and with a clock */
+	const struct proto *proto;   /* of the first good configuration */
+	struct ss_conf ss;	     /* Shadowsocks: that the users' keys were made for */
+	struct ss_replay *replay[2]; /* and the salts, without and with a clock */
 	struct user_registry *users;
 	struct seat *seats; /* one per worker */
 	struct inbound *in; /* what the seats have */

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "net/dest.h"
+#include "node/share_ss.h"
 
 /* --- parameters: one table for both directions ----------------------------------------------- */
 
@@ -33,11 +34,15 @@ static const struct param params[] = {
 	PARAM("mode", mode),
 	PARAM("headerType", header_type),
 	PARAM("seed", seed),
+	/* of ss alone */
+	PARAM("plugin", plugin),
+	PARAM("uot", uot),
 	/* other spellings, only read */
 	PARAM("peer", sni),
 	PARAM("fingerprint", fingerprint),
 };
 #define EMITTED 15 /* of them */
+#define OF_SS	17 /* and up to here where it is ss */
 
 static const char **field_of(const struct share_link *l, const struct param *p)
 {
@@ -102,21 +107,32 @@ static const char *until(const char *s, const char *end, const char *stops)
 	return s;
 }
 
+static const char *const kinds[] = {
+	[SHARE_VLESS] = "vless",
+	[SHARE_TROJAN] = "trojan",
+	[SHARE_SHADOWSOCKS] = "ss",
+};
+
+const char *share_kind_name(enum share_kind kind)
+{
+	return kinds[kind];
+}
+
 static int parse_kind(struct parser *p)
 {
-	static const char *const later[] = {"ss://",	 "vmess://", "hysteria2://", "hy2://",
-					    "anytls://", "tuic://",  "hysteria://"};
+	static const char *const later[] = {"vmess://",	 "hysteria2://", "hy2://",
+					    "anytls://", "tuic://",	 "hysteria://"};
 	size_t left = (size_t)(p->end - p->s);
 
-	if (left >= 8 && !strncasecmp(p->s, "vless://", 8)) {
-		p->out->kind = SHARE_VLESS;
-		p->s += 8;
-		return 0;
-	}
-	if (left >= 9 && !strncasecmp(p->s, "trojan://", 9)) {
-		p->out->kind = SHARE_TROJAN;
-		p->s += 9;
-		return 0;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		size_t n = strlen(kinds[i]);
+
+		if (left >= n + 3 && !strncasecmp(p->s, kinds[i], n) &&
+		    !memcmp(p->s + n, "://", 3)) {
+			p->out->kind = (enum share_kind)i;
+			p->s += n + 3;
+			return 0;
+		}
 	}
 	for (size_t i = 0; i < ARRAY_LEN(later); i++) {
 		if (left >= strlen(later[i]) && !strncasecmp(p->s, later[i], strlen(later[i]))) {
@@ -124,7 +140,7 @@ static int parse_kind(struct parser *p)
 			return -ERR_UNSUPPORTED;
 		}
 	}
-	return wrong(p, "no share link; it begins with vless:// or trojan://");
+	return wrong(p, "no share link; it begins with vless://, trojan:// or ss://");
 }
 
 static int parse_credential(struct parser *p)
@@ -141,6 +157,17 @@ static int parse_credential(struct parser *p)
 	err = unescape(p, p->s, (size_t)(at - p->s), &p->out->credential);
 	p->s = at + 1;
 	return err;
+}
+
+static int account(struct parser *p, const char *s, size_t len)
+{
+	const char *plain;
+	int err = unescape(p, s, len, &plain);
+
+	if (!err)
+		err = share_ss_account(plain, strlen(plain), p->a, p->out);
+	return err == -ERR_MALFORMED && !*p->why ? wrong(p, "no method:password in front of the @")
+						 : err;
 }
 
 static int parse_port(struct parser *p, const char *s, size_t len)
@@ -249,6 +276,8 @@ static int set_param(struct parser *p, const char *name, const char *value)
 		return 0;
 	}
 	for (size_t i = 0; i < ARRAY_LEN(params); i++) {
+		if (i >= EMITTED && i < OF_SS && p->out->kind != SHARE_SHADOWSOCKS)
+			continue;
 		if (!strcmp(name, params[i].name)) {
 			if (*value)
 				*field_of(p->out, &params[i]) = value;
@@ -278,6 +307,42 @@ static int parse_params(struct parser *p)
 	return 0;
 }
 
+/* ss: the account, and the host, which the older form hides in base64 as well. */
+static int parse_ss(struct parser *p)
+{
+	const char *stop = until(p->s, p->end, "/?#"), *end = p->end, *at = NULL, *all;
+	int err;
+
+	if (!memchr(p->s, '@', (size_t)(stop - p->s))) {
+		stop = until(p->s, p->end, "?#"); /* the other alphabet has a slash */
+		err = share_ss_unpack(p->s, (size_t)(stop - p->s), p->a, &all);
+		if (err)
+			return err;
+		if (!all)
+			return wrong(p, "no account in front of an @");
+		p->s = all;
+		p->end = all + strlen(all);
+	} else {
+		all = NULL;
+	}
+	for (const char *c = p->s; c < (all ? p->end : stop); c++)
+		at = *c == '@' ? c : at;
+	if (!at)
+		return wrong(p, "no account in front of an @");
+	err = all ? share_ss_account(p->s, (size_t)(at - p->s), p->a, p->out)
+		  : account(p, p->s, (size_t)(at - p->s));
+	if (err == -ERR_MALFORMED && !*p->why)
+		return wrong(p, "no method:password in front of the @");
+	p->s = at + 1;
+	if (!err)
+		err = parse_host(p);
+	if (all) {
+		p->s = stop;
+		p->end = end;
+	}
+	return err;
+}
+
 static int parse_rest(struct parser *p)
 {
 	int err = 0;
@@ -297,7 +362,7 @@ static int parse_rest(struct parser *p)
 
 struct share_link share_link_empty(void)
 {
-	struct share_link l = {.credential = "", .host = "", .name = ""};
+	struct share_link l = {.credential = "", .host = "", .name = "", .method = ""};
 
 	for (size_t i = 0; i < ARRAY_LEN(params); i++)
 		*field_of(&l, &params[i]) = "";
@@ -318,10 +383,13 @@ int share_link_parse(const char *text, size_t len, struct arena *a, struct share
 	err = memchr(text, 0, len) ? wrong(&p, "a NUL byte") : parse_kind(&p);
 	l.security = l.kind == SHARE_TROJAN ? SECURITY_TLS : SECURITY_NONE;
 	l.encryption = l.kind == SHARE_VLESS ? "none" : "";
-	if (!err)
+	if (!err && l.kind == SHARE_SHADOWSOCKS) {
+		err = parse_ss(&p);
+	} else if (!err) {
 		err = parse_credential(&p);
-	if (!err)
-		err = parse_host(&p);
+		if (!err)
+			err = parse_host(&p);
+	}
 	if (!err)
 		err = parse_rest(&p);
 	if (err) {
@@ -334,8 +402,7 @@ int share_link_parse(const char *text, size_t len, struct arena *a, struct share
 
 /* --- emitting ------------------------------------------------------------------------------ */
 
-/* Everything but RFC 3986's unreserved characters as %XX. */
-static void wr_escaped(struct wr *w, const char *text)
+void share_wr_escaped(struct wr *w, const char *text)
 {
 	static const char digits[] = "0123456789ABCDEF", plain[] = "-._~";
 
@@ -354,12 +421,25 @@ static void wr_escaped(struct wr *w, const char *text)
 	}
 }
 
-static void wr_param(struct wr *w, const char *name, const char *value)
+static void wr_param(struct wr *w, const char *before, const char *name, const char *value)
 {
-	wr_str(w, "&");
+	wr_str(w, before);
 	wr_str(w, name);
 	wr_str(w, "=");
-	wr_escaped(w, value);
+	share_wr_escaped(w, value);
+}
+
+static void emit_params(const struct share_link *l, struct wr *w, size_t from, size_t to,
+			const char *before)
+{
+	for (size_t i = from; i < to; i++) {
+		const char *value = *field_of(l, &params[i]);
+
+		if (*value) {
+			wr_param(w, before, params[i].name, value);
+			before = "&";
+		}
+	}
 }
 
 static void wr_port(struct wr *w, uint16_t port)
@@ -378,27 +458,30 @@ void share_link_emit(const struct share_link *l, struct wr *w)
 {
 	bool six = strchr(l->host, ':') != NULL;
 
-	wr_str(w, l->kind == SHARE_VLESS ? "vless://" : "trojan://");
-	wr_escaped(w, l->credential);
+	wr_str(w, kinds[l->kind]);
+	wr_str(w, "://");
+	if (l->kind == SHARE_SHADOWSOCKS)
+		share_ss_emit_account(l, w);
+	else
+		share_wr_escaped(w, l->credential);
 	wr_str(w, six ? "@[" : "@");
 	if (six)
 		wr_str(w, l->host);
 	else
-		wr_escaped(w, l->host);
+		share_wr_escaped(w, l->host);
 	wr_str(w, six ? "]:" : ":");
 	wr_port(w, l->port);
-	wr_str(w, "?security=");
-	wr_str(w, node_security_name(l->security));
-	wr_param(w, "type", node_network_name(l->network));
-	for (size_t i = 0; i < EMITTED; i++) {
-		const char *value = *field_of(l, &params[i]);
-
-		if (*value)
-			wr_param(w, params[i].name, value);
+	if (l->kind == SHARE_SHADOWSOCKS) {
+		emit_params(l, w, EMITTED, OF_SS, "/?");
+	} else {
+		wr_str(w, "?security=");
+		wr_str(w, node_security_name(l->security));
+		wr_param(w, "&", "type", node_network_name(l->network));
+		emit_params(l, w, 0, EMITTED, "&");
 	}
 	if (l->insecure)
 		wr_str(w, "&allowInsecure=1");
 	if (*l->name)
 		wr_str(w, "#");
-	wr_escaped(w, l->name);
+	share_wr_escaped(w, l->name);
 }

@@ -1,7 +1,8 @@
-/* share_link.h - the addresses that clients import: vless:// and trojan:// (config G.14).  Pure.
+/* share_link.h - the addresses that clients import: vless://, trojan://, ss:// (config G.14).  Pure.
  *
  *     vless://UUID@HOST:PORT?security=reality&type=tcp&encryption=none&flow=…&sni=…&fp=…&pbk=…&sid=…#NAME
  *     trojan://PASSWORD@HOST:PORT?security=tls&type=ws&path=…&host=…&sni=…#NAME
+ *     ss://BASE64(METHOD:PASSWORD)@HOST:PORT/?plugin=…#NAME            2022: METHOD:KEY, escaped
  *
  * What is parsed lies in the caller's arena; what is emitted parses back to the same.
  */
@@ -19,6 +20,7 @@
 enum share_kind {
 	SHARE_VLESS,
 	SHARE_TROJAN,
+	SHARE_SHADOWSOCKS,
 };
 
 /* Texts are never NULL; "" is what the link does not say. */
@@ -35,6 +37,8 @@ struct share_link {
 	const char *sni, *alpn, *fingerprint;	    /* alpn: a comma list */
 	const char *public_key, *short_id, *spider; /* REALITY */
 	const char *path, *http_host, *service_name, *authority, *mode, *header_type, *seed;
+	/* ss: the cipher; "name;options" of SIP003; "1" or "2": UDP over TCP, and which */
+	const char *method, *plugin, *uot;
 	bool insecure;		  /* allowInsecure: do not verify the certificate */
 	struct json_list ignored; /* names of parameters that nobody knows */
 };
@@ -47,6 +51,12 @@ struct share_link share_link_empty(void);
  */
 MUST_CHECK int share_link_parse(const char *text, size_t len, struct arena *a,
 				struct share_link *out, const char **why);
+
+/* Everything but RFC 3986's unreserved characters as %XX. */
+void share_wr_escaped(struct wr *w, const char *text);
+
+/* The scheme of a kind: "vless". */
+const char *share_kind_name(enum share_kind kind);
 
 /* The link, without NUL; w->err when it does not fit. */
 void share_link_emit(const struct share_link *l, struct wr *w);

@@ -5,6 +5,7 @@
 #include "base/base64.h"
 #include "crypto/x25519.h"
 #include "node/share_link.h"
+#include "node/share_ss.h"
 
 static const char *first_of(const struct text_list *l)
 {
@@ -97,8 +98,11 @@ static int set_network(struct share_link *l, const struct node_info *info, struc
 	return l->path ? 0 : -ENOMEM;
 }
 
-static int set_protocol(struct share_link *l, const struct node_info *info, const char **why)
+static int set_protocol(struct share_link *l, const struct node_info *info, struct arena *a,
+			const char **why)
 {
+	if (info->type == NODE_SHADOWSOCKS)
+		return share_ss_of_node(info, a, l, why);
 	if (info->type == NODE_TROJAN) {
 		l->kind = SHARE_TROJAN;
 		return 0;
@@ -131,7 +135,7 @@ int share_link_of_node(const struct node_info *info, const char *credential, con
 		*why = "the panel names no host for clients; say which";
 		return -ERR_CONFIG;
 	}
-	err = set_protocol(&l, info, why);
+	err = set_protocol(&l, info, a, why);
 	if (err)
 		return err;
 	*why = "out of memory";

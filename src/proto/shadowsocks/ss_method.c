@@ -188,3 +188,13 @@ int ss_user_derive(const struct ss_method *m, enum ss_credential form, const cha
 		ss_identity_hash(m, secret, key);
 	return err;
 }
+
+int ss_user_of_psk(const struct ss_method *m, const uint8_t *psk, uint8_t key[SS_KEY_MAX],
+		   uint8_t secret[SS_KEY_MAX])
+{
+	memset(key, 0, SS_KEY_MAX);
+	memset(secret, 0, SS_KEY_MAX);
+	memcpy(secret, psk, m->key_len);
+	ss_identity_hash(m, psk, key);
+	return 0;
+}

@@ -83,4 +83,8 @@ MUST_CHECK int ss_user_derive(const struct ss_method *m, enum ss_credential form
 			      const char *credential, size_t len, uint8_t key[SS_KEY_MAX],
 			      uint8_t secret[SS_KEY_MAX]);
 
+/* The same of a PSK that is known already. */
+int ss_user_of_psk(const struct ss_method *m, const uint8_t *psk, uint8_t key[SS_KEY_MAX],
+		   uint8_t secret[SS_KEY_MAX]);
+
 #endif

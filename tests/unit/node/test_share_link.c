@@ -76,6 +76,68 @@ static void a_trojan_link_means_tls_over_tcp_unless_it_says_otherwise(void **sta
 	assert_string_equal(l.http_host, "x");
 }
 
+static void shadowsocks_links_are_read_in_every_form(void **state)
+{
+	static const struct {
+		const char *text, *method, *password, *host, *plugin, *name;
+	} rows[] = {
+		/* SIP002: web-safe base64, with and without padding */
+		{"ss://YWVzLTI1Ni1nY206cGE6c3M@h.test:8388#n", "aes-256-gcm", "pa:ss", "h.test", "",
+		 "n"},
+		{"ss://YWVzLTI1Ni1nY206cGE6c3M%3D@h.test:8388/?plugin=obfs-local%3Bobfs%3Dhttp",
+		 "aes-256-gcm", "pa:ss", "h.test", "obfs-local;obfs=http", ""},
+		/* the 2022 methods: plainly */
+		{"ss://2022-blake3-aes-128-gcm:MjQ5MjBkZWNmODNmNjk2MA%3D%3D%3AM2Y@[2001:db8::1]:8388",
+		 "2022-blake3-aes-128-gcm", "MjQ5MjBkZWNmODNmNjk2MA==:M2Y", "2001:db8::1", "", ""},
+		/* the older form, all in base64 */
+		{"ss://YWVzLTI1Ni1nY206cEBzcy93QGgudGVzdDo4Mzg4#old", "aes-256-gcm", "p@ss/w",
+		 "h.test", "", "old"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct share_link l;
+
+		assert_int_equal(parse(rows[i].text, &l), 0);
+		assert_int_equal(l.kind, SHARE_SHADOWSOCKS);
+		assert_string_equal(l.method, rows[i].method);
+		assert_string_equal(l.credential, rows[i].password);
+		assert_string_equal(l.host, rows[i].host);
+		assert_int_equal(l.port, 8388);
+		assert_string_equal(l.plugin, rows[i].plugin);
+		assert_string_equal(l.name, rows[i].name);
+	}
+}
+
+static void a_shadowsocks_node_and_a_user_make_a_link(void **state)
+{
+	struct node_info *info = node_info_new();
+	struct share_link l;
+
+	info->type = NODE_SHADOWSOCKS;
+	info->port = 8388;
+	info->host = "n.test";
+	info->ss.cipher = "aes-256-gcm";
+	assert_int_equal(share_link_of_node(info, "secret", "", "n", &arena, &l, &why), 0);
+	assert_string_equal(emit(&l), "ss://YWVzLTI1Ni1nY206c2VjcmV0@n.test:8388#n");
+	info->ss.obfs = "http";
+	info->ss.obfs_host = "www.test";
+	assert_int_equal(share_link_of_node(info, "secret", "", "n", &arena, &l, &why), 0);
+	assert_string_equal(emit(&l),
+			    "ss://YWVzLTI1Ni1nY206c2VjcmV0@n.test:8388/?plugin=obfs-local%3B"
+			    "obfs%3Dhttp%3Bobfs-host%3Dwww.test#n");
+	info->ss.obfs = NULL;
+	info->ss.cipher = "2022-blake3-aes-128-gcm";
+	assert_int_equal(share_link_of_node(info, "u", "", "n", &arena, &l, &why), -ERR_CONFIG);
+	info->ss.server_key = "MjQ5MjBkZWNmODNmNjk2MA==";
+	assert_int_equal(share_link_of_node(info, "u", "", "n", &arena, &l, &why), -ERR_CONFIG);
+	assert_int_equal(share_link_of_node(info, "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "", "n",
+					    &arena, &l, &why),
+			 0);
+	assert_string_equal(emit(&l), "ss://2022-blake3-aes-128-gcm:MjQ5MjBkZWNmODNmNjk2MA%3D%3D%3A"
+				      "M2YyNTA0ZTAtNGY4OS0xMQ%3D%3D@n.test:8388#n");
+	node_info_put(info);
+}
+
 static void what_is_emitted_parses_back(void **state)
 {
 	static const char *const links[] = {
@@ -91,6 +153,8 @@ static void what_is_emitted_parses_back(void **state)
 		"p%40s%23%2F%3F%26%3D%2B%25@[2001:db8::1]:1?security=tls&type=httpupgrade&alpn=h2%"
 		"2C"
 		"http%2F1.1&allowInsecure=1#%E2%9C%93%20%23",
+		"ss://Y2hhY2hhMjAtaWV0Zi1wb2x5MTMwNTpwOi8_@[::1]:1/?plugin=v2ray-plugin%3Btls&uot=2#x",
+		"ss://2022-blake3-aes-128-gcm:k%2B%2F%3D%3D%3Ak@h:65535",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(links); i++) {
@@ -140,7 +204,13 @@ static void what_is_no_link_is_refused_with_a_reason(void **state)
 		{"vless://u@h:1?security=xtls", -ERR_MALFORMED},
 		{"vless://u@h:1?security=reality", -ERR_MALFORMED},
 		{"vless://u@h:1?type=pigeon", -ERR_UNSUPPORTED},
-		{"ss://YQ@h:1", -ERR_UNSUPPORTED},
+		{"ss://YQ@h:1", -ERR_MALFORMED}, /* "a" */
+		{"ss://YTo@h", -ERR_MALFORMED},	 /* "a:", no port */
+		{"ss://:p@h:1", -ERR_MALFORMED}, /* no method */
+		{"ss://not64!@h:1", -ERR_MALFORMED},
+		{"ss://YTpiQGg", -ERR_MALFORMED}, /* "a:b@h" */
+		{"ss://", -ERR_MALFORMED},
+		{"ss://a%00:b@h:1", -ERR_MALFORMED},
 		{"vmess://e30", -ERR_UNSUPPORTED},
 	};
 	struct share_link l;
@@ -215,6 +285,8 @@ int main(void)
 		cmocka_unit_test_teardown(a_vless_link_is_taken_apart, done),
 		cmocka_unit_test_teardown(a_trojan_link_means_tls_over_tcp_unless_it_says_otherwise,
 					  done),
+		cmocka_unit_test_teardown(shadowsocks_links_are_read_in_every_form, done),
+		cmocka_unit_test_teardown(a_shadowsocks_node_and_a_user_make_a_link, done),
 		cmocka_unit_test_teardown(what_is_emitted_parses_back, done),
 		cmocka_unit_test_teardown(unknown_parameters_are_named_not_fatal, done),
 		cmocka_unit_test_teardown(what_is_no_link_is_refused_with_a_reason, done),
