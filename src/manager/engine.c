@@ -1,6 +1,7 @@
 #include "manager/engine.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -593,6 +594,19 @@ int engine_make(const struct engine_ops *ops, const struct engine_conf *conf, st
 	timer_set(conf->loop, &e->tick, loop_now(conf->loop) + TICK);
 	*out = e;
 	return 0;
+}
+
+int engine_new(const char *kind, const struct engine_conf *conf, struct engine **out,
+	       char why[PROFILE_WHY_MAX])
+{
+	static const struct engine_ops *const kinds[] = {&engine_builtin};
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (!strcmp(kinds[i]->kind, kind))
+			return engine_make(kinds[i], conf, out, why);
+	}
+	snprintf(why, PROFILE_WHY_MAX, "%.40s is none of builtin, libev, python", kind);
+	return -ERR_CONFIG;
 }
 
 void engine_ended(struct engine *e)

@@ -92,7 +92,8 @@ struct engine_conf {
 
 	struct json_list listen; /* for profiles without their own; empty: 0.0.0.0 */
 	bool allow_private;	 /* builtin: private and loopback destinations */
-	const char *plugin_path; /* folders, searched before PATH; NULL: none */
+	const char *const
+		*plugin_path; /* folders, searched before PATH, NULL-terminated; NULL: none */
 	/* external kinds */
 	const char *program;	 /* ss-server, ssserver: name or path */
 	const char *run_dir;	 /* ours alone, 0700: sockets, files with passwords */

@@ -466,13 +466,13 @@ void port_close(struct port *p, nsec_t grace, void (*closed)(void *arg), void *a
 	p->closing = true;
 }
 
-void port_free(struct port *p)
+void port_free(struct port *p, bool settled)
 {
 	if (!p)
 		return;
 	if (p->service && p->service->free)
 		p->service->free(p->service);
-	user_fixed_free(p->users, p->ports->counters);
+	user_fixed_free(p->users, settled ? p->ports->counters : NULL);
 	free(p);
 }
 

@@ -9,7 +9,7 @@
  *     port_open(ports, &conf, &p);          bound when it returns; its worker takes over in a moment
  *     port_close(p, 0, closed, arg);        closed() once nothing counts any more
  *     port_traffic(p), user_fixed_slots(port_users(p)), ...
- *     port_free(p);
+ *     port_free(p, settled);
  *
  * Threads: control, but for what says otherwise.
  */
@@ -77,7 +77,11 @@ MUST_CHECK int port_open(struct ports *ps, const struct port_conf *conf, struct 
  * Again with 0 for those who cannot wait.  `closed` comes when the last one has gone: what they moved is final then.
  */
 void port_close(struct port *p, nsec_t grace, void (*closed)(void *arg), void *arg);
-void port_free(struct port *p); /* after `closed` */
+
+/* After `closed`.  Settled: its slots are released; else their bytes stay in the counters file, for the
+ * ledger's next start.
+ */
+void port_free(struct port *p, bool settled);
 
 /* The number that its sockets got: conf's, or what the kernel chose for 0. */
 uint16_t port_bound(const struct port *p);

@@ -15,7 +15,7 @@ void user_fixed_free(struct user_table *t, struct counters *c)
 		struct user *u = user_table_at(t, i);
 		uint32_t slot = atomic_load_explicit(&u->slot, memory_order_relaxed);
 
-		if (slot != COUNTERS_NO_SLOT)
+		if (c && slot != COUNTERS_NO_SLOT)
 			counters_release(c, slot);
 		user_live_free(atomic_load_explicit(&u->live, memory_order_relaxed));
 		free(u);

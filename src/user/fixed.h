@@ -26,7 +26,7 @@ void user_fixed_traffic(const struct user_table *t, const struct counters *c, st
 void user_fixed_slots(const struct user_table *t, uint32_t *out);
 
 /* Every connection has ended, nobody looks at the table any more and the slots are settled: releases
- * them and frees everything.  NULL is fine.
+ * them and frees everything.  `c` NULL: they are not released.  `t` NULL is fine.
  */
 void user_fixed_free(struct user_table *t, struct counters *c);
 

@@ -194,7 +194,7 @@ static void what_moves_through_a_port_is_counted_in_its_slot(void **state)
 	assert_int_equal(port_sessions(p), 1);
 	close_port(&b, p, 0);
 	assert_true(ends(fd));
-	port_free(p);
+	port_free(p, true);
 	assert_int_equal(b.freed, 1);
 	close(fd);
 	close(far);
@@ -211,7 +211,7 @@ static void a_port_that_is_taken_opens_nothing(void **state)
 	assert_int_equal(open_port(&b, port_bound(p), 2, &q), -EADDRINUSE);
 	assert_null(q);
 	close_port(&b, p, 0);
-	port_free(p);
+	port_free(p, true);
 	close_bed(&b);
 }
 
@@ -229,14 +229,14 @@ static void a_slot_that_changed_hands_begins_at_zero(void **state)
 	assert_int_equal(write(fd, "hello", 5), 5);
 	assert_int_equal(recv(far, buf, 5, MSG_WAITALL), 5);
 	close_port(&b, p, 0);
-	port_free(p);
+	port_free(p, true);
 	close(fd);
 	close(far);
 	assert_int_equal(open_port(&b, 0, 2, &p), 0);
 	port_traffic(p, &t);
 	assert_int_equal(t.up, 0);
 	close_port(&b, p, 0);
-	port_free(p);
+	port_free(p, true);
 	close_bed(&b);
 }
 
@@ -260,7 +260,7 @@ static void within_the_grace_a_connection_goes_on_and_then_closed_comes(void **s
 	close(fd);
 	close(far);
 	wait_closed(&b, 1);
-	port_free(p);
+	port_free(p, true);
 	close_bed(&b);
 }
 
@@ -279,7 +279,7 @@ static void asked_again_without_grace_it_ends_at_once(void **state)
 			close(fd);
 		port_close(p, 0, note, &b);
 		wait_closed(&b, i + 1);
-		port_free(p);
+		port_free(p, true);
 		if (i % 2 == 0) {
 			assert_true(ends(fd));
 			close(fd);
@@ -298,7 +298,7 @@ static void closed_before_its_worker_has_seen_it(void **state)
 	for (int i = 0; i < 200; i++) {
 		assert_int_equal(open_port(&b, 0, 1, &p), 0);
 		close_port(&b, p, 0);
-		port_free(p);
+		port_free(p, true);
 	}
 	assert_int_equal(b.freed, 200);
 	close_bed(&b);
@@ -321,12 +321,12 @@ static void a_successor_listens_on_and_nobody_finds_the_port_closed(void **state
 		assert_true(fd >= 0);
 		close(fd);
 		wait_closed(&b, i + 1);
-		port_free(old);
+		port_free(old, true);
 		old = p;
 	}
 	fd = tunnel(&b, number, &far);
 	close_port(&b, old, 0);
-	port_free(old);
+	port_free(old, true);
 	assert_true(ends(fd));
 	close(fd);
 	close(far);
