@@ -1,0 +1,247 @@
+/* What survives a restart: the ports that came over the protocol, with their generations, and how much
+ * of a report has been handed over.  The bytes themselves are the ledger's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/jout.h"
+#include "base/log.h"
+#include "manager/manager_impl.h"
+
+#define STATE_MAX  (256 << 20)
+#define STATE_HEAP (1 << 30)
+
+static bool of_file(const struct manager *m, uint16_t port)
+{
+	return m->of_file[port / 64] >> port % 64 & 1;
+}
+
+/* ---- saving ------------------------------------------------------------------------------ */
+
+static void emit_ports(const struct manager *m, struct jout *j)
+{
+	struct engine_server s;
+	unsigned port = 0;
+	size_t n = 0;
+
+	while (engine_next(m->conf.engine, port, &s)) {
+		char *members;
+
+		port = s.profile->port;
+		if (of_file(m, s.profile->port))
+			continue;
+		members = profile_members(s.profile, false);
+		if (!members) {
+			j->failed = true;
+			return;
+		}
+		jout_str(j, n++ ? ",\n{\"generation\":" : "\n{\"generation\":");
+		jout_int(j, s.generation);
+		jout_str(j, ",");
+		jout_str(j, members);
+		jout_str(j, "}");
+		free(members);
+	}
+}
+
+static void emit(const struct manager *m, struct jout *j)
+{
+	jout_str(j, "{\"version\":1,\"generation\":");
+	jout_int(j, m->generation);
+	if (m->report.seq && m->report.at) {
+		jout_str(j, ",\"report\":{\"batch\":");
+		jout_int(j, m->report.seq);
+		jout_str(j, ",\"sent\":");
+		jout_int(j, (int64_t)m->report.at);
+		jout_str(j, "}");
+	}
+	jout_str(j, ",\"ports\":[");
+	emit_ports(m, j);
+	jout_str(j, "]}\n");
+}
+
+static int write_all(int fd, const char *text, size_t len)
+{
+	while (len) {
+		ssize_t n = write(fd, text, len);
+
+		if (n < 0)
+			return -errno;
+		text += n;
+		len -= (size_t)n;
+	}
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+/* Under another name until it is whole. */
+static int replace_file(const char *path, const char *text, size_t len)
+{
+	char *draft;
+	int fd, err;
+
+	if (asprintf(&draft, "%s.new", path) < 0)
+		return -ENOMEM;
+	fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	err = fd < 0 ? -errno : write_all(fd, text, len);
+	if (fd >= 0)
+		close(fd);
+	if (!err && rename(draft, path) < 0)
+		err = -errno;
+	if (err)
+		unlink(draft);
+	free(draft);
+	return err;
+}
+
+int manager_state_save(struct manager *m)
+{
+	struct jout j = {0};
+	int err;
+
+	if (!m->conf.state_file || (!m->dirty && !m->report.at))
+		return 0;
+	emit(m, &j);
+	err = j.failed ? -ENOMEM : replace_file(m->conf.state_file, j.at, j.len);
+	free(j.at);
+	if (err)
+		log_msg(LOG_ERROR, "manager", "%s: %s", m->conf.state_file, err_text(err));
+	else
+		m->dirty = false;
+	return err;
+}
+
+/* ---- loading ----------------------------------------------------------------------------- */
+
+/* NULL with *err 0: there is none. */
+static char *read_file(const char *path, size_t *len, int *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	char *text = NULL;
+	struct stat st;
+	ssize_t n = 0;
+
+	*err = 0;
+	if (fd < 0) {
+		*err = errno == ENOENT ? 0 : -errno;
+		return NULL;
+	}
+	if (fstat(fd, &st) < 0)
+		*err = -errno;
+	else if (st.st_size > STATE_MAX)
+		*err = -ERR_TOO_BIG;
+	else if (!(text = malloc((size_t)st.st_size + 1)))
+		*err = -ENOMEM;
+	*len = 0;
+	while (text && *len < (size_t)st.st_size &&
+	       (n = read(fd, text + *len, (size_t)st.st_size - *len)) > 0)
+		*len += (size_t)n;
+	if (n < 0)
+		*err = -errno;
+	close(fd);
+	if (*err) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+/* What was let in once may run again, whatever the rules for newcomers are now. */
+static void restore_port(struct manager *m, const struct json_value *v)
+{
+	const struct profile_rules rules = {
+		.own_listen = true, .own_args = true, .need_method = true};
+	char why[PROFILE_WHY_MAX];
+	struct profile *p;
+	int64_t generation = 0;
+	int err = profile_read(v, &rules, &p, why);
+
+	if (err || json_to_int(json_get(v, "generation"), &generation) < 0) {
+		log_msg(LOG_WARN, "manager", "state: a port is left out: %s",
+			err ? why : "generation is no number");
+		if (!err)
+			profile_free(p);
+		return;
+	}
+	if (!of_file(m, p->port))
+		engine_put(m->conf.engine,
+			   &(struct engine_put){
+				   .profile = p, .generation = (uint32_t)generation, .keep = true},
+			   NULL, NULL);
+	m->generation = MAX(m->generation, (uint32_t)generation);
+	profile_free(p);
+}
+
+static int restore(struct manager *m, const char *text, size_t len)
+{
+	struct json_value *doc;
+	const struct json_value *ports;
+	struct arena mem;
+	int64_t number = 0;
+	int err;
+
+	arena_init(&mem, STATE_HEAP);
+	err = json_parse(text, len, 0, &mem, &doc, NULL, NULL);
+	ports = err ? NULL : json_get(doc, "ports");
+	if (!err && (!ports || ports->type != JSON_T_ARRAY ||
+		     json_to_int(json_get(doc, "generation"), &number)))
+		err = -ERR_MALFORMED;
+	if (!err) {
+		const struct json_value *report = json_get(doc, "report");
+		int64_t seq = 0, sent = 0;
+
+		m->generation = MAX(m->generation, (uint32_t)number);
+		if (report && !json_to_int(json_get(report, "batch"), &seq) &&
+		    !json_to_int(json_get(report, "sent"), &sent) && sent > 0) {
+			m->report.seq = seq;
+			m->report.at = (size_t)sent;
+		}
+		for (const struct json_value *v = ports->child; v; v = v->next)
+			restore_port(m, v);
+	}
+	arena_done(&mem);
+	return err;
+}
+
+/* A file that cannot be understood is put aside, not overwritten: it may be worth a look. */
+static int put_aside(const struct manager *m)
+{
+	char *copy;
+	int err = 0;
+
+	if (asprintf(&copy, "%s.broken", m->conf.state_file) < 0)
+		return -ENOMEM;
+	if (rename(m->conf.state_file, copy) < 0)
+		err = -errno;
+	log_msg(LOG_ERROR, "manager", "%s is damaged: starting without, it is kept as %s",
+		m->conf.state_file, copy);
+	free(copy);
+	return err;
+}
+
+int manager_state_load(struct manager *m, char why[PROFILE_WHY_MAX])
+{
+	const char *path = m->conf.state_file;
+	size_t len;
+	char *text;
+	int err;
+
+	if (!path)
+		return 0;
+	text = read_file(path, &len, &err);
+	if (text) {
+		err = restore(m, text, len);
+		free(text);
+		if (err && err != -ENOMEM)
+			err = put_aside(m);
+	}
+	if (err)
+		snprintf(why, PROFILE_WHY_MAX, "%.120s: %s", path, err_text(err));
+	m->dirty = false;
+	return err;
+}
