@@ -1,21 +1,17 @@
 #include "cmd/program.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
 #include "base/log.h"
 #include "cmd/cmd.h"
+#include "cmd/daemon.h"
 #include "cmd/reload.h"
 #include "crypto/aead.h"
 #include "node/memory.h"
@@ -24,48 +20,14 @@ static const int caught[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, 0};
 
 /* ---- starting ---------------------------------------------------------------------------- */
 
-static int make_dir(const char *dir)
-{
-	char path[PATH_MAX];
-
-	snprintf(path, sizeof(path), "%s", dir);
-	for (char *p = path + 1; *p; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		mkdir(path, 0755);
-		*p = '/';
-	}
-	if (mkdir(path, 0700) && errno != EEXIST)
-		return -errno;
-	return access(path, W_OK | X_OK) ? -errno : 0;
-}
-
-/* Two processes in one folder would share the listeners and report the same batches. */
-static int lock_dir(const char *dir, int *out)
-{
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB)) {
-		int err = errno == EWOULDBLOCK ? -EBUSY : -errno;
-
-		close(fd);
-		return err;
-	}
-	*out = fd;
-	return 0;
-}
-
 static int open_state(struct program *p, unsigned nworkers)
 {
 	const char *dir = p->conf->state.dir;
 	char why[LEDGER_WHY_MAX] = "";
-	int err = make_dir(dir);
+	int err = daemon_make_dir(dir);
 
 	if (!err)
-		err = lock_dir(dir, &p->state);
+		err = daemon_lock_dir(dir, &p->state);
 	if (err == -EBUSY) {
 		log_msg(LOG_ERROR, "state", "%s is in use by another weir; give each its State.Dir",
 			dir);
@@ -97,7 +59,7 @@ static int start_sync(struct program *p)
 	if (!p->http)
 		return -ENOMEM;
 	snprintf(snapshots, sizeof(snapshots), "%s/snapshots", p->conf->state.dir);
-	if (!make_dir(snapshots))
+	if (!daemon_make_dir(snapshots))
 		conf.snapshot_dir = snapshots;
 	conf.http = p->http;
 	return sync_new(&conf, &p->sync);
@@ -270,37 +232,14 @@ static void program_done(struct program *p)
 
 static void on_signal(struct signals *s, int signo);
 
-/* A connection takes up to four descriptors, and the usual soft limit of 1024 is there for the sake of
- * select(), which nobody here calls.
- */
-static void raise_file_limit(void)
-{
-	struct rlimit files;
-
-	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= files.rlim_max)
-		return;
-	files.rlim_cur = files.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
-		log_msg(LOG_WARN, "weir", "cannot raise the limit of open files: %s",
-			err_text(-errno));
-}
-
-/* A list of users, its text and its tables come and go by megabytes.  Left to itself malloc learns
- * from the first such free() that large blocks belong to the heap, between what stays.
- */
-static void keep_large_blocks_apart(void)
-{
-	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
-}
-
 int program_start(struct program *p, struct config *conf, bool watch)
 {
 	int err;
 
-	keep_large_blocks_apart();
+	daemon_keep_large_apart();
 	*p = (struct program){.conf = conf, .state = -1, .watching = watch};
 	signals_block(caught);
-	raise_file_limit();
+	daemon_raise_files();
 	p->loop = loop_new(LOOP_EPOLL, 0);
 	if (!p->loop) {
 		config_free(conf);

@@ -74,6 +74,10 @@ static void engine_is_down(void *arg)
 {
 	struct yassp *y = arg;
 
+	if (y->hurried) {
+		yassp_drained(y);
+		return;
+	}
 	y->draining = true;
 	timer_set(y->env.loop, &y->budget, yassp_now(y) + BUDGET);
 	upload_last(y);
@@ -88,6 +92,17 @@ void yassp_stop(struct yassp *y, void (*stopped)(void *arg), void *arg)
 	pull_call_off(y);
 	apply_done(y);
 	engine_stop(y->env.engine, GRACE, engine_is_down, y);
+}
+
+void yassp_hurry(struct yassp *y)
+{
+	y->hurried = true;
+	if (!y->draining) {
+		engine_stop(y->env.engine, 0, engine_is_down, y);
+		return;
+	}
+	upload_call_off(y);
+	yassp_drained(y);
 }
 
 /* ---- the beginning ----------------------------------------------------------------------- */

@@ -45,6 +45,9 @@ void yassp_push_forget(struct yassp *y, void *arg);
 /* Once.  Reports for at most 10 s; what is left waits in the ledger. */
 void yassp_stop(struct yassp *y, void (*stopped)(void *arg), void *arg);
 
+/* After that: no more patience with connections, no more reports.  stopped() still comes. */
+void yassp_hurry(struct yassp *y);
+
 /* At any time: calls off what is under way. */
 void yassp_free(struct yassp *y);
 

@@ -79,7 +79,8 @@ struct yassp {
 	bool ledger_complained;
 
 	/* the end */
-	bool stopping, draining; /* draining: the engine is down, the last reports leave */
+	bool stopping, hurried;
+	bool draining; /* the engine is down, the last reports leave */
 	struct timer budget;
 	struct waiter gone;
 	void (*stopped)(void *arg);

@@ -691,6 +691,28 @@ static void the_end_lets_a_report_under_way_finish(void **state)
 	assert_string_equal(last(w, true)->body, "{\"9101\":4}");
 }
 
+static void who_is_in_a_hurry_leaves_the_rest_to_the_next_start(void **state)
+{
+	struct world *w = *state;
+
+	start(w);
+	run_for(w, NSEC_SEC);
+	fake_engine_move(w->engine, 9101, 1, 2);
+	w->report.latency = 100 * NSEC_SEC;
+	yassp_stop(w->y, on_stopped, w);
+	run_for(w, NSEC_SEC);
+	assert_int_equal(w->stopped, 0);
+	yassp_hurry(w->y);
+	run_for(w, NSEC_SEC);
+	assert_int_equal(w->stopped, 1);
+	drop(w);
+	open_ledger(w);
+	w->report.latency = 0;
+	start(w);
+	run_for(w, NSEC_SEC);
+	assert_string_equal(last(w, true)->body, "{\"9101\":3}");
+}
+
 /* ---- the property: books that balance ------------------------------------------------------ */
 
 static uint32_t seed;
@@ -816,6 +838,7 @@ int main(void)
 		TEST(the_end_reports_everything_whatever_the_threshold),
 		TEST(the_end_waits_ten_seconds_and_the_next_start_goes_on),
 		TEST(the_end_lets_a_report_under_way_finish),
+		TEST(who_is_in_a_hurry_leaves_the_rest_to_the_next_start),
 		TEST(no_byte_is_lost_or_doubled_whatever_happens),
 	};
 
