@@ -6,10 +6,9 @@
 #include "session/session_impl.h"
 
 /* A request has been read: remember what outlives the protocol's layer. */
-static int admit(struct session *s, const struct stream_request *req)
+static int admit(struct session *s, const struct stream_request *req, const struct addr *peer)
 {
 	nsec_t now = loop_now(s->in->loop);
-	struct addr peer;
 	int err;
 
 	s->network = (uint8_t)req->network;
@@ -18,12 +17,23 @@ static int admit(struct session *s, const struct stream_request *req)
 		return -ENOMEM;
 	if (!req->user)
 		return 0; /* a local listener's: nobody to bill */
-	err = user_conn_begin(&s->conn, req->user, session_peer(s, &peer),
-			      req->network == NETWORK_UDP, now);
+	err = user_conn_begin(&s->conn, req->user, peer, req->network == NETWORK_UDP, now);
 	if (err)
 		/* the session ends in this turn, with the user still there */
 		s->refused = req->user;
 	return err;
+}
+
+static void relay_packets(struct session *s, struct dgram *client, struct dgram *target,
+			  const struct addr *peer)
+{
+	timer_stop(&s->deadline);
+	bufq_done(&s->first);
+	s->udp_client = client;
+	s->udp_target = target;
+	s->udp_peer = *peer;
+	dgram_relay_start(&s->udp, s->in->loop, client, target, &s->meter, s->in->times->udp_idle,
+			  &s->run);
 }
 
 static int start_udp(struct session *s, const struct stream_request *req)
@@ -42,14 +52,23 @@ static int start_udp(struct session *s, const struct stream_request *req)
 		dgram_free(target);
 		return -ENOMEM;
 	}
-	timer_stop(&s->deadline);
-	bufq_done(&s->first);
-	s->udp_client = client;
-	s->udp_target = target;
-	s->udp_peer = peer;
-	dgram_relay_start(&s->udp, s->in->loop, client, target, &s->meter, s->in->times->udp_idle,
-			  &s->run);
+	relay_packets(s, client, target, &peer);
 	return PHASE_UDP;
+}
+
+int session_open_udp(struct session *s, struct dgram *client, const struct stream_request *req,
+		     const struct addr *peer)
+{
+	struct dgram *target;
+	int err = admit(s, req, peer);
+
+	if (!err)
+		err = dialer_dgram(s->in->outbound, s->in->loop, s->dest, &target);
+	if (err)
+		return err;
+	relay_packets(s, client, target, peer);
+	s->phase = PHASE_UDP;
+	return 0;
 }
 
 static int start_dial(struct session *s)
@@ -68,6 +87,7 @@ static int start_dial(struct session *s)
 int session_open(struct session *s)
 {
 	union stream_value v;
+	struct addr peer;
 	int err;
 
 	err = stream_open(s->client);
@@ -81,7 +101,7 @@ int session_open(struct session *s)
 		return err;
 	err = stream_query(s->client, STREAM_REQUEST, &v);
 	if (!err)
-		err = admit(s, v.request);
+		err = admit(s, v.request, session_peer(s, &peer));
 	if (err)
 		return err;
 	return v.request->network == NETWORK_UDP ? start_udp(s, v.request) : start_dial(s);

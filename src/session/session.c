@@ -151,14 +151,12 @@ static void session_count(struct meter *m, enum relay_dir dir, size_t bytes, nse
 		user_conn_count(&s->conn, (enum traffic_dir)dir, bytes, now);
 }
 
-void session_start(struct session_inbound *in, struct stream *leaf)
+static struct session *session_new(struct session_inbound *in)
 {
 	struct session *s = calloc(1, sizeof(*s));
 
-	if (!s) {
-		stream_free(leaf);
-		return;
-	}
+	if (!s)
+		return NULL;
 	s->in = in;
 	s->started = loop_now(in->loop);
 	s->phase = PHASE_OPEN;
@@ -169,6 +167,17 @@ void session_start(struct session_inbound *in, struct stream *leaf)
 	user_conn_init(&s->conn, in->user_worker, &s->run);
 	list_add_tail(&in->sessions, &s->link);
 	in->nsessions++;
+	return s;
+}
+
+void session_start(struct session_inbound *in, struct stream *leaf)
+{
+	struct session *s = session_new(in);
+
+	if (!s) {
+		stream_free(leaf);
+		return;
+	}
 	s->client = in->stack(in, leaf);
 	if (!s->client) {
 		session_end(s, -ENOMEM);
@@ -176,6 +185,19 @@ void session_start(struct session_inbound *in, struct stream *leaf)
 	}
 	timer_set(in->loop, &s->deadline, s->started + in->times->handshake);
 	loop_queue(in->loop, &s->run);
+}
+
+void session_start_udp(struct session_inbound *in, struct dgram *client,
+		       const struct stream_request *request, const struct addr *peer)
+{
+	struct session *s = session_new(in);
+	int err = s ? session_open_udp(s, client, request, peer) : -ENOMEM;
+
+	if (!err)
+		return;
+	dgram_free(client);
+	if (s)
+		session_end(s, err);
 }
 
 void session_end_all(struct session_inbound *in)

@@ -68,6 +68,12 @@ void session_start(struct session_inbound *in, struct stream *leaf);
 /* Memory is short: end (-ENOMEM) the relays that hold bytes which nobody has taken for `stuck`. */
 void session_end_stuck(struct session_inbound *in, nsec_t stuck);
 
+/* The session of a UDP association that has authenticated already: `request` says whose it is and where
+ * its first packet goes, `client` is its packets; ownership of that passes.
+ */
+void session_start_udp(struct session_inbound *in, struct dgram *client,
+		       const struct stream_request *request, const struct addr *peer);
+
 /* End all sessions of the inbound now (-ERR_CANCELED). */
 void session_end_all(struct session_inbound *in);
 

@@ -51,6 +51,9 @@ const struct addr *session_peer(const struct session *s, struct addr *mem);
 void session_end(struct session *s, int err);
 
 int session_open(struct session *s);
+/* Straight to PHASE_UDP.  On error `client` is still the caller's. */
+int session_open_udp(struct session *s, struct dgram *client, const struct stream_request *req,
+		     const struct addr *peer);
 int session_dial(struct session *s);
 int session_relay(struct session *s);
 int session_udp(struct session *s);

@@ -6,6 +6,7 @@
 #include "proto/shadowsocks/ss_method.h"
 #include "proto/shadowsocks/ss_replay.h"
 #include "proto/shadowsocks/ss_users.h"
+#include "stream/dgram.h"
 
 extern const struct proto shadowsocks_proto;
 
@@ -46,5 +47,11 @@ MUST_CHECK int ss_client_conf_set(struct ss_client_conf *c, const struct ss_meth
  */
 struct stream *ss_client_new(struct stream *lower, const struct ss_client_conf *conf,
 			     const struct dest *dest);
+
+/* A full-cone UDP association with the server at `server` over `udp`, whose ownership passes (SIP004 and
+ * 2022).  NULL: no memory, `udp` is freed.
+ */
+struct dgram *ss_client_udp(struct dgram *udp, const struct dest *server,
+			    const struct ss_client_conf *conf);
 
 #endif

@@ -46,6 +46,8 @@ int ss_packet_open(const struct ss_method *m, const uint8_t *key, struct buf *b,
 
 	if (buf_len(b) < (size_t)m->salt_len + AEAD_TAG)
 		return -ERR_AUTH;
+	if (!scratch)
+		return -ENOMEM;
 	err = ss_subkey(m, key, buf_head(b), m->salt_len, sub);
 	if (!err)
 		err = aead_open_once((enum aead_alg)m->alg, sub, zero_nonce, sealed,

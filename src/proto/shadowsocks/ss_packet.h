@@ -22,7 +22,9 @@
 /* ---- SIP004: a salt, and everything under the sub-key that it makes ------------------------------
  */
 
-/* `scratch` has room for the packet.  0; -ERR_AUTH or -ERR_CRYPTO with the packet as it was. */
+/* `scratch` has room for the packet (NULL: -ENOMEM).  0; -ERR_AUTH or -ERR_CRYPTO with the packet as it
+ * was.
+ */
 MUST_CHECK int ss_packet_open(const struct ss_method *m, const uint8_t *key, struct buf *b,
 			      uint8_t *scratch);
 
