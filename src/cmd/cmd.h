@@ -28,5 +28,6 @@ int cmd_run(int argc, char **argv);
 int cmd_uuid(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_x25519(int argc, char **argv);
+int cmd_yassp(int argc, char **argv);
 
 #endif

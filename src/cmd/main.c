@@ -19,6 +19,7 @@ static const struct cmd cmds[] = {
 	{"uuid", "UUIDs, random or of a text", cmd_uuid},
 	{"version", "print name, version and features", cmd_version},
 	{"x25519", "a new X25519 key pair", cmd_x25519},
+	{"yassp", "Shadowsocks ports as a YaSSP panel lists them, by an INI file", cmd_yassp},
 };
 
 static int usage(FILE *to)

@@ -73,6 +73,12 @@ static int profile_add(const struct panel_user *u, void *arg)
 	jout_quoted(&w->j, cipher);
 	jout_str(&w->j, ",\"password\":");
 	jout_quoted(&w->j, password);
+	if (*setting(w->node, "plugin")) {
+		jout_str(&w->j, ",\"plugin\":");
+		jout_quoted(&w->j, setting(w->node, "plugin"));
+		jout_str(&w->j, ",\"plugin_opts\":");
+		jout_quoted(&w->j, setting(w->node, "plugin_opts"));
+	}
 	jout_str(&w->j, "}");
 	w->any = true;
 	return 0;
