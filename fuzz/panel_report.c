@@ -1,4 +1,4 @@
-/* panel_report.c - any bytes as the body of push and of alive: refused, or what comes out keeps its
+/* panel_report.c - any bytes as the body of push, of YaSSP's traffic and of alive: refused, or what comes out keeps its
  * promises.
  */
 #include <assert.h>
@@ -8,12 +8,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-static void push(const char *text, size_t len)
+typedef int push_parser(const char *text, size_t len, struct push_report *out, struct fault *why);
+
+static void push(push_parser *parse, const char *text, size_t len)
 {
 	struct push_report r;
 	struct fault why;
 
-	if (push_report_parse(text, len, &r, &why) < 0)
+	if (parse(text, len, &r, &why) < 0)
 		return;
 	for (size_t i = 0; i < r.n; i++) {
 		assert(r.entries[i].user >= 0 && r.entries[i].up >= 0 && r.entries[i].down >= 0);
@@ -38,7 +40,8 @@ static void alive(const char *text, size_t len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	push((const char *)data, len);
+	push(push_report_parse, (const char *)data, len);
+	push(port_report_parse, (const char *)data, len);
 	alive((const char *)data, len);
 	return 0;
 }

@@ -1,10 +1,9 @@
 /* v2sp_users.c - any bytes as a user list: the same answer however they are cut, and agreement with
- * a parser that sees the whole document; and as an alive list.
+ * a parser that sees the whole document.
  */
 #include <assert.h>
 #include <string.h>
 
-#include "sync/alive.h"
 #include "sync/users.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -53,16 +52,6 @@ static void check_whole(const char *s, size_t len)
 	arena_done(&a);
 }
 
-static void try_alive(const char *s, size_t len)
-{
-	struct alive_list l = {0};
-	struct notes notes = {0};
-
-	if (alive_decode(s, len, &l, &notes) != ANSWER_OK)
-		assert(*notes.why && !l.v);
-	alive_list_done(&l);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	const char *s = (const char *)data;
@@ -70,7 +59,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct user_list a, b;
 	enum answer_class class;
 
-	try_alive(s, len);
 	user_list_init(&a);
 	user_list_init(&b);
 	class = read_in_steps(s, len, len + 1, &a);

@@ -95,8 +95,10 @@ void url_first_param(struct text *t, const char *name, const char *value)
 {
 	char last = t->len ? t->s[t->len - 1] : '\0';
 
-	if (last != '?' && last != '&')
-		text_adds(t, t->s && strchr(t->s, '?') ? "&" : "?");
+	if (!t->s || !strchr(t->s, '?'))
+		text_adds(t, "?");
+	else if (last != '?' && last != '&')
+		text_adds(t, "&");
 	text_adds(t, name);
 	text_adds(t, "=");
 	text_add_escaped(t, value);
@@ -126,12 +128,12 @@ void url_join(struct text *t, const char *base, const char *path)
 		text_adds(t, base + len);
 }
 
-/* Behind "scheme://"; the whole text when there is none. */
+/* Behind "scheme://"; the whole text when there is none, or one further behind, in the query. */
 static const char *authority_of(const char *url)
 {
-	const char *s = strstr(url, "://");
+	const char *s = url + strcspn(url, "/?#");
 
-	return s ? s + 3 : url;
+	return s > url && !strncmp(s - 1, "://", 3) ? s + 2 : url;
 }
 
 bool url_is_bare(const char *base)

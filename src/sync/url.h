@@ -20,8 +20,8 @@ void text_done(struct text *t);
 /* `value` with everything but RFC 3986's unreserved characters percent-encoded (H4). */
 void text_add_escaped(struct text *t, const char *value);
 
-/* The first parameter after a verbatim base (A.1): '?', or '&' when the base has a query, or
- * nothing when it ends in either.
+/* The first parameter after a verbatim base (A.1): behind '?', or '&' when the base has a query, or
+ * nothing when that ends in either.
  */
 void url_first_param(struct text *t, const char *name, const char *value);
 void url_param(struct text *t, const char *name, const char *value);

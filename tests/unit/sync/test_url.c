@@ -33,6 +33,10 @@ static void parameters_go_behind_the_host_as_it_was_written(void **state)
 	check_url(
 		&p, TELL_ONLINE,
 		"https://panel.test/node?x=1&action=alive&node_id=7&node_type=trojan&token=s3cr3t");
+	p.host = "https://panel.test/a&"; /* no query yet */
+	check_url(&p, ASK_CONFIG,
+		  "https://panel.test/"
+		  "a&?action=config&node_id=7&node_type=trojan&token=s3cr3t");
 	p.host = "http://user:pw@[::1]:8443/";
 	check_url(
 		&p, ASK_CONFIG,
@@ -146,6 +150,7 @@ static void secrets_are_masked(void **state)
 	check_mask("https://u:p@p/", "https://***@p/");
 	check_mask("https://u:p@w@p:1/?tokens=1", "https://***@p:1/?tokens=1");
 	check_mask("nonsense", "nonsense");
+	check_mask("panel.test/?back=http://x/&token=abc", "panel.test/?back=http://x/&token=***");
 }
 
 static void an_origin_is_scheme_host_and_port(void **state)
