@@ -84,6 +84,20 @@ static struct dial *outbound_dial(struct dialer *dialer, struct loop *l, const s
 	return &d->dial;
 }
 
+/* Shadowsocks has packets of its own, beside its streams: straight to the server, whatever the latter
+ * are wrapped in.
+ */
+static int shadowsocks_dgram(struct outbound *o, struct loop *l, struct dgram **out)
+{
+	struct dgram *udp;
+	int err = dialer_dgram(o->under, l, &o->conf->server, &udp);
+
+	if (err)
+		return err;
+	*out = ss_client_udp(udp, &o->conf->server, &o->conf->ss);
+	return *out ? 0 : -ENOMEM;
+}
+
 /* The association is there at once; its carrier connects when the first packet is sent. */
 static int outbound_dgram(struct dialer *dialer, struct loop *l, const struct dest *first,
 			  struct dgram **out)
@@ -93,7 +107,7 @@ static int outbound_dgram(struct dialer *dialer, struct loop *l, const struct de
 	struct dgram *d;
 
 	if (o->conf->proto == OUTBOUND_SHADOWSOCKS)
-		return -ENOTSUP;
+		return shadowsocks_dgram(o, l, out);
 	s = carrier(o, l);
 	if (!s)
 		return -ENOMEM;

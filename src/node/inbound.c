@@ -263,6 +263,7 @@ int inbound_build(const struct inbound_plan *plan, struct inbound **out, char wh
 	if (!in)
 		return -ENOMEM;
 	in->refs = 1;
+	in->workers = plan->workers;
 	err = fill(in, plan, why);
 	if (err) {
 		inbound_put(in);
@@ -270,6 +271,13 @@ int inbound_build(const struct inbound_plan *plan, struct inbound **out, char wh
 	}
 	*out = in;
 	return 0;
+}
+
+bool inbound_has_udp(const struct inbound *in)
+{
+	const struct ss_method *m = in->ss.method;
+
+	return m && (m->class == SS_AEAD || m->class == SS_2022);
 }
 
 void inbound_put(struct inbound *in)

@@ -20,6 +20,7 @@
 #include "user/registry.h"
 
 #define INBOUND_LISTEN_MAX 8
+#define INBOUND_FDS	   (2 * INBOUND_LISTEN_MAX) /* for TCP, then for UDP */
 #define INBOUND_WHY_MAX	   256
 
 struct inbound {
@@ -36,7 +37,8 @@ struct inbound {
 	struct cidr *proxies;		    /* sources whose PROXY header is believed */
 	unsigned nproxies;
 	bool proxy_protocol;
-	unsigned refs; /* the node's own, and one for each seat that has it */
+	unsigned workers; /* that have it */
+	unsigned refs;	  /* the node's own, and one for each seat that has it */
 };
 
 /* What an inbound is built from. */
@@ -47,12 +49,15 @@ struct inbound_plan {
 	const uint8_t *ticket_key; /* TLS_TICKET_KEY_LEN bytes, the same for all generations */
 	/* Shadowsocks' salts, likewise: [1] of 2022 methods.  Outlive the inbound. */
 	struct ss_replay *replay[2];
+	struct ss_replay *packets; /* of UDP packets of others */
+	unsigned workers;
 };
 
 /* 0, or an error with a sentence in `why`: -ERR_UNSUPPORTED and -ERR_CONFIG are permanent. */
 MUST_CHECK int inbound_build(const struct inbound_plan *plan, struct inbound **out,
 			     char why[INBOUND_WHY_MAX]);
-void inbound_put(struct inbound *in); /* NULL is fine */
+void inbound_put(struct inbound *in);		/* NULL is fine */
+bool inbound_has_udp(const struct inbound *in); /* sockets beside the listeners */
 
 /* LimitConfig, with what the panel sent along where the file is silent. */
 void inbound_user_rules(const struct config_node *conf, const struct node_info *info,

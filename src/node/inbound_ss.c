@@ -51,6 +51,7 @@ int inbound_ss(const struct inbound_plan *plan, struct ss_conf *out, char why[IN
 	/* SIP022 has no session without it. */
 	if (!plan->conf->disable_iv_check || m->class == SS_2022)
 		out->replay = plan->replay[m->class == SS_2022];
+	out->packets = m->class == SS_AEAD && out->replay ? plan->packets : NULL;
 	if (m->class != SS_2022)
 		return 0;
 	err = ss_key(m, info->ss.server_key, strlen(info->ss.server_key), out->psk);

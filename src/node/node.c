@@ -284,6 +284,7 @@ void node_free(struct node *n)
 	user_registry_free(n->users);
 	ss_replay_free(n->replay[0]);
 	ss_replay_free(n->replay[1]);
+	ss_replay_free(n->replay[2]);
 	node_info_put(n->info);
 	free(n->seats);
 	free(n);

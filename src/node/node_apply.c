@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "crypto/ct.h"
+#include "net/sock.h"
 #include "node/inbound_tls.h"
 #include "node/node_impl.h"
 
@@ -161,13 +162,13 @@ static bool listens_at(const struct node *n, const struct addr *at)
 
 static int *fd_of(const struct apply *a, unsigned worker, unsigned i)
 {
-	return &a->fds[worker * INBOUND_LISTEN_MAX + i];
+	return &a->fds[worker * INBOUND_FDS + i];
 }
 
 static void close_fds(struct node *n, struct apply *a)
 {
 	for (unsigned w = 0; w < n->env.workers->n && a->fds; w++) {
-		for (unsigned i = 0; i < INBOUND_LISTEN_MAX; i++) {
+		for (unsigned i = 0; i < INBOUND_FDS; i++) {
 			if (*fd_of(a, w, i) >= 0)
 				close(*fd_of(a, w, i));
 		}
@@ -177,23 +178,33 @@ static void close_fds(struct node *n, struct apply *a)
 /* The workers share the port by SO_REUSEPORT, which would also let another node, or another program
  * of ours, share it: half of the clients would land there.  Without it the kernel says who is there.
  */
-static int probe(const struct addr *at)
+static int probe(const struct addr *at, bool udp)
 {
 	const struct listener_conf alone = {0};
 	int fd, err = listener_bind(at, &alone, &fd);
 
 	if (!err)
 		close(fd);
+	if (!err && udp) {
+		err = sock_udp_open(at, false, &fd);
+		if (!err)
+			close(fd);
+	}
 	return err;
 }
 
 static int bind_one(struct node *n, struct apply *a, unsigned i)
 {
 	struct inbound *in = a->in;
-	int err = probe(&in->listen[i]);
+	bool udp = inbound_has_udp(in);
+	int err = probe(&in->listen[i], udp);
 
-	for (unsigned w = 0; w < n->env.workers->n && !err; w++)
+	for (unsigned w = 0; w < n->env.workers->n && !err; w++) {
 		err = listener_bind(&in->listen[i], &in->listener, fd_of(a, w, i));
+		if (!err && udp)
+			err = sock_udp_open(&in->listen[i], true,
+					    fd_of(a, w, INBOUND_LISTEN_MAX + i));
+	}
 	if (err) {
 		char text[ADDR_TEXT_MAX];
 
@@ -205,7 +216,7 @@ static int bind_one(struct node *n, struct apply *a, unsigned i)
 
 static int bind_missing(struct node *n, struct apply *a)
 {
-	unsigned total = n->env.workers->n * INBOUND_LISTEN_MAX;
+	unsigned total = n->env.workers->n * INBOUND_FDS;
 	int err = 0;
 
 	a->fds = malloc(total * sizeof(*a->fds));
@@ -240,7 +251,7 @@ static void install(struct node_worker *w, void *arg)
 		return;
 	}
 	a->placed[w->index] = true;
-	for (unsigned i = 0; i < INBOUND_LISTEN_MAX; i++)
+	for (unsigned i = 0; i < INBOUND_FDS; i++)
 		*fd_of(a, w->index, i) = -1; /* the seat's now */
 }
 
@@ -376,6 +387,8 @@ static struct inbound_plan plan_of(const struct node *n, const struct node_info 
 		.info = info,
 		.ticket_key = n->ticket_key,
 		.replay = {n->replay[0], n->replay[1]},
+		.packets = n->replay[2],
+		.workers = n->env.workers->n,
 	};
 }
 
@@ -384,11 +397,13 @@ static int make_replay(struct node *n, struct inbound_plan *plan)
 {
 	int err = 0;
 
-	for (int timed = 0; timed < 2 && !err; timed++) {
-		if (!n->replay[timed])
-			err = ss_replay_new(timed, &n->replay[timed]);
-		plan->replay[timed] = n->replay[timed];
+	for (int i = 0; i < 3 && !err; i++) {
+		if (!n->replay[i])
+			err = ss_replay_new(i == 1, &n->replay[i]);
 	}
+	plan->replay[0] = n->replay[0];
+	plan->replay[1] = n->replay[1];
+	plan->packets = n->replay[2];
 	return err;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "proto/shadowsocks/ss_udp.h"
 #include "stream/proxied.h"
 #include "stream/tcp.h"
 
@@ -187,7 +188,7 @@ void seat_init(struct seat *s, struct node_worker *w, void (*let_go)(struct inbo
 static int make_finder(struct generation *g)
 {
 	const struct ss_conf *c = &g->in->ss;
-	const struct ss_finder_conf conf = {c->method, c->named ? c->psk : NULL};
+	const struct ss_finder_conf conf = {c->method, c->named ? c->psk : NULL, g->in->workers};
 
 	g->ss.conf = c;
 	g->si.proto.ss = &g->ss;
@@ -228,6 +229,37 @@ static struct generation *generation_new(struct seat *s, struct inbound *in)
 	return g;
 }
 
+/* ---- UDP beside the listeners ------------------------------------------------------------ */
+
+static void on_udp(void *arg, struct dgram *client, const struct stream_request *req,
+		   const struct addr *peer)
+{
+	struct generation *g = arg;
+
+	if (node_worker_full(g->seat->worker)) {
+		dgram_free(client);
+		return;
+	}
+	g->seat->worker->moves++;
+	atomic_fetch_add_explicit(&g->seat->sessions, 1, memory_order_relaxed);
+	session_start_udp(&g->si, client, req, peer);
+}
+
+static struct ss_udp_service udp_service(struct generation *g)
+{
+	const struct ss_conf *c = &g->in->ss;
+
+	return (struct ss_udp_service){
+		.method = c->method,
+		.psk = c->named ? c->psk : NULL,
+		.finder = g->ss.finder,
+		.replay = c->packets,
+		.users = &g->si.proto.users,
+	};
+}
+
+/* ---- listeners --------------------------------------------------------------------------- */
+
 static struct seat_listener *listener_at(struct seat *s, const struct addr *at)
 {
 	for (unsigned i = 0; i < s->nlisteners; i++) {
@@ -237,10 +269,32 @@ static struct seat_listener *listener_at(struct seat *s, const struct addr *at)
 	return NULL;
 }
 
+/* Without closing its socket. */
+static void let_listener_go(struct seat_listener *sl)
+{
+	listener_pause(&sl->l);
+	waiter_cancel(&sl->l.ready);
+	io_del(sl->l.loop, &sl->l.io);
+}
+
+static int open_one(struct generation *g, struct seat_listener *sl, int tcp, int udp)
+{
+	struct ss_udp_service service = udp_service(g);
+	int err = listener_adopt(&sl->l, tcp);
+
+	if (err || udp < 0)
+		return err;
+	err = ss_udp_new(g->si.loop, udp, sl->at.sa.sa_family, &service, on_udp, g, &sl->udp);
+	if (err)
+		let_listener_go(sl);
+	return err;
+}
+
 /* Listeners for all of in->listen, the seat's own where it has them.  `fresh` gets what was made. */
-static int open_listeners(struct seat *s, const struct inbound *in, const int *fds,
+static int open_listeners(struct seat *s, struct generation *g, const int *fds,
 			  struct seat_listener **all)
 {
+	const struct inbound *in = g->in;
 	unsigned i;
 
 	for (i = 0; i < in->nlisten; i++) {
@@ -254,7 +308,7 @@ static int open_listeners(struct seat *s, const struct inbound *in, const int *f
 		all[i]->l.busy = is_full;
 		all[i]->at = in->listen[i];
 		all[i]->seat = s;
-		if (listener_adopt(&all[i]->l, fds[i])) {
+		if (open_one(g, all[i], fds[i], fds[INBOUND_LISTEN_MAX + i])) {
 			free(all[i]);
 			goto fail;
 		}
@@ -265,9 +319,8 @@ fail:
 	while (i-- > 0) {
 		if (fds[i] < 0)
 			continue;
-		listener_pause(&all[i]->l);
-		waiter_cancel(&all[i]->l.ready);
-		io_del(s->worker->loop, &all[i]->l.io);
+		let_listener_go(all[i]);
+		ss_udp_let_go(all[i]->udp);
 		free(all[i]);
 	}
 	return -ENOMEM;
@@ -297,7 +350,7 @@ int seat_install(struct seat *s, struct inbound *in, const int *fds)
 
 	if (!g)
 		return -ENOMEM;
-	if (open_listeners(s, in, fds, all)) {
+	if (open_listeners(s, g, fds, all)) {
 		ss_finder_free(g->ss.finder);
 		free(g);
 		return -ENOMEM;
@@ -308,10 +361,16 @@ int seat_install(struct seat *s, struct inbound *in, const int *fds)
 		if (among(all, in->nlisten, s->listeners[i]))
 			continue;
 		listener_drain(&s->listeners[i]->l);
+		ss_udp_close(s->listeners[i]->udp);
 		loop_free_later(s->worker->loop, s->listeners[i]);
 	}
-	for (unsigned i = 0; i < in->nlisten; i++)
+	for (unsigned i = 0; i < in->nlisten; i++) {
+		struct ss_udp_service service = udp_service(g);
+
 		s->listeners[i] = all[i];
+		if (all[i]->udp)
+			ss_udp_use(all[i]->udp, &service, on_udp, g);
+	}
 	s->nlisteners = in->nlisten;
 	retire(old);
 	return 0;
@@ -326,6 +385,7 @@ void seat_close(struct seat *s, nsec_t grace)
 		struct seat_listener *l = s->listeners[--s->nlisteners];
 
 		listener_close(&l->l);
+		ss_udp_close(l->udp);
 		loop_free_later(s->worker->loop, l);
 	}
 	retire(s->current);

@@ -14,7 +14,8 @@ struct seat_listener {
 	struct listener l;
 	struct addr at;
 	struct seat *seat;
-	nsec_t complained; /* when it was last said that nothing can be accepted; 0: never */
+	struct ss_udp *udp; /* beside it; NULL: none */
+	nsec_t complained;  /* when it was last said that nothing can be accepted; 0: never */
 };
 
 struct seat {
@@ -32,8 +33,9 @@ struct seat {
 void seat_init(struct seat *s, struct node_worker *w, void (*let_go)(struct inbound *in));
 
 /* New connections are served as `in` says; a reference of `in` is the seat's, until let_go().
- * fds[i] >= 0 is a listening socket for in->listen[i]; -1: the seat has one already.  Listeners that
- * `in` does not name are drained.  0 or -ENOMEM: nothing changed, the fds stay the caller's.
+ * fds[i] >= 0 is a listening socket for in->listen[i]; -1: the seat has one already; behind
+ * INBOUND_LISTEN_MAX of these those for UDP.  Listeners that `in` does not name are drained, and their UDP
+ * associations end.  0 or -ENOMEM: nothing changed, the fds stay the caller's.
  */
 MUST_CHECK int seat_install(struct seat *s, struct inbound *in, const int *fds);
 

@@ -16,9 +16,10 @@ extern const struct proto shadowsocks_proto;
 struct ss_conf {
 	const struct ss_method *method;
 	uint8_t psk[SS_KEY_MAX];
-	bool named;		  /* users come with identity headers, under `psk` */
-	bool uot;		  /* UDP over TCP is served */
-	struct ss_replay *replay; /* NULL: salts may come twice */
+	bool named;		   /* users come with identity headers, under `psk` */
+	bool uot;		   /* UDP over TCP is served */
+	struct ss_replay *replay;  /* NULL: salts may come twice */
+	struct ss_replay *packets; /* SIP004's salts of UDP packets, likewise */
 };
 
 /* One worker's part of it. */

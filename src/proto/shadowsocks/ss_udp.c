@@ -439,7 +439,7 @@ void ss_udp_use(struct ss_udp *u, const struct ss_udp_service *service, ss_udp_o
 	set_service(u, service, opened, arg);
 }
 
-void ss_udp_close(struct ss_udp *u)
+void ss_udp_let_go(struct ss_udp *u)
 {
 	if (!u)
 		return;
@@ -448,10 +448,18 @@ void ss_udp_close(struct ss_udp *u)
 	waiter_cancel(&u->run);
 	waiter_cancel(&u->writable);
 	io_del(u->loop, &u->io);
-	close(u->io.fd);
 	free(u->buckets);
 	cleanse(u->psk, sizeof(u->psk));
 	loop_free_later(u->loop, u);
+}
+
+void ss_udp_close(struct ss_udp *u)
+{
+	int fd = u ? u->io.fd : -1;
+
+	ss_udp_let_go(u);
+	if (u)
+		close(fd);
 }
 
 void ss_udp_count(const struct ss_udp *u, struct ss_udp_count *out)

@@ -49,7 +49,8 @@ MUST_CHECK int ss_udp_new(struct loop *loop, int fd, int family,
 void ss_udp_use(struct ss_udp *u, const struct ss_udp_service *service, ss_udp_opened *opened,
 		void *arg);
 
-void ss_udp_close(struct ss_udp *u); /* NULL is fine */
+void ss_udp_close(struct ss_udp *u);  /* NULL is fine */
+void ss_udp_let_go(struct ss_udp *u); /* the same, but the socket is the caller's again */
 
 struct ss_udp_count {
 	uint64_t packets; /* that came */
