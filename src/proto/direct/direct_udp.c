@@ -2,14 +2,17 @@
  *
  * A name keeps the one address it resolved to for the life of the association, and what that
  * address sends is labelled with the name again, so that the client recognises it.  Beyond NAMES_MAX
- * the oldest name is forgotten.  What waits for answers is bounded in all: a chunk each, whatever its
+ * the name that was longest not used is forgotten.  What waits for answers is bounded in all: a chunk each, whatever its
  * size, and names that never resolve cost their sender nothing.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/err.h"
+#include "net/sock.h"
 #include "proto/direct/direct_dial.h"
 #include "stream/udp.h"
 
@@ -33,7 +36,7 @@ struct direct_dgram {
 	struct dgram d;
 	struct direct *direct;
 	struct dgram *udp;
-	struct name *names; /* newest first */
+	struct name *names; /* the one used last first */
 	int nnames, nheld;
 };
 
@@ -57,16 +60,37 @@ static void send_to(struct direct_dgram *g, struct buf *b, const struct addr *to
 		drop(g, b);
 }
 
+/* The kernel knows a way there: connecting a UDP socket asks it, and sends nothing. */
+static bool has_way(const struct addr *a)
+{
+	int fd;
+	bool ok;
+
+	if (sock_new(a->sa.sa_family, SOCK_DGRAM, &fd))
+		return false;
+	ok = connect(fd, &a->sa, a->len) == 0;
+	close(fd);
+	return ok;
+}
+
 /* Packets have no handshake that would tell which family works: IPv4 where there is one, unless the
- * configuration prefers the other.
+ * configuration prefers the other; and of two families never the one that this host cannot reach.
  */
 static const struct addr *choose(const struct direct *d, const struct addr *v, int n)
 {
-	for (int i = 0; i < n && d->conf->family == DIRECT_ANY; i++) {
-		if (v[i].sa.sa_family == AF_INET)
-			return &v[i];
+	const struct addr *first = &v[0], *other = NULL;
+
+	for (int i = 1; i < n && !other; i++) {
+		if (v[i].sa.sa_family != first->sa.sa_family)
+			other = &v[i];
 	}
-	return &v[0];
+	if (!other)
+		return first;
+	if (d->conf->family == DIRECT_ANY && other->sa.sa_family == AF_INET) {
+		first = other;
+		other = &v[0];
+	}
+	return has_way(first) || !has_way(other) ? first : other;
 }
 
 /* The answer is here: choose one address, and let the packets go that waited for it. */
@@ -107,7 +131,7 @@ static void name_free(struct direct_dgram *g, struct name *n)
 	g->nnames--;
 }
 
-/* The oldest that nobody waits for. */
+/* Of those that nobody waits for the one that was used longest ago. */
 static void forget_one(struct direct_dgram *g)
 {
 	struct name **oldest = NULL;
@@ -156,11 +180,15 @@ static void name_ask(struct direct_dgram *g, struct name *n)
 
 static struct name *name_get(struct direct_dgram *g, const struct dest *dest)
 {
-	struct name *n;
+	for (struct name **at = &g->names; *at; at = &(*at)->next) {
+		struct name *n = *at;
 
-	for (n = g->names; n; n = n->next) {
-		if (dest_equal(n->dest, dest))
-			return n;
+		if (!dest_equal(n->dest, dest))
+			continue;
+		*at = n->next;
+		n->next = g->names;
+		g->names = n;
+		return n;
 	}
 	return name_add(g, dest);
 }

@@ -692,26 +692,63 @@ static void what_is_not_allowed_is_dropped_by_number_and_by_name(void **state)
 	udp_close(&u);
 }
 
+static void what_may_not_be_sent_to_may_not_answer(void **state)
+{
+	char number[DEST_TEXT_MAX], back[ADDR_TEXT_MAX];
+	struct udp_bench u;
+
+	udp_open(&u);
+	snprintf(number, sizeof(number), "127.0.0.1:%u", u.port);
+	send_text(u.d, "here I am", number);
+	assert_true(expect(u.far[0], "here I am", back));
+	send_text(u.far[0], "welcome", back);
+	assert_true(expect(u.d, "welcome", NULL));
+	u.b.conf.allow_private = false;
+	send_text(u.far[0], "from a private address", back);
+	assert_false(expect(u.d, "", NULL));
+	assert_int_equal(u.d->dropped, 1);
+	udp_close(&u);
+}
+
+/* A link-local address without an interface: the kernel has no way there on any host. */
+static void of_two_families_one_is_chosen_that_can_be_reached(void **state)
+{
+	struct udp_bench u;
+
+	udp_open(&u);
+	fake_says(&u.b.fake, "fe80::1", "127.0.0.1", NULL);
+	send_text(u.d, "whatever works", u.names[0]);
+	assert_true(expect(u.far[0], "whatever works", NULL));
+	u.b.conf.family = DIRECT_IP6_FIRST;
+	send_text(u.d, "and if told otherwise", u.names[1]);
+	assert_true(expect(u.far[0], "and if told otherwise", NULL));
+	udp_close(&u);
+}
+
 static void many_names(struct udp_bench *u, char name[DEST_TEXT_MAX], int i)
 {
 	snprintf(name, DEST_TEXT_MAX, "m%d.test:%u", i, u->port);
 	send_text(u->d, "x", name);
 }
 
-static void an_association_forgets_its_oldest_name_for_a_new_one(void **state)
+static void an_association_forgets_the_name_used_longest_ago_for_a_new_one(void **state)
 {
 	char name[DEST_TEXT_MAX];
 	struct udp_bench u;
 
 	udp_open(&u);
 	fake_says(&u.b.fake, "127.0.0.1", NULL, NULL);
-	for (int i = 0; i < 70; i++)
+	for (int i = 0; i < 70; i++) {
 		many_names(&u, name, i);
+		if (i >= 3)
+			many_names(&u, name, 3); /* in use all the time */
+	}
 	assert_int_equal(u.d->dropped, 0);
 	assert_int_equal(u.b.fake.asked, 70);
 	many_names(&u, name, 10); /* remembered */
+	many_names(&u, name, 3);
 	assert_int_equal(u.b.fake.asked, 70);
-	many_names(&u, name, 3); /* forgotten */
+	many_names(&u, name, 4); /* forgotten */
 	assert_int_equal(u.b.fake.asked, 71);
 	udp_close(&u);
 }
@@ -776,7 +813,9 @@ int main(void)
 		cmocka_unit_test(packets_wait_for_their_name_in_order_and_not_without_end),
 		cmocka_unit_test(a_name_that_failed_is_asked_for_again_by_the_next_packet),
 		cmocka_unit_test(what_is_not_allowed_is_dropped_by_number_and_by_name),
-		cmocka_unit_test(an_association_forgets_its_oldest_name_for_a_new_one),
+		cmocka_unit_test(what_may_not_be_sent_to_may_not_answer),
+		cmocka_unit_test(of_two_families_one_is_chosen_that_can_be_reached),
+		cmocka_unit_test(an_association_forgets_the_name_used_longest_ago_for_a_new_one),
 		cmocka_unit_test(what_waits_for_names_is_bounded_in_all),
 		cmocka_unit_test(an_association_may_go_while_its_names_are_asked_for),
 	};
