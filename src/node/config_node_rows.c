@@ -510,7 +510,9 @@ static const struct conf_row node_rows[] = {
 	 .fallback = "auto",
 	 .flags = CONF_LOCAL,
 	 .reload = CONF_REBUILD,
-	 .help = "What happens to who is no user: swallow silently, hand to the fallback, close."},
+	 .help = "What happens to who is no user: swallow silently until HandshakeTimeout, hand to the "
+		 "fallback, or close at once, which shows what a request begins with. `auto`: the fallback "
+		 "where there is one, else silence."},
 	{.name = "TlsMinVersion",
 	 CONF_WORD(NODE, tls_min_version, tls_versions),
 	 .fallback = "1.2",

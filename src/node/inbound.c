@@ -158,7 +158,9 @@ static bool fallback_on(const struct config_node *conf, const struct node_info *
 	return info->remote.set & REMOTE_FALLBACK ? info->remote.enable_fallback : false;
 }
 
-/* Default: the web server behind, if there is one; without TLS say nothing; with TLS close like one. */
+/* Default: the web server behind, if there is one; else say nothing until the deadline.  To close at once
+ * would be to say which beginnings could still become a request.
+ */
 static int rejection(struct inbound *in, const struct config_node *conf,
 		     const struct node_info *info, char why[INBOUND_WHY_MAX])
 {
@@ -180,9 +182,7 @@ static int rejection(struct inbound *in, const struct config_node *conf,
 		in->reject = REJECT_FALLBACK;
 		return 0;
 	default:
-		in->reject = !fallback_table_empty(in->fallbacks) ? REJECT_FALLBACK
-			     : in->tls				  ? REJECT_CLOSE
-								  : REJECT_DRAIN;
+		in->reject = fallback_table_empty(in->fallbacks) ? REJECT_DRAIN : REJECT_FALLBACK;
 		return 0;
 	}
 }

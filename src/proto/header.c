@@ -32,7 +32,7 @@ static int look(struct header_server *h)
 	if (err == -ERR_MORE) {
 		if (!h->known && h->inbound->first_pull_decides)
 			return -ERR_AUTH;
-		return got >= h->ops->max ? -ERR_MALFORMED : -EAGAIN;
+		return got >= h->ops->max ? -ERR_AUTH : -EAGAIN;
 	}
 	if (!err)
 		bufq_drain(&h->in, r.pos);
@@ -47,7 +47,7 @@ static int read_request(struct header_server *h)
 	while (err == -EAGAIN) {
 		n = stream_pull(h->lower, &h->in, FIRST_READ - bufq_len(&h->in));
 		if (n == 0)
-			return h->known || bufq_empty(&h->in) ? -ERR_TRUNCATED : -ERR_AUTH;
+			return bufq_empty(&h->in) ? -ERR_TRUNCATED : -ERR_AUTH;
 		if (n < 0)
 			return (int)n;
 		err = look(h);

@@ -17,7 +17,7 @@ struct header_ops {
 	struct stream_ops stream; /* HEADER_STREAM_OPS("vless") */
 	size_t max;		  /* a request is never longer */
 	/* Look at all that has come.  0: h->request is filled, `in` stands behind the request.
-	 * -ERR_MORE.  -ERR_AUTH: for the reject policy, as is an end of stream before the user is known.
+	 * -ERR_MORE.  -ERR_AUTH: for the reject policy, as is an end of stream in the middle.
 	 * Others: close.  Sets h->known as soon as the user is known. */
 	int (*parse)(struct header_server *h, struct rd *in);
 	/* Bytes that must precede the first answer; may be NULL. */

@@ -40,8 +40,10 @@ static int fall_back(struct session *s)
 	const uint8_t *bytes;
 	size_t got = 0;
 	ssize_t n;
-	int err = 0;
+	int err = stream_open(s->client);
 
+	if (err) /* the deadline has come before the handshakes below were through */
+		return err == -EAGAIN ? -ERR_TIMEOUT : err;
 	bufq_init(&sent, loop_pool(s->in->loop), FIRST_LOOK);
 	/* un-read bytes: there at once, or none came */
 	n = stream_pull(s->client, &sent, FIRST_LOOK);

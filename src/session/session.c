@@ -131,6 +131,12 @@ static void on_deadline(struct timer *t)
 {
 	struct session *s = container_of(t, struct session, deadline);
 
+	/* Who is silent waits for the web server's patience to end, not for ours. */
+	if (s->phase == PHASE_OPEN && s->in->reject == REJECT_FALLBACK) {
+		s->phase = PHASE_REJECT;
+		loop_queue(s->in->loop, &s->run);
+		return;
+	}
 	session_end(s, s->rejected ? -ERR_AUTH : -ERR_TIMEOUT);
 }
 

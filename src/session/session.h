@@ -18,9 +18,12 @@
 #include "user/user.h"
 
 enum reject_policy {
-	REJECT_CLOSE,	 /* an orderly end at once */
-	REJECT_DRAIN,	 /* read and discard until the handshake deadline */
-	REJECT_FALLBACK, /* become a relay to the web server behind */
+	/* An orderly end as soon as it is sure.  Who counts the bytes until then learns what a request
+	 * begins with: only for those who do not mind. */
+	REJECT_CLOSE,
+	REJECT_DRAIN, /* read and discard until the handshake deadline */
+	/* Become a relay to the web server behind; at the deadline also who has said nothing yet. */
+	REJECT_FALLBACK,
 };
 
 struct session_times {

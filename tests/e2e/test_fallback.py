@@ -5,6 +5,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 
 import pytest
 from weirtest.certs import Cert
@@ -137,3 +138,33 @@ def test_a_credential_of_nobody_is_passed_on_too(served):
     port, _ = served
     stranger = b"a" * 56 + b"\r\n\x01\x01\x7f\x00\x00\x01\x00\x50\r\n" + b"\r\n\r\n"
     assert ask(port, "weir.test", raw=stranger)[0] == "default"
+
+
+def test_who_says_nothing_over_tls_meets_the_web_server_s_patience(served):
+    """Not our deadline (2 s): afterwards the web server is there, and takes its time."""
+    port, backends = served
+    before = len(backends["default"].heads)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as tcp, \
+            context.wrap_socket(tcp, server_hostname="weir.test") as s:
+        s.settimeout(5)
+        with pytest.raises(TimeoutError):
+            s.recv(1)
+        s.settimeout(20)
+        s.sendall(b"GET / HTTP/1.1\r\nHost: weir.test\r\n\r\n")
+        got = b""
+        while data := s.recv(4096):
+            got += data
+    assert got.endswith(b"\r\n\r\ndefault")
+    assert len(backends["default"].heads) == before + 1
+
+
+def test_half_a_tls_handshake_ends_at_our_deadline(served):
+    port, _ = served
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as s:
+        begun = time.monotonic()
+        s.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+        while s.recv(4096):
+            pass
+        assert time.monotonic() - begun > 1.5

@@ -1,4 +1,7 @@
-/* The server side of VLESS.  UDP bodies: command 2 is length-prefixed packets of one destination,
+/* The server side of VLESS.  Nothing is answered before the whole request is right, so every flaw in it,
+ * behind a known id too, goes to the reject policy, as with Trojan: there is one answer to whatever is
+ * wrong.
+ *  UDP bodies: command 2 is length-prefixed packets of one destination,
  * command 3 is one XUDP association (mux.cool with a single UDP session).
  */
 #include "proto/header.h"
@@ -54,7 +57,7 @@ static int vless_parse(struct header_server *h, struct rd *in)
 
 	err = vless_prefix_parse(in, req.id);
 	if (err)
-		return err;
+		return err == -ERR_MORE ? err : -ERR_AUTH;
 	vless_key_of_id(req.id, key);
 	h->request.user = user_table_find(h->inbound->users, key);
 	if (!h->request.user)
@@ -63,9 +66,9 @@ static int vless_parse(struct header_server *h, struct rd *in)
 
 	err = vless_request_parse(in, &req);
 	if (err)
-		return err;
+		return err == -ERR_MORE ? err : -ERR_AUTH;
 	if (req.flow != VLESS_FLOW_NONE)
-		return -ERR_UNSUPPORTED;
+		return -ERR_AUTH;
 	h->request.network = req.cmd == VLESS_TCP ? NETWORK_TCP : NETWORK_UDP;
 	h->request.udp = req.cmd == VLESS_UDP ? plain_udp : req.cmd == VLESS_MUX ? xudp : NULL;
 	h->request.dest = req.dest;

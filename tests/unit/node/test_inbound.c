@@ -145,7 +145,7 @@ static void a_self_signed_certificate_is_made_once_and_kept(void **state)
 		plan = plan_of(&t);
 		assert_int_equal(build(&t), 0);
 		assert_non_null(t.in->tls);
-		assert_int_equal(t.in->reject, REJECT_CLOSE);
+		assert_int_equal(t.in->reject, REJECT_DRAIN);
 		assert_int_equal(stat(path, i ? &after : &before), 0);
 		stamp = inbound_tls_stamp(&plan);
 		assert_true(stamp != 0 && stamp == inbound_tls_stamp(&plan));

@@ -8,7 +8,7 @@
  */
 
 /* Strangers of all kinds, by number.  Returns how many bytes they say. */
-#define STRANGERS 210
+#define STRANGERS 213
 
 static size_t stranger(struct stage *g, size_t i, uint8_t out[1024])
 {
@@ -38,6 +38,13 @@ static size_t stranger(struct stage *g, size_t i, uint8_t out[1024])
 	case 205: /* all but the last byte of what decides */
 		stage_request(g, "alice", "target.example:443", out);
 		return stage_is_vless(g) ? 16 : 57;
+	case 210: /* behind a user's name: a command that is none */
+	case 211: /* an address that is none */
+	case 212: /* a flow that he has not; no line's end */
+		len = stage_request(g, "alice", "target.example:443", out);
+		out[stage_is_vless(g) ? (size_t[]){18, 21, 17}[i - 210]
+				      : (size_t[]){58, 59, 57}[i - 210]] = 9;
+		return len;
 	default: /* a TLS ClientHello's beginning, a TLS alert, zeroes */
 		memset(out, 0, 600);
 		memcpy(out, i & 1 ? "\x16\x03\x01\x02\x00\x01" : "\x15\x03\x03\0\2\2", 6);
@@ -358,26 +365,74 @@ static void each_policy_may_be_killed_at_each_turn(void **state)
 		assert_true(kill_at_each_turn(&sc, 1) >= 2);
 }
 
-static void a_flaw_behind_a_user_s_id_closes_under_every_policy(void **state)
+/* Nobody's patience but the web server's is what such a one measures. */
+static void who_does_not_go_on_is_the_fallback_s_at_the_deadline(void **state)
 {
 	uint8_t req[1024], got[65536];
+	struct stage g;
+	ssize_t end;
+
+	FOR_EACH_PROTOCOL(g, "alice")
+	{
+		size_t len = stage_request(&g, "alice", "target.example:443", req);
+		/* Nothing; or what shows a user, and not what he wants. */
+		const size_t said[] = {0, len - 1};
+
+		for (size_t i = 0; i < ARRAY_LEN(said); i++) {
+			struct stream *far;
+
+			with_fallback(&g, "", 0);
+			far = stage_connect(&g, "192.0.2.7:1000");
+			put_bytes(far, req, said[i]);
+			settle_now(g.l);
+			assert_int_equal(g.fall.dials, i);
+			for (int s = 0; s < 61; s++)
+				loop_turn(g.l, NSEC_SEC);
+			settle_now(g.l);
+			assert_int_equal(g.fall.dials, i + 1);
+			assert_int_equal(g.ended, i);
+			assert_int_equal(get_all(g.fall.target, got, &end), said[i]);
+			assert_memory_equal(got, req, said[i]);
+			put_bytes(far, "GET /", 5);
+			settle_now(g.l);
+			assert_int_equal(get_all(g.fall.target, got, &end), 5);
+			put_bytes(g.fall.target, "HTTP/1.1 408\r\n", 14);
+			stream_shut(g.fall.target);
+			settle_now(g.l);
+			assert_int_equal(get_all(far, got, &end), 14);
+			assert_int_equal(end, 0);
+			stream_shut(far);
+			settle_now(g.l);
+			assert_int_equal(g.ended, i + 1);
+			assert_true(g.report.rejected);
+			assert_int_equal(g.report.up + g.report.down, 0);
+			stream_free(far);
+		}
+		without_fallback(&g);
+	}
+}
+
+/* Its own words are not there yet: there is nothing to hand on. */
+static void who_does_not_finish_the_layers_below_is_nobody_s(void **state)
+{
+	uint8_t got[65536];
 	struct stream *far;
 	struct stage g;
 	ssize_t end;
 
 	stage_open(&g, "vless", "alice");
-	g.in.reject = REJECT_DRAIN;
-	far = stage_connect(&g, NULL);
-	stage_request(&g, "alice", "target.example:443", req);
-	req[18] = 9;
-	put_bytes(far, req, 40);
-	settle_now(g.l);
-	assert_int_equal(g.ended, 1);
-	assert_int_equal(g.report.err, -ERR_MALFORMED);
-	assert_false(g.report.rejected);
+	g.proxied = true;
+	with_fallback(&g, "", 0);
+	far = stage_connect(&g, "192.0.2.7:1000");
+	put_bytes(far, "PROXY TCP4 1", 12);
+	assert_in_range(stage_until_ended(&g, loop_now(g.l)), 60 * NSEC_SEC,
+			60 * NSEC_SEC + 2 * NSEC_MS);
+	assert_int_equal(g.report.err, -ERR_TIMEOUT);
+	assert_int_equal(g.fall.dials, 0);
 	assert_int_equal(get_all(far, got, &end), 0);
 	assert_int_equal(end, 0);
 	stream_free(far);
+	without_fallback(&g);
 	stage_close(&g);
 }
 
@@ -393,7 +448,8 @@ int main(void)
 		cmocka_unit_test(a_fallback_that_is_not_there_closes_in_order),
 		cmocka_unit_test(a_fallback_relay_has_its_idle_time_too),
 		cmocka_unit_test(each_policy_may_be_killed_at_each_turn),
-		cmocka_unit_test(a_flaw_behind_a_user_s_id_closes_under_every_policy),
+		cmocka_unit_test(who_does_not_go_on_is_the_fallback_s_at_the_deadline),
+		cmocka_unit_test(who_does_not_finish_the_layers_below_is_nobody_s),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
