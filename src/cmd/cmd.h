@@ -25,6 +25,7 @@ int cmd_link(int argc, char **argv);
 int cmd_panel(int argc, char **argv);
 int cmd_reality(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_ss_manager(int argc, char **argv);
 int cmd_uuid(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_x25519(int argc, char **argv);

@@ -34,7 +34,7 @@ static void on_save(struct timer *t)
 void manager_changed(struct manager *m)
 {
 	m->dirty = true;
-	if (m->conf.state_file && !timer_armed(&m->save))
+	if (m->conf.state_file && !m->closed && !timer_armed(&m->save))
 		timer_set(m->conf.loop, &m->save, loop_now(m->conf.loop) + SAVE_AFTER);
 }
 
@@ -198,6 +198,8 @@ static void received(void *arg, char *text, size_t len, const struct peer *from)
 	struct manager *m = arg;
 	struct command c;
 
+	if (m->closed)
+		return;
 	command_parse(text, len, &c);
 	if (c.word != COMMAND_UNKNOWN && c.word != COMMAND_STAT)
 		manager_heard(m, from);
@@ -268,7 +270,7 @@ void manager_close(struct manager *m)
 		return;
 	m->closed = true;
 	timer_stop(&m->save);
-	if (manager_state_save(m))
+	if (manager_state_keep(m) || manager_state_save(m))
 		log_msg(LOG_ERROR, "manager", "the state could not be saved");
 }
 
@@ -277,6 +279,10 @@ void manager_free(struct manager *m)
 	if (!m)
 		return;
 	manager_close(m);
+	m->dirty = true;
+	if (m->last_ports)
+		(void)manager_state_save(m); /* with how far the last report came */
+	free(m->last_ports);
 	manager_stat_done(m);
 	endpoint_close(&m->endpoint);
 	free(m);

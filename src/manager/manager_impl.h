@@ -36,6 +36,7 @@ struct manager {
 	unsigned adding;	      /* commands whose answer is to come */
 	uint64_t of_file[65536 / 64]; /* ports of the configuration */
 	bool dirty, closed, prune;
+	char *last_ports; /* closed: what was there, as the state file has it */
 };
 
 /* manager.c */
@@ -50,5 +51,6 @@ void manager_totals(struct manager *m, const struct peer *to); /* the answer to 
 /* manager_state.c */
 int manager_state_load(struct manager *m, char why[PROFILE_WHY_MAX]);
 int manager_state_save(struct manager *m);
+int manager_state_keep(struct manager *m); /* last_ports, before the engine forgets them */
 
 #endif

@@ -62,7 +62,10 @@ static void emit(const struct manager *m, struct jout *j)
 		jout_str(j, "}");
 	}
 	jout_str(j, ",\"ports\":[");
-	emit_ports(m, j);
+	if (m->last_ports)
+		jout_str(j, m->last_ports);
+	else
+		emit_ports(m, j);
 	jout_str(j, "]}\n");
 }
 
@@ -97,6 +100,20 @@ static int replace_file(const char *path, const char *text, size_t len)
 		unlink(draft);
 	free(draft);
 	return err;
+}
+
+int manager_state_keep(struct manager *m)
+{
+	struct jout j = {0};
+
+	jout_str(&j, "");
+	emit_ports(m, &j);
+	if (j.failed) {
+		free(j.at);
+		return -ENOMEM;
+	}
+	m->last_ports = j.at;
+	return 0;
 }
 
 int manager_state_save(struct manager *m)

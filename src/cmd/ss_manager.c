@@ -1,0 +1,552 @@
+/* ss_manager.c - `weir ss-manager`: the Shadowsocks manager, under the names and with the options of
+ * its forerunners.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "cmd/cmd.h"
+#include "cmd/daemon.h"
+#include "cmd/opt.h"
+#include "crypto/aead.h"
+#include "event/signals.h"
+#include "manager/manager_file.h"
+#include "node/workers.h"
+#include "plugin/plugin.h"
+
+#define HOUSEKEEPING (30 * NSEC_SEC)
+
+static const int caught[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, 0};
+
+struct host {
+	struct manager_file *file;
+	struct loop *loop;
+	struct signals signals;
+	struct ledger *ledger;
+	uint32_t ledger_node;
+	struct workers workers;
+	struct engine *engine;
+	struct manager *manager;
+	struct timer housekeeping;
+	char dir[PATH_MAX], run_dir[PATH_MAX], state_file[PATH_MAX];
+	int lock;
+	bool stopping;
+};
+
+/* What was asked for. */
+struct call {
+	const char *config, *pidfile, *user, *workdir, *mode_word;
+	struct opt_many servers;
+	struct manager_args args;
+	bool daemonise, verbose, u, U, fast_open, no_delay, reuse_port, ip6, auth;
+	int64_t nofile;
+	struct opt_many ignored;
+};
+
+static int fail(const char *what, const char *why)
+{
+	fprintf(stderr, "weir ss-manager: %s: %s\n", what, why);
+	return CMD_FAILED;
+}
+
+/* ---- options ----------------------------------------------------------------------------- */
+
+/* Options that all of them know. */
+#define COMMON_OPTIONS(c)                                                                            \
+	{"config", 'c', OPT_TEXT, &(c)->config, "FILE", "the configuration, JSON"},                  \
+		{"method", 'm', OPT_TEXT, &(c)->args.method, "NAME", "cipher of ports without one"}, \
+		{"encrypt-method", 0, OPT_TEXT, &(c)->args.method, "NAME", "the same"},              \
+		{"timeout", 't',                                                                     \
+		 OPT_INT,   &(c)->args.timeout_s,                                                    \
+		 "SECONDS", "end idle connections",                                                  \
+		 0,	    365 * 86400},                                                            \
+		{"server-host", 's',	   OPT_MANY,                                                 \
+		 &(c)->servers, "ADDRESS", "where ports listen (default 0.0.0.0)"},                  \
+		{"manager-address", 0,                                                               \
+		 OPT_TEXT,	    &(c)->args.address,                                              \
+		 "ADDRESS",	    "path, @name, or host:port of the manager's socket"},            \
+		{"manager-addr", 0, OPT_TEXT, &(c)->args.address, "ADDRESS", "the same"},            \
+		{"plugin", 0, OPT_TEXT, &(c)->args.plugin, "NAME", "SIP003 plugin of every port"},   \
+		{"plugin-opts", 0, OPT_TEXT, &(c)->args.plugin_opts, "TEXT", "its options"},         \
+		{"plugin-mode",		 0,	 OPT_TEXT,                                           \
+		 &(c)->args.plugin_mode, "MODE", "tcp_only, tcp_and_udp, udp_only"},                 \
+		{"acl", 0, OPT_TEXT, &(c)->args.acl, "FILE", "passed on to external servers"},       \
+		{"server-mode",		 0,	 OPT_TEXT,                                           \
+		 &(c)->args.server_mode, "MODE", "builtin, libev, python (default builtin)"},        \
+		{"executable",	     0,		OPT_TEXT,                                            \
+		 &(c)->args.program, "PROGRAM", "the external server's program"},                    \
+		{"dialect", 0, OPT_TEXT, &(c)->args.dialect, "NAME", "wiki, libev (default wiki)"},  \
+		{"state-file",		0,	OPT_TEXT,                                            \
+		 &(c)->args.state_file, "FILE", "what survives a restart; empty: nothing"},          \
+		{"nofile", 'n', OPT_INT, &(c)->nofile, "N", "limit of open files", 1, INT32_MAX},    \
+		{"user", 'a', OPT_TEXT, &(c)->user, "NAME", "become this user"},                     \
+		{"fast-open", 0, OPT_FLAG, &(c)->fast_open, NULL, "TCP Fast Open"},                  \
+		{"tcp-fast-open", 0, OPT_FLAG, &(c)->fast_open, NULL, "the same"},                   \
+		{"no-delay", 0, OPT_FLAG, &(c)->no_delay, NULL, "accepted: it is always so"},        \
+		{"tcp-no-delay", 0, OPT_FLAG, &(c)->no_delay, NULL, "the same"},                     \
+		{"ipv6-first", '6', OPT_FLAG, &(c)->ip6, NULL, "accepted"},                          \
+		{"udp-u", 'u', OPT_FLAG, &(c)->u, NULL, "TCP and UDP; as ssmanager: UDP only"},      \
+		{"udp-U", 'U', OPT_FLAG, &(c)->U, NULL, "UDP only; as ssmanager: TCP and UDP"},      \
+		{"verbose", 'v', OPT_FLAG, &(c)->verbose, NULL, "log what happens in detail"},       \
+		{"mtu", 0, OPT_MANY, &(c)->ignored, "N", "accepted"},                                \
+	{                                                                                            \
+		"interface", 'i', OPT_MANY, &(c)->ignored, "NAME", "accepted"                        \
+	}
+
+#define LIBEV_OPTIONS(c)                                                                       \
+	{"password", 'k', OPT_TEXT, &(c)->args.password, "TEXT", "of the file's server_port"}, \
+		{"key", 0, OPT_TEXT, &(c)->args.password, "TEXT", "the same"},                 \
+		{"pid-file",	'f',	OPT_TEXT,                                              \
+		 &(c)->pidfile, "FILE", "go to the background, leave the number here"},        \
+		{"workdir", 'D', OPT_TEXT, &(c)->workdir, "FOLDER", "where state is kept"},    \
+		{"one-time-auth", 'A', OPT_FLAG, &(c)->auth, NULL, "refused: it was unsafe"},  \
+		{"reuse-port", 0, OPT_FLAG, &(c)->reuse_port, NULL, "accepted"},               \
+		{"nameserver", 'd', OPT_MANY, &(c)->ignored, "ADDRESS", "accepted"},           \
+		{"unused-p", 'p', OPT_MANY, &(c)->ignored, "X", "accepted"},                   \
+		{"unused-l", 'l', OPT_MANY, &(c)->ignored, "X", "accepted"},                   \
+	{                                                                                      \
+		"unused-b", 'b', OPT_MANY, &(c)->ignored, "X", "accepted"                      \
+	}
+
+#define RUST_OPTIONS(c)                                                                             \
+	{"outbound-bind-addr", 'b', OPT_MANY, &(c)->ignored, "ADDRESS", "accepted"},                \
+		{"outbound-bind-interface", 0, OPT_MANY, &(c)->ignored, "NAME", "accepted"},        \
+		{"dns", 0, OPT_MANY, &(c)->ignored, "TEXT", "accepted"},                            \
+		{"tcp-keep-alive", 0, OPT_MANY, &(c)->ignored, "SECONDS", "accepted"},              \
+		{"udp-timeout", 0, OPT_MANY, &(c)->ignored, "SECONDS", "accepted"},                 \
+		{"udp-max-associations", 0, OPT_MANY, &(c)->ignored, "N", "accepted"},              \
+		{"daemonize", 'd', OPT_FLAG, &(c)->daemonise, NULL, "go to the background"},        \
+		{"daemonize-pid", 0, OPT_TEXT, &(c)->pidfile, "FILE", "and leave the number here"}, \
+		{"manager-server-mode", 0,	OPT_TEXT,                                           \
+		 &(c)->mode_word,	"MODE", "builtin, standalone (as --server-mode libev)"},    \
+	{                                                                                           \
+		"manager-server-working-directory", 0, OPT_TEXT, &(c)->workdir, "FOLDER",           \
+			"where state is kept"                                                       \
+	}
+
+static const char what_it_is[] =
+	"Runs Shadowsocks servers as commands over a datagram socket say: add, remove, list, ping.\n"
+	"FILE and options are those of ss-manager and ssmanager; under the latter name -u and -U\n"
+	"mean what they mean there.";
+
+static int parse(struct call *c, int argc, char **argv)
+{
+	const struct opt libev[] = {COMMON_OPTIONS(c), LIBEV_OPTIONS(c), {0}};
+	const struct opt rust[] = {COMMON_OPTIONS(c), RUST_OPTIONS(c), {0}};
+	bool is_rust = !strcmp(argv[0], "ssmanager");
+	const struct opt_page page = {
+		"weir ss-manager", "[-c FILE] [OPTION...]", what_it_is,
+		"weir ss-manager --manager-address /run/ssm.sock -m aes-256-gcm",
+		is_rust ? rust : libev};
+	int n = opt_parse(&page, argc, argv);
+
+	if (n > 0)
+		return ~opt_wrong(&page, "no operands");
+	if (n < 0)
+		return n;
+	if (c->auth)
+		return ~opt_wrong(&page, "-A: one-time authentication was unsafe and is gone");
+	if (c->u || c->U)
+		c->args.mode = c->U == is_rust ? PROFILE_BOTH : PROFILE_UDP;
+	if (c->mode_word && strcmp(c->mode_word, "standalone") == 0)
+		c->args.server_mode = "libev";
+	c->args.servers = c->servers.v;
+	c->args.nservers = c->servers.n;
+	if (c->fast_open)
+		c->args.fast_open = 1;
+	if (c->no_delay)
+		c->args.no_delay = 1;
+	c->daemonise |= c->pidfile != NULL;
+	return 0;
+}
+
+/* ---- the file ---------------------------------------------------------------------------- */
+
+static void warn(void *arg, const char *what)
+{
+	log_msg(LOG_WARN, "manager", "%s: %s", (const char *)arg, what);
+}
+
+/* NULL: an error has been printed. */
+static char *read_file(const char *path, size_t *len)
+{
+	FILE *f = fopen(path, "re");
+	struct stat st;
+	char *text;
+
+	if (!f || fstat(fileno(f), &st) < 0 || st.st_size > MANAGER_FILE_MAX ||
+	    !(text = malloc((size_t)st.st_size + 1))) {
+		fail(path, f ? "cannot be read, or is too large" : err_text(-errno));
+		if (f)
+			fclose(f);
+		return NULL;
+	}
+	if (st.st_mode & S_IROTH)
+		log_msg(LOG_WARN, "manager", "%s: everybody may read it, and it holds passwords",
+			path);
+	*len = fread(text, 1, (size_t)st.st_size, f);
+	fclose(f);
+	return text;
+}
+
+static int load(struct host *h, const struct call *c)
+{
+	const char *name = c->config ? c->config : "options";
+	char why[PROFILE_WHY_MAX], *text = NULL;
+	size_t len = 0;
+	int err;
+
+	if (c->config && !(text = read_file(c->config, &len)))
+		return CMD_CONFIG;
+	err = manager_file_parse(text, len, &c->args, warn, (void *)(uintptr_t)name, &h->file, why);
+	if (text)
+		explicit_bzero(text, len);
+	free(text);
+	if (err) {
+		fail(name, *why ? why : err_text(err));
+		return CMD_CONFIG;
+	}
+	if (!h->file->endpoint.address) {
+		fail(name, "manager_address is missing, in the file or as --manager-address");
+		return CMD_CONFIG;
+	}
+	return 0;
+}
+
+/* ---- becoming ---------------------------------------------------------------------------- */
+
+static int become(const char *name)
+{
+	const struct passwd *pw = name && *name ? getpwnam(name) : NULL;
+
+	if (!name || !*name)
+		return 0;
+	if (!pw)
+		return fail(name, "no such user");
+	if (pw->pw_uid == geteuid())
+		return 0;
+	if (initgroups(name, pw->pw_gid) || setgid(pw->pw_gid) || setuid(pw->pw_uid))
+		return fail(name, err_text(-errno));
+	return 0;
+}
+
+static void limit_files(int64_t n)
+{
+	struct rlimit files = {(rlim_t)n, (rlim_t)n};
+
+	if (n && !setrlimit(RLIMIT_NOFILE, &files))
+		return;
+	daemon_raise_files();
+}
+
+/* The parent's number of us goes into the file before it leaves. */
+static int go_to_background(const struct call *c)
+{
+	pid_t pid;
+	FILE *f;
+
+	if (!c->daemonise)
+		return 0;
+	pid = fork();
+	if (pid < 0)
+		return fail("fork", err_text(-errno));
+	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR);
+
+		setsid();
+		dup2(null, STDIN_FILENO);
+		close(null);
+		return 0;
+	}
+	f = c->pidfile ? fopen(c->pidfile, "we") : NULL;
+	if (f) {
+		fprintf(f, "%d\n", (int)pid);
+		fclose(f);
+	} else if (c->pidfile) {
+		fail(c->pidfile, err_text(-errno));
+	}
+	_exit(CMD_OK);
+}
+
+/* ---- folders ----------------------------------------------------------------------------- */
+
+/* One for each manager's address.  0, or a status. */
+static int choose_dirs(struct host *h, const struct call *c)
+{
+	const struct manager_file *f = h->file;
+	char root[PATH_MAX], tag[512];
+	const char *workdir = c->workdir ? c->workdir : f->workdir;
+	const struct hash_key key = {0};
+	int n;
+
+	snprintf(tag, sizeof(tag), "%s %d", f->endpoint.address, f->endpoint.port);
+	if (f->state_file && *f->state_file) {
+		n = snprintf(h->dir, PATH_MAX, "%s.d", f->state_file);
+		snprintf(h->state_file, PATH_MAX, "%s", f->state_file);
+	} else {
+		n = snprintf(h->dir, PATH_MAX, "%s/ss-manager-%016llx",
+			     workdir && *workdir ? workdir : daemon_state_root(root),
+			     (unsigned long long)hash_bytes(&key, tag, strlen(tag)));
+		if (!f->state_file &&
+		    snprintf(h->state_file, PATH_MAX, "%s/ports.json", h->dir) >= PATH_MAX)
+			n = PATH_MAX;
+	}
+	if (n < PATH_MAX)
+		n = snprintf(h->run_dir, PATH_MAX, "%s/run", h->dir);
+	return n < PATH_MAX ? 0 : fail(tag, "too long");
+}
+
+/* An empty state_file: nothing is kept, not even what has not been reported. */
+static int open_state(struct host *h, unsigned nworkers)
+{
+	bool keep = !h->file->state_file || *h->file->state_file;
+	char why[LEDGER_WHY_MAX] = "";
+	int err = daemon_make_dir(h->dir);
+
+	if (!err)
+		err = daemon_lock_dir(h->dir, &h->lock);
+	if (err == -EBUSY) {
+		log_msg(LOG_ERROR, "manager", "another manager runs with %s", h->dir);
+		return err;
+	}
+	/* The last column is control's: what external servers report. */
+	if (!err)
+		err = ledger_open(keep ? h->dir : NULL, nworkers + 1, &h->ledger, why);
+	if (!err)
+		err = ledger_node(h->ledger, "ss-manager", 0, "shadowsocks", &h->ledger_node);
+	if (err)
+		log_msg(LOG_ERROR, "manager", "cannot use the state folder %s: %s%s%s", h->dir,
+			err_text(err), *why ? ": " : "", why);
+	else if (*why)
+		log_msg(LOG_WARN, "manager", "%s", why);
+	return err;
+}
+
+/* ---- starting ---------------------------------------------------------------------------- */
+
+static int start_engine(struct host *h)
+{
+	const struct manager_file *f = h->file;
+	const struct engine_conf conf = {
+		.loop = h->loop,
+		.workers = &h->workers,
+		.counters = ledger_counters(h->ledger),
+		.ledger_node = h->ledger_node,
+		.settle = ledger_settle,
+		.settle_arg = h->ledger,
+		.listen = f->listen,
+		.allow_private = f->allow_private,
+		.plugin_path = f->plugin_path,
+		.program = f->program,
+		.run_dir = h->run_dir,
+		.print_log = true,
+		.acl = f->acl,
+	};
+	char why[PROFILE_WHY_MAX] = "";
+	int err = engine_new(f->server_mode, &conf, &h->engine, why);
+
+	if (err)
+		log_msg(LOG_ERROR, "manager", "the ports cannot be served: %s",
+			*why ? why : err_text(err));
+	else if (f->program && !strcmp(f->server_mode, "builtin"))
+		log_msg(LOG_INFO, "manager",
+			"--executable is not used: the ports are served in this process");
+	return err;
+}
+
+/* Whoever can write to our unix socket is us; over UDP the file has to name what may be started. */
+static bool allow_plugin(void *arg, const char *plugin)
+{
+	const struct host *h = arg;
+	const char *address = h->file->endpoint.address;
+
+	if (h->file->plugin_allow)
+		return plugin_allowed(h->file->plugin_allow, plugin);
+	return *address == '/' ||
+	       (!h->file->endpoint.port && !strchr(address, ':') && *address != '@');
+}
+
+static int start_manager(struct host *h)
+{
+	const struct manager_file *f = h->file;
+	const struct manager_conf conf = {
+		.loop = h->loop,
+		.engine = h->engine,
+		.ledger = h->ledger,
+		.ledger_node = h->ledger_node,
+		.endpoint = f->endpoint,
+		.dialect = f->dialect,
+		.subscribers = f->subscribers,
+		.stat_interval = f->stat_interval_s * NSEC_SEC,
+		.reply_newline = f->reply_newline,
+		.rules = {.defaults = &f->defaults,
+			  .own_listen = true,
+			  .plugin_allowed = allow_plugin,
+			  .plugin_arg = h,
+			  .warn = warn,
+			  .warn_arg = (void *)(uintptr_t) "add"},
+		.ports = f->ports,
+		.nports = f->nports,
+		.state_file = *h->state_file ? h->state_file : NULL,
+	};
+	char why[PROFILE_WHY_MAX] = "";
+	int err = manager_new(&conf, &h->manager, why);
+
+	if (err)
+		log_msg(LOG_ERROR, "manager", "%s", *why ? why : err_text(err));
+	return err;
+}
+
+static void on_housekeeping(struct timer *t)
+{
+	struct host *h = container_of(t, struct host, housekeeping);
+
+	ledger_sync_counters(h->ledger);
+	timer_set(h->loop, t, loop_now(h->loop) + HOUSEKEEPING);
+}
+
+static unsigned worker_count(const struct manager_file *f)
+{
+	long n = f->workers ? (long)f->workers : sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (strcmp(f->server_mode, "builtin") != 0)
+		n = 1;
+	return n < 1 ? 1 : (unsigned)MIN(n, 256L);
+}
+
+static int start_parts(struct host *h)
+{
+	unsigned n = worker_count(h->file);
+	int err = open_state(h, n);
+
+	if (!err)
+		err = workers_start(&h->workers, h->loop, n, ledger_counters(h->ledger));
+	if (!err)
+		err = daemon_make_dir(h->run_dir);
+	if (!err)
+		err = start_engine(h);
+	if (!err)
+		err = start_manager(h);
+	return err;
+}
+
+/* ---- ending ------------------------------------------------------------------------------ */
+
+static void on_stopped(void *arg)
+{
+	struct host *h = arg;
+
+	if (h->manager)
+		manager_report(h->manager);
+	loop_stop(h->loop);
+}
+
+static void stop(struct host *h)
+{
+	if (h->manager)
+		manager_close(h->manager);
+	engine_stop(h->engine, 0, on_stopped, h);
+	h->stopping = true;
+}
+
+static void on_signal(struct signals *s, int signo)
+{
+	struct host *h = container_of(s, struct host, signals);
+
+	if (signo == SIGHUP || signo == SIGUSR1)
+		return; /* nothing is read again: ports come by command */
+	log_msg(LOG_INFO, "manager", "signal %d: stopping", signo);
+	stop(h);
+}
+
+static void host_done(struct host *h)
+{
+	if (h->engine && !h->stopping) { /* it could not be started */
+		stop(h);
+		loop_run(h->loop);
+	}
+	manager_free(h->manager);
+	engine_free(h->engine);
+	timer_stop(&h->housekeeping);
+	if (h->workers.n)
+		workers_stop(&h->workers);
+	if (h->ledger)
+		ledger_close(h->ledger);
+	if (h->lock >= 0)
+		close(h->lock);
+	rmdir(h->run_dir);
+	signals_close(&h->signals);
+	loop_turn(h->loop, 0); /* frees what was let go */
+	loop_free(h->loop);
+}
+
+static int serve(struct host *h)
+{
+	const char *why = aead_init("auto");
+	int err;
+
+	if (why)
+		return fail("crypto", why);
+	daemon_keep_large_apart();
+	signals_block(caught);
+	h->lock = -1;
+	h->loop = loop_new(LOOP_EPOLL, 0);
+	if (!h->loop)
+		return fail("cannot start", err_text(-ENOMEM));
+	timer_init(&h->housekeeping, on_housekeeping);
+	err = signals_open(&h->signals, h->loop, caught, on_signal);
+	if (!err)
+		err = start_parts(h);
+	if (!err) {
+		on_housekeeping(&h->housekeeping);
+		log_msg(LOG_INFO, "manager", "version %s at %s, %zu ports by %s, state in %s",
+			WEIR_VERSION, h->file->endpoint.address, engine_count(h->engine),
+			h->file->server_mode, h->dir);
+		loop_run(h->loop);
+	}
+	host_done(h);
+	return err ? CMD_FAILED : CMD_OK;
+}
+
+int cmd_ss_manager(int argc, char **argv)
+{
+	struct call c = {.args = MANAGER_ARGS_NONE};
+	struct host *h;
+	enum log_level level;
+	int status = parse(&c, argc, argv);
+
+	if (status < 0)
+		return ~status;
+	h = calloc(1, sizeof(*h));
+	if (!h)
+		return fail("cannot start", err_text(-ENOMEM));
+	status = load(h, &c);
+	if (!status && h->file->log_level && !log_level_parse(h->file->log_level, &level))
+		log_set_level(level);
+	if (c.verbose)
+		log_set_level(LOG_DEBUG);
+	if (!status)
+		status = choose_dirs(h, &c);
+	if (!status) {
+		limit_files(c.nofile ? c.nofile : h->file->nofile);
+		status = become(c.user ? c.user : h->file->user);
+	}
+	if (!status)
+		status = go_to_background(&c);
+	if (!status)
+		status = serve(h);
+	manager_file_free(h->file);
+	free(h);
+	return status;
+}

@@ -1,0 +1,63 @@
+/* manager_file.h - the configuration of a manager: the JSON file of ss-manager (shadowsocks-libev) or of
+ * ssmanager (shadowsocks-rust), with our own keys, under what the command line says.
+ *
+ * Threads: control only.
+ */
+#ifndef WEIR_MANAGER_FILE_H
+#define WEIR_MANAGER_FILE_H
+
+#include "manager/manager.h"
+
+#define MANAGER_FILE_MAX (64u << 20)
+
+/* What the command line says; NULL, -1: nothing.  It wins. */
+struct manager_args {
+	const char *address; /* --manager-address */
+	const char *const *servers;
+	size_t nservers;
+	const char *method, *password;
+	const char *plugin, *plugin_opts, *plugin_mode;
+	const char *acl, *program, *server_mode, *dialect, *state_file;
+	int64_t timeout_s;
+	int mode; /* enum profile_net */
+	int fast_open, no_delay;
+};
+
+#define MANAGER_ARGS_NONE                                                     \
+	{                                                                     \
+		.timeout_s = -1, .mode = -1, .fast_open = -1, .no_delay = -1, \
+	}
+
+struct manager_file {
+	struct arena mem;
+	struct endpoint_conf endpoint; /* address NULL: none given */
+	struct profile defaults;       /* of every port */
+	struct json_list listen;
+	struct profile **ports;
+	size_t nports;
+	enum manager_dialect dialect;
+	enum manager_subscribers subscribers;
+	int64_t stat_interval_s;
+	bool reply_newline, allow_private;
+	const char *state_file;	 /* NULL: where it is kept by default; "": nothing survives */
+	const char *server_mode; /* builtin, libev, python */
+	const char *program;	 /* NULL: the mode's */
+	const char *acl;
+	const char *user; /* to become, once everything is open; NULL: as we are */
+	const char *workdir;
+	int64_t nofile; /* 0: as many as there may be */
+	int64_t workers;
+	const char *log_level;
+	const char *const *plugin_path;	 /* NULL-terminated; NULL: none */
+	const char *const *plugin_allow; /* NULL: whoever may speak to us may name one */
+};
+
+/* `text` NULL: no file, only `args`.  A port that cannot be is left out and told to `warn`; what makes
+ * the whole unusable is an error: -ERR_CONFIG with a sentence in `why`, -ENOMEM.
+ */
+MUST_CHECK int manager_file_parse(const char *text, size_t len, const struct manager_args *args,
+				  void (*warn)(void *arg, const char *what), void *warn_arg,
+				  struct manager_file **out, char why[PROFILE_WHY_MAX]);
+void manager_file_free(struct manager_file *f);
+
+#endif
