@@ -22,6 +22,7 @@
 #include "crypto/aead.h"
 #include "event/signals.h"
 #include "manager/manager_file.h"
+#include "node/memory.h"
 #include "node/workers.h"
 #include "plugin/plugin.h"
 
@@ -432,6 +433,8 @@ static int start_parts(struct host *h)
 
 	if (!err)
 		err = workers_start(&h->workers, h->loop, n, ledger_counters(h->ledger));
+	if (!err)
+		err = workers_set_budget(&h->workers, memory_there("") / 2);
 	if (!err)
 		err = daemon_make_dir(h->run_dir);
 	if (!err)

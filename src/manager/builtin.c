@@ -8,9 +8,11 @@
 #include "base/log.h"
 #include "crypto/ct.h"
 #include "manager/engine_impl.h"
+#include "net/sock.h"
 #include "node/port.h"
 #include "plugin/plugin.h"
 #include "proto/shadowsocks/shadowsocks.h"
+#include "proto/shadowsocks/ss_udp.h"
 
 #define HANDSHAKE   (10 * NSEC_SEC)
 #define DIAL	    (15 * NSEC_SEC)
@@ -25,7 +27,8 @@ struct builtin {
 	struct ports *ports;
 	/* One memory of salts for all ports: they are random, and 5,000 memories would be 5,000 times
 	 * as much. */
-	struct ss_replay *replay[2]; /* AEAD, 2022 */
+	struct ss_replay *replay[2]; /* of streams: AEAD, 2022 */
+	struct ss_replay *packets;   /* AEAD */
 	unsigned given_up;	     /* ports on their way out that are no instances */
 };
 
@@ -42,6 +45,8 @@ struct service {
 	struct port_service s;
 	struct ss_conf conf;
 	struct ss_port port;
+	struct ss_udp *udp[PORT_LISTEN_MAX];
+	unsigned nudp;
 };
 
 static void settle_in(struct port_service *ps, struct session_inbound *in)
@@ -53,6 +58,41 @@ static struct stream *serve(struct port_service *ps, struct stream *lower,
 			    const struct proto_inbound *in)
 {
 	return shadowsocks_proto.server(lower, in);
+}
+
+static void on_association(void *arg, struct dgram *client, const struct stream_request *request,
+			   const struct addr *peer)
+{
+	port_take_udp(arg, client, request, peer);
+}
+
+static int udp_start(struct port_service *ps, int fd, struct session_inbound *in)
+{
+	struct service *s = container_of(ps, struct service, s);
+	const struct ss_udp_service us = {
+		.method = s->conf.method,
+		.psk = s->conf.named ? s->conf.psk : NULL,
+		.finder = s->port.finder,
+		.replay = s->conf.packets,
+		.users = &in->proto.users,
+	};
+	struct addr at;
+	int err = sock_local(fd, &at);
+
+	if (!err)
+		err = ss_udp_new(in->loop, fd, at.sa.sa_family, &us, on_association, in,
+				 &s->udp[s->nudp]);
+	if (!err)
+		s->nudp++;
+	return err;
+}
+
+static void udp_stop(struct port_service *ps)
+{
+	struct service *s = container_of(ps, struct service, s);
+
+	while (s->nudp)
+		ss_udp_close(s->udp[--s->nudp]);
 }
 
 static void service_free(struct port_service *ps)
@@ -189,10 +229,15 @@ static int plan_service(struct plan *pl, struct service **out)
 
 	if (!s)
 		return -ENOMEM;
-	s->s = (struct port_service){.settle_in = settle_in, .server = serve, .free = service_free};
+	s->s = (struct port_service){.settle_in = settle_in,
+				     .server = serve,
+				     .udp_start = udp_start,
+				     .udp_stop = udp_stop,
+				     .free = service_free};
 	s->conf.method = pl->method;
 	s->conf.named = pl->p->nusers > 0;
 	s->conf.replay = pl->b->replay[pl->method->class == SS_2022];
+	s->conf.packets = pl->method->class == SS_2022 ? NULL : pl->b->packets;
 	s->port.conf = &s->conf;
 	if (s->conf.named)
 		err = ss_key(pl->method, pl->p->password, strlen(pl->p->password), s->conf.psk);
@@ -218,7 +263,7 @@ static int plan_open(struct plan *pl, const struct port *old, struct port **out)
 		.tcp = pl->tcp,
 		.udp = pl->udp,
 		.ntcp = pl->ntcp,
-		.nudp = 0,
+		.nudp = pl->nudp,
 		.tfo = pl->p->fast_open ? FAST_OPEN : 0,
 		.times = {.handshake = HANDSHAKE,
 			  .dial = DIAL,
@@ -440,6 +485,7 @@ static void builtin_done(struct engine *e)
 	ports_free(b->ports);
 	ss_replay_free(b->replay[0]);
 	ss_replay_free(b->replay[1]);
+	ss_replay_free(b->packets);
 }
 
 static int builtin_init(struct engine *e, char why[PROFILE_WHY_MAX])
@@ -458,6 +504,8 @@ static int builtin_init(struct engine *e, char why[PROFILE_WHY_MAX])
 		err = ss_replay_new(false, &b->replay[0]);
 	if (!err)
 		err = ss_replay_new(true, &b->replay[1]);
+	if (!err)
+		err = ss_replay_new(false, &b->packets);
 	if (err)
 		builtin_done(e);
 	return err;

@@ -12,6 +12,9 @@
 #include "stream/tcp.h"
 
 #define COMPLAIN_EVERY (60 * NSEC_SEC)
+#define STUCK	       (10 * NSEC_SEC) /* as a node's seat has it */
+
+static const struct sock_keepalive keepalive = {.idle_s = 60, .interval_s = 15, .count = 4};
 
 /* What all ports of one worker share. */
 struct ports_worker {
@@ -55,7 +58,7 @@ struct port {
 	uint8_t nlisten, nudp;
 	bool closing, hurried, echoed; /* control's */
 	bool shutting;		       /* the worker's */
-	bool udp_running, homeward;
+	bool homeward;
 	struct port_listener listen[];
 };
 
@@ -129,7 +132,19 @@ static void on_accept_failed(struct listener *l, int err)
 	if (w->complained && now - w->complained < COMPLAIN_EVERY)
 		return;
 	w->complained = now;
-	log_msg(LOG_WARN, "port", "cannot accept on port %u: %s", p->bound, err_text(err));
+	log_msg(LOG_WARN, "port", "cannot accept on port %u: %s", p->bound,
+		err == -ENOBUFS ? "connections hold all the memory they may" : err_text(err));
+}
+
+/* As in seat.c: who lets bytes lie goes before nobody new can come. */
+static bool is_full(struct listener *l)
+{
+	struct port *p = container_of(l, struct port_listener, l)->port;
+
+	if (!node_worker_full(p->worker))
+		return false;
+	session_end_stuck(&p->si, STUCK);
+	return true;
 }
 
 static void on_echo(struct message *m)
@@ -194,16 +209,30 @@ static void start_worker(struct ports *ps, struct node_worker *w)
 	pw->ready = true;
 }
 
+void port_take_udp(struct session_inbound *in, struct dgram *client,
+		   const struct stream_request *request, const struct addr *peer)
+{
+	struct port *p = of(in);
+
+	if (node_worker_full(p->worker)) {
+		dgram_free(client);
+		return;
+	}
+	p->worker->moves++;
+	atomic_fetch_add_explicit(&p->sessions, 1, memory_order_relaxed);
+	session_start_udp(in, client, request, peer);
+}
+
 static void start_udp(struct port *p)
 {
-	int err;
+	for (unsigned i = 0; i < p->nudp; i++) {
+		int err = p->service->udp_start(p->service, p->udp[i], &p->si);
 
-	if (!p->nudp)
-		return;
-	err = p->service->udp_start(p->service, p->udp, p->nudp, &p->si);
-	p->udp_running = !err;
-	if (err)
+		if (!err)
+			continue;
+		close(p->udp[i]);
 		log_msg(LOG_ERROR, "port", "port %u: no UDP: %s", p->bound, err_text(err));
+	}
 }
 
 static void on_open(struct message *m)
@@ -223,6 +252,7 @@ static void on_open(struct message *m)
 
 		listener_init(l, w->loop, on_accept);
 		l->failed = on_accept_failed;
+		l->busy = is_full;
 		err = listener_adopt(l, fd);
 		if (!err)
 			continue;
@@ -242,9 +272,8 @@ static void on_shut(struct message *m)
 	p->shutting = true;
 	for (unsigned i = 0; i < p->nlisten; i++)
 		listener_close(&p->listen[i].l);
-	if (p->udp_running)
+	if (p->nudp)
 		p->service->udp_stop(p->service);
-	p->udp_running = false;
 	if (p->grace > 0)
 		timer_set(l, &p->deadline, loop_now(l) + p->grace);
 	else
@@ -331,6 +360,7 @@ static int inherited(const struct port *old, const struct addr *at, bool udp, in
 static int bind_tcp(struct port *p, const struct port_conf *conf)
 {
 	const struct listener_conf lc = {.tfo = conf->tfo,
+					 .keepalive = &keepalive,
 					 .v6only = beside_ip4(conf->tcp, conf->ntcp)};
 	int err = 0;
 

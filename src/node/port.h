@@ -36,11 +36,10 @@ struct port_service {
 				 const struct proto_inbound *in);
 	/* First thing on the worker: what its protocol wants to find in `in`.  May be NULL. */
 	void (*settle_in)(struct port_service *s, struct session_inbound *in);
-	/* UDP: takes the bound sockets (closing them is its duty from then on, on failure too); NULL
-	 * where there is none. */
-	int (*udp_start)(struct port_service *s, const int *fds, unsigned n,
-			 struct session_inbound *in);
-	void (*udp_stop)(struct port_service *s);
+	/* UDP: takes a bound socket, which on failure stays the caller's.  NULL where there is none.
+	 * For each association that opens it calls port_take_udp(). */
+	int (*udp_start)(struct port_service *s, int fd, struct session_inbound *in);
+	void (*udp_stop)(struct port_service *s); /* all of them; the associations end */
 	void (*free)(struct port_service *s);
 };
 
@@ -82,6 +81,10 @@ void port_close(struct port *p, nsec_t grace, void (*closed)(void *arg), void *a
  * ledger's next start.
  */
 void port_free(struct port *p, bool settled);
+
+/* On its worker: somebody's first packet has authenticated. */
+void port_take_udp(struct session_inbound *in, struct dgram *client,
+		   const struct stream_request *request, const struct addr *peer);
 
 /* The number that its sockets got: conf's, or what the kernel chose for 0. */
 uint16_t port_bound(const struct port *p);
