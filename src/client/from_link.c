@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/hex.h"
+#include "plugin/options.h"
 
 #define ALPN_MAX 8
 
@@ -68,6 +70,39 @@ static int make_tls(const struct share_link *link, const struct link_trust *trus
 	return out->tls ? 0 : -ERR_CONFIG;
 }
 
+static bool is_word(const char *text, size_t len, const char *word)
+{
+	return strlen(word) == len && !memcmp(text, word, len);
+}
+
+/* Of the plugins one is built in. */
+static int make_obfs(const struct share_link *link, struct outbound_conf *out,
+		     char why[FROM_LINK_WHY])
+{
+	size_t name = strcspn(link->plugin, ";");
+	const char *text = link->plugin + name, *what, *host;
+	struct plugin_options o;
+	int err = 0;
+
+	if (!is_word(link->plugin, name, "obfs-local") &&
+	    !is_word(link->plugin, name, "simple-obfs"))
+		return wrong(why, "plugin %.*s is not in this build", (int)MIN(name, (size_t)60),
+			     link->plugin);
+	if (plugin_options_parse(*text ? text + 1 : "", &o, &what))
+		return wrong(why, "options of the plugin: %s", what);
+	host = plugin_options_get(&o, "obfs-host");
+	out->obfs = malloc(sizeof(*out->obfs));
+	if (!out->obfs)
+		err = -ENOMEM;
+	else if (!plugin_options_get(&o, "obfs") || strcmp(plugin_options_get(&o, "obfs"), "http"))
+		err = wrong(why, "of obfs only obfs=http is in this build");
+	else if (httpobfs_conf_set(out->obfs, host ? host : link->host,
+				   plugin_options_get(&o, "obfs-uri"), link->port))
+		err = wrong(why, "obfs-host or obfs-uri that no HTTP request has");
+	plugin_options_done(&o);
+	return err;
+}
+
 static int make_shadowsocks(const struct share_link *link, struct outbound_conf *out,
 			    char why[FROM_LINK_WHY])
 {
@@ -76,11 +111,9 @@ static int make_shadowsocks(const struct share_link *link, struct outbound_conf 
 	out->proto = OUTBOUND_SHADOWSOCKS;
 	if (!m || ss_method_insecure(m))
 		return wrong(why, "method %.60s is not in this build", link->method);
-	if (*link->plugin)
-		return wrong(why, "plugins are not in this build");
 	if (ss_client_conf_set(&out->ss, m, link->credential))
 		return wrong(why, "the password is no key for %s", m->name);
-	return 0;
+	return *link->plugin ? make_obfs(link, out, why) : 0;
 }
 
 static int make_credential(const struct share_link *link, struct outbound_conf *out,
@@ -118,7 +151,9 @@ int outbound_conf_of_link(const struct share_link *link, const struct link_trust
 	err = make_credential(link, &c, why);
 	if (!err && link->security == SECURITY_TLS)
 		err = make_tls(link, trust, &c, why);
-	if (!err)
+	if (err)
+		outbound_conf_done(&c);
+	else
 		*out = c;
 	return err;
 }
@@ -127,6 +162,8 @@ void outbound_conf_done(struct outbound_conf *c)
 {
 	tls_client_conf_put(c->tls);
 	c->tls = NULL;
+	free(c->obfs);
+	c->obfs = NULL;
 }
 
 /* ---- Xray's JSON ------------------------------------------------------------------------- */

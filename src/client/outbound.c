@@ -18,7 +18,9 @@ static struct stream *carrier(struct outbound *o, struct loop *l)
 {
 	struct stream *s = lazy_new(l, o->under, &o->conf->server);
 
-	return s && o->conf->tls ? tls_client_new(s, o->conf->tls) : s;
+	if (s && o->conf->tls)
+		s = tls_client_new(s, o->conf->tls);
+	return s && o->conf->obfs ? httpobfs_client_new(s, o->conf->obfs) : s;
 }
 
 static struct stream *stack(struct outbound *o, struct loop *l, const struct dest *to)

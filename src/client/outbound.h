@@ -11,6 +11,7 @@
 #include "proto/vless/vless_wire.h"
 #include "stream/dialer.h"
 #include "tls/client.h"
+#include "transport/httpobfs/httpobfs.h"
 
 enum outbound_proto {
 	OUTBOUND_VLESS,
@@ -27,6 +28,7 @@ struct outbound_conf {
 		struct ss_client_conf ss;
 	};
 	struct tls_client_conf *tls; /* NULL: in clear; the owner's reference */
+	struct httpobfs_conf *obfs;  /* NULL: none; owned */
 	bool plain_udp;		     /* VLESS: command 2 instead of XUDP */
 };
 

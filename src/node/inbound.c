@@ -244,7 +244,7 @@ static int fill(struct inbound *in, const struct inbound_plan *plan, char why[IN
 	if (!err)
 		err = inbound_tls(plan, &in->tls, why);
 	if (!err && info->type == NODE_SHADOWSOCKS)
-		err = inbound_ss(plan, &in->ss, why);
+		err = inbound_ss(plan, in, why);
 	if (!err)
 		err = rejection(in, conf, info, why);
 	if (!err)
@@ -287,6 +287,7 @@ void inbound_put(struct inbound *in)
 	tls_server_conf_put(in->tls);
 	fallback_table_free(in->fallbacks);
 	free(in->proxies);
+	free(in->obfs);
 	free(in);
 }
 

@@ -17,6 +17,7 @@
 #include "proto/shadowsocks/shadowsocks.h"
 #include "session/session.h"
 #include "tls/server.h"
+#include "transport/httpobfs/httpobfs.h"
 #include "user/registry.h"
 
 #define INBOUND_LISTEN_MAX 8
@@ -29,6 +30,7 @@ struct inbound {
 	unsigned nlisten;
 	struct listener_conf listener;
 	struct tls_server_conf *tls; /* NULL: in clear */
+	struct httpobfs_conf *obfs;  /* NULL: none */
 	struct ss_conf ss;	     /* method NULL: not Shadowsocks */
 	struct fallback_table *fallbacks;
 	struct session_times times;

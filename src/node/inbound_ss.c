@@ -1,10 +1,13 @@
 #include "node/inbound_ss.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/err.h"
+#include "plugin/options.h"
 
 /* Ciphers without integrity are for who names them, never because a panel says so. */
 static bool allowed(const struct config_node *conf, const struct ss_method *m)
@@ -36,24 +39,75 @@ const char *inbound_ss_refuse(const struct config_node *conf, const struct node_
 	return NULL;
 }
 
-int inbound_ss(const struct inbound_plan *plan, struct ss_conf *out, char why[INBOUND_WHY_MAX])
+/* ---- simple-obfs --------------------------------------------------------------------------- */
+
+static int refuse_obfs(char why[INBOUND_WHY_MAX], const char *what, const char *text)
+{
+	snprintf(why, INBOUND_WHY_MAX, "%s %.60s is not in this build", what, text);
+	return -ERR_UNSUPPORTED;
+}
+
+static int make_obfs(struct inbound *in, const char *mode, const char *host,
+		     char why[INBOUND_WHY_MAX])
+{
+	if (!mode || strcasecmp(mode, "http") != 0)
+		return refuse_obfs(why, "obfs", mode ? mode : "without a mode");
+	in->obfs = malloc(sizeof(*in->obfs));
+	if (!in->obfs)
+		return -ENOMEM;
+	return httpobfs_conf_set(in->obfs, host, NULL, 0) ? refuse_obfs(why, "obfs host", host) : 0;
+}
+
+static bool is_simple_obfs(const char *plugin)
+{
+	static const char *const names[] = {"obfs", "obfs-local", "obfs-server", "simple-obfs"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if (!strcmp(plugin, names[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Panels name it in two ways: as `obfs`, and as the plugin with its options. */
+static int inbound_obfs(const struct node_info *info, struct inbound *in, char why[INBOUND_WHY_MAX])
+{
+	struct plugin_options o;
+	const char *what;
+	int err;
+
+	if (info->ss.obfs)
+		return make_obfs(in, info->ss.obfs, info->ss.obfs_host, why);
+	if (!info->ss.plugin || !*info->ss.plugin)
+		return 0;
+	if (!is_simple_obfs(info->ss.plugin))
+		return refuse_obfs(why, "plugin", info->ss.plugin);
+	err = plugin_options_parse(info->ss.plugin_opts ? info->ss.plugin_opts : "", &o, &what);
+	if (err)
+		return refuse_obfs(why, "plugin_opts: ", what);
+	err = make_obfs(in, plugin_options_get(&o, "obfs"), plugin_options_get(&o, "obfs-host"),
+			why);
+	plugin_options_done(&o);
+	return err;
+}
+
+int inbound_ss(const struct inbound_plan *plan, struct inbound *in, char why[INBOUND_WHY_MAX])
 {
 	const struct node_info *info = plan->info;
 	const char *refused = inbound_ss_refuse(plan->conf, info);
 	const struct ss_method *m = ss_method_find(info->ss.cipher);
-	int err;
+	int err = 0;
 
 	if (refused) {
 		snprintf(why, INBOUND_WHY_MAX, "cipher %.60s: %s", info->ss.cipher, refused);
 		return -ERR_UNSUPPORTED;
 	}
-	*out = (struct ss_conf){.method = m, .named = m->identity, .uot = plan->conf->uot};
+	in->ss = (struct ss_conf){.method = m, .named = m->identity, .uot = plan->conf->uot};
 	/* SIP022 has no session without it. */
 	if (!plan->conf->disable_iv_check || m->class == SS_2022)
-		out->replay = plan->replay[m->class == SS_2022];
-	out->packets = m->class == SS_AEAD && out->replay ? plan->packets : NULL;
-	if (m->class != SS_2022)
-		return 0;
-	err = ss_key(m, info->ss.server_key, strlen(info->ss.server_key), out->psk);
-	return err;
+		in->ss.replay = plan->replay[m->class == SS_2022];
+	in->ss.packets = m->class == SS_AEAD && in->ss.replay ? plan->packets : NULL;
+	if (m->class == SS_2022)
+		err = ss_key(m, info->ss.server_key, strlen(info->ss.server_key), in->ss.psk);
+	return err ? err : inbound_obfs(info, in, why);
 }

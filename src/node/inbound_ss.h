@@ -7,8 +7,8 @@
 /* NULL when this can be served, else a sentence that says why not. */
 const char *inbound_ss_refuse(const struct config_node *conf, const struct node_info *info);
 
-/* `out` gets what every worker of the inbound shares.  0 or -ERR_UNSUPPORTED. */
-MUST_CHECK int inbound_ss(const struct inbound_plan *plan, struct ss_conf *out,
+/* in->ss and in->obfs: what every worker of the inbound shares.  0, -ERR_UNSUPPORTED, -ENOMEM. */
+MUST_CHECK int inbound_ss(const struct inbound_plan *plan, struct inbound *in,
 			  char why[INBOUND_WHY_MAX]);
 
 #endif

@@ -117,6 +117,8 @@ static struct stream *build_stack(struct session_inbound *si, struct stream *s)
 
 	if (in->tls)
 		s = tls_server_new(s, in->tls);
+	if (s && in->obfs)
+		s = httpobfs_server_new(s, in->obfs);
 	return s ? in->proto->server(s, &si->proto) : NULL;
 }
 

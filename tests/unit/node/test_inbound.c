@@ -265,6 +265,47 @@ static void shadowsocks_is_served_with_keys_that_fit_and_ciphers_that_protect(vo
 	}
 }
 
+/* v2board's and Xboard's way of saying it; what is no plugin of ours is refused by its name. */
+static void simple_obfs_is_built_in_however_a_panel_names_it(void **state)
+{
+	static const struct {
+		const char *obfs, *host, *plugin, *opts, *served, *refused;
+	} cases[] = {
+		{NULL, NULL, NULL, NULL, NULL, NULL},
+		{"http", NULL, NULL, NULL, "", NULL},
+		{"http", "www.test", NULL, NULL, "www.test", NULL},
+		{NULL, NULL, "obfs", "obfs=http;obfs-host=www.test;path=/x", "www.test", NULL},
+		{NULL, NULL, "obfs-local", "obfs=http", "", NULL},
+		{NULL, NULL, "obfs-local", "obfs=tls", NULL, "tls"},
+		{NULL, NULL, "obfs-local", NULL, NULL, "without a mode"},
+		{"tls", NULL, NULL, NULL, NULL, "tls"},
+		{"http", "a b", NULL, NULL, NULL, "a b"},
+		{NULL, NULL, "v2ray-plugin", "tls", NULL, "v2ray-plugin"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct bed b;
+
+		open_bed(&b, "");
+		b.info->type = NODE_SHADOWSOCKS;
+		b.info->ss.cipher = "aes-256-gcm";
+		b.info->ss.obfs = cases[i].obfs;
+		b.info->ss.obfs_host = cases[i].host;
+		b.info->ss.plugin = cases[i].plugin;
+		b.info->ss.plugin_opts = cases[i].opts;
+		assert_int_equal(build(&b), cases[i].refused ? -ERR_UNSUPPORTED : 0);
+		if (cases[i].refused) {
+			assert_non_null(strstr(b.why, cases[i].refused));
+		} else if (cases[i].served) {
+			assert_non_null(b.in->obfs);
+			assert_string_equal(b.in->obfs->host, cases[i].served);
+		} else {
+			assert_null(b.in->obfs);
+		}
+		close_bed(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -274,6 +315,7 @@ int main(void)
 		cmocka_unit_test(what_this_build_lacks_is_named),
 		cmocka_unit_test(a_missing_certificate_is_an_error_with_its_path),
 		cmocka_unit_test(limits_of_the_file_go_before_the_panels),
+		cmocka_unit_test(simple_obfs_is_built_in_however_a_panel_names_it),
 		cmocka_unit_test(shadowsocks_is_served_with_keys_that_fit_and_ciphers_that_protect),
 		cmocka_unit_test(the_source_address_is_the_files_or_any),
 	};
