@@ -43,8 +43,8 @@ int httpobfs_conf_set(struct httpobfs_conf *c, const char *host, const char *pat
 		if ((uint8_t)*p <= 0x20 || *p == 0x7f)
 			return -ERR_MALFORMED;
 	}
-	strcpy(c->host, host);
-	strcpy(c->path, path);
+	memcpy(c->host, host, strlen(host) + 1);
+	memcpy(c->path, path, strlen(path) + 1);
 	c->minor = (uint8_t)random_below(11);
 	c->patch = (uint8_t)random_below(12);
 	return 0;
