@@ -14,6 +14,7 @@
 
 #define RECEIVE_BUFFER (4 << 20)
 #define BATCH	       256
+#define DRAIN_MAX      100000
 #define AGAIN	       (5 * NSEC_MS)
 #define WAITING_MAX    (16u << 20)
 
@@ -187,20 +188,34 @@ static int bind_it(struct endpoint *ep, const struct endpoint_conf *conf, char *
 
 /* ---- receiving --------------------------------------------------------------------------- */
 
+/* False: none left, or the news of somebody who has gone. */
+static bool receive_one(struct endpoint *ep)
+{
+	struct peer from = {.len = sizeof(from.un)};
+	ssize_t n;
+
+	if (ep->fd < 0)
+		return false;
+	n = recvfrom(ep->fd, ep->text, DATAGRAM_MAX, MSG_DONTWAIT, &from.sa, &from.len);
+	if (n < 0)
+		return false;
+	ep->text[n] = '\0';
+	ep->received(ep->arg, ep->text, (size_t)n, &from);
+	return true;
+}
+
 static void on_readable(struct watch *w, unsigned ev)
 {
 	struct endpoint *ep = container_of(w, struct endpoint, watch);
 
-	for (int i = 0; i < BATCH && ep->fd >= 0; i++) {
-		struct peer from = {.len = sizeof(from.un)};
-		ssize_t n =
-			recvfrom(ep->fd, ep->text, DATAGRAM_MAX, MSG_DONTWAIT, &from.sa, &from.len);
+	for (int i = 0; i < BATCH && receive_one(ep); i++)
+		;
+}
 
-		if (n < 0)
-			return; /* none left, or the news of somebody who has gone */
-		ep->text[n] = '\0';
-		ep->received(ep->arg, ep->text, (size_t)n, &from);
-	}
+void endpoint_drain(struct endpoint *ep)
+{
+	for (int i = 0; i < DRAIN_MAX && receive_one(ep); i++)
+		;
 }
 
 /* ---- sending ----------------------------------------------------------------------------- */

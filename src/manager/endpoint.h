@@ -54,6 +54,9 @@ MUST_CHECK int endpoint_open(struct endpoint *ep, struct loop *l, const struct e
 			     void *arg, char why[ENDPOINT_WHY_MAX]);
 void endpoint_close(struct endpoint *ep); /* idempotent after a successful open */
 
+/* Receive all that has come already. */
+void endpoint_drain(struct endpoint *ep);
+
 /* Now: 0, -EAGAIN (he does not read), or what the kernel says: -ECONNREFUSED, -ENOENT, ... */
 MUST_CHECK int endpoint_try(struct endpoint *ep, const struct peer *to, const char *text,
 			    size_t len);

@@ -52,7 +52,9 @@ static const char *add_result(int err)
 {
 	if (!err)
 		return "ok";
-	return err == -ERR_CONFIG || err == -ERR_UNSUPPORTED ? "err" : "port is not available";
+	return err == -ERR_CONFIG || err == -ERR_UNSUPPORTED || err == -ECHILD
+		       ? "err"
+		       : "port is not available";
 }
 
 static void added(void *arg, int err, const char *why)
