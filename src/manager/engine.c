@@ -599,7 +599,8 @@ int engine_make(const struct engine_ops *ops, const struct engine_conf *conf, st
 int engine_new(const char *kind, const struct engine_conf *conf, struct engine **out,
 	       char why[PROFILE_WHY_MAX])
 {
-	static const struct engine_ops *const kinds[] = {&engine_builtin, &engine_libev};
+	static const struct engine_ops *const kinds[] = {&engine_builtin, &engine_libev,
+							 &engine_python};
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		if (!strcmp(kinds[i]->kind, kind))
