@@ -52,6 +52,7 @@ struct inbound_plan {
 	/* Shadowsocks' salts, likewise: [1] of 2022 methods.  Outlive the inbound. */
 	struct ss_replay *replay[2];
 	struct ss_replay *packets; /* of UDP packets of others */
+	struct ss_sessions *sessions;
 	unsigned workers;
 };
 

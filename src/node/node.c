@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "node/node_impl.h"
+#include "proto/shadowsocks/ss_sessions.h"
 
 #define REOPEN_EVERY (5 * NSEC_SEC)
 #define FORCE_AFTER  NSEC_SEC
@@ -285,6 +286,7 @@ void node_free(struct node *n)
 	ss_replay_free(n->replay[0]);
 	ss_replay_free(n->replay[1]);
 	ss_replay_free(n->replay[2]);
+	ss_sessions_free(n->sessions);
 	node_info_put(n->info);
 	free(n->seats);
 	free(n);

@@ -19,6 +19,7 @@
 #include "net/sock.h"
 #include "node/inbound_tls.h"
 #include "node/node_impl.h"
+#include "proto/shadowsocks/ss_sessions.h"
 
 #define REAP_EVERY  NSEC_SEC
 #define AGAIN_AFTER (500 * NSEC_MS)
@@ -388,6 +389,7 @@ static struct inbound_plan plan_of(const struct node *n, const struct node_info 
 		.ticket_key = n->ticket_key,
 		.replay = {n->replay[0], n->replay[1]},
 		.packets = n->replay[2],
+		.sessions = n->sessions,
 		.workers = n->env.workers->n,
 	};
 }
@@ -404,6 +406,9 @@ static int make_replay(struct node *n, struct inbound_plan *plan)
 	plan->replay[0] = n->replay[0];
 	plan->replay[1] = n->replay[1];
 	plan->packets = n->replay[2];
+	if (!err && !n->sessions)
+		err = ss_sessions_new(&n->sessions);
+	plan->sessions = n->sessions;
 	return err;
 }
 

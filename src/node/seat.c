@@ -256,6 +256,7 @@ static struct ss_udp_service udp_service(struct generation *g)
 		.psk = c->named ? c->psk : NULL,
 		.finder = g->ss.finder,
 		.replay = c->packets,
+		.sessions = c->sessions,
 		.users = &g->si.proto.users,
 	};
 }

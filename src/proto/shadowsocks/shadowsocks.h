@@ -8,6 +8,8 @@
 #include "proto/shadowsocks/ss_users.h"
 #include "stream/dgram.h"
 
+struct ss_sessions;
+
 extern const struct proto shadowsocks_proto;
 
 /* ---- server ------------------------------------------------------------------------------ */
@@ -16,10 +18,11 @@ extern const struct proto shadowsocks_proto;
 struct ss_conf {
 	const struct ss_method *method;
 	uint8_t psk[SS_KEY_MAX];
-	bool named;		   /* users come with identity headers, under `psk` */
-	bool uot;		   /* UDP over TCP is served */
-	struct ss_replay *replay;  /* NULL: salts may come twice */
-	struct ss_replay *packets; /* SIP004's salts of UDP packets, likewise */
+	bool named;		      /* users come with identity headers, under `psk` */
+	bool uot;		      /* UDP over TCP is served */
+	struct ss_replay *replay;     /* NULL: salts may come twice */
+	struct ss_replay *packets;    /* SIP004's salts of UDP packets, likewise */
+	struct ss_sessions *sessions; /* 2022's UDP sessions; NULL: one worker */
 };
 
 /* One worker's part of it. */

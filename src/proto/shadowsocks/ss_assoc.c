@@ -76,6 +76,8 @@ static void unlink_assoc(struct ss_assoc *a)
 
 	if (!list_linked(&a->link))
 		return;
+	if (u->member && a->method->class == SS_2022)
+		ss_sessions_release(u->member, a->s->client);
 	for (struct ss_assoc **at = &u->buckets[a->hash & u->mask]; *at; at = &(*at)->chain) {
 		if (*at == a) {
 			*at = a->chain;

@@ -259,6 +259,49 @@ static void arrived_in_session(struct ss_udp *u, struct ss_assoc *a, const struc
 	accept_2022(u, a, sep, in);
 }
 
+/* It is right, and of a session that this worker does not know: a new one, or NULL: another worker knows
+ * it, and has the packet now; or no memory.
+ */
+static struct ss_assoc *session_begin(struct ss_udp *u, const struct user *user,
+				      const struct ss_separate *sep, const struct aead_key *open,
+				      struct arrival *in)
+{
+	int err = u->member ? ss_sessions_claim(u->member, sep->session) : 0;
+	struct ss_assoc *a;
+
+	in->refused = false;
+	if (err == -EALREADY) {
+		ss_sessions_hand(u->service.sessions, sep, user_key(user), &in->m->peer,
+				 &in->m->local, buf_head(in->b), buf_len(in->b));
+		return NULL;
+	}
+	a = session_new(u, user, sep, open); /* unclaimed where there was no memory for that */
+	if (!a && u->member)
+		ss_sessions_release(u->member, sep->session);
+	return a;
+}
+
+/* From another worker, which has authenticated it: the session has moved to an address of theirs. */
+static void on_handed(void *arg, const struct ss_handed *h)
+{
+	struct ss_udp *u = arg;
+	struct mmsg m = {.peer = h->peer, .local = h->local};
+	struct arrival in = {.m = &m, .b = buf_new(loop_pool(u->loop))};
+	struct ss_assoc *a = session_find(u, h->separate.session);
+
+	if (!in.b || !a || !ct_equal(h->name, a->name, sizeof(a->name)) ||
+	    !replay_window_fresh(&a->s->window, h->separate.packet)) {
+		u->count.refused++;
+		buf_free(in.b);
+		return;
+	}
+	memcpy(in.b->data + in.b->end, h->bytes, h->len);
+	in.b->end += (uint32_t)h->len;
+	accept_2022(u, a, &h->separate, &in);
+	u->count.refused += in.refused;
+	buf_free(in.b);
+}
+
 static void arrived_first(struct ss_udp *u, struct user *user, const struct ss_separate *sep,
 			  size_t skip, struct arrival *in)
 {
@@ -273,7 +316,7 @@ static void arrived_first(struct ss_udp *u, struct user *user, const struct ss_s
 	aead_key_set(&open, (enum aead_alg)m->alg, sub);
 	cleanse(sub, sizeof(sub));
 	if (!ss_body_open(&open, sep, skip, false, in->b, &body) && time_ok(u, body.time))
-		a = session_new(u, user, sep, &open);
+		a = session_begin(u, user, sep, &open, in);
 	if (a)
 		accept_2022(u, a, sep, in);
 	else
@@ -321,7 +364,7 @@ static void arrived_x(struct ss_udp *u, struct arrival *in)
 	if (a && !replay_window_fresh(&a->s->window, sep.packet))
 		return;
 	if (!a)
-		a = session_new(u, user, &sep, NULL);
+		a = session_begin(u, user, &sep, NULL, in);
 	if (a)
 		accept_2022(u, a, &sep, in);
 }
@@ -378,9 +421,12 @@ static void on_writable(struct waiter *w)
 	}
 }
 
+/* Without memory to join, this worker's sessions are its own. */
 static void set_service(struct ss_udp *u, const struct ss_udp_service *service,
 			ss_udp_opened *opened, void *arg)
 {
+	if (!u->member && service->sessions)
+		u->member = ss_sessions_join(service->sessions, u->loop, on_handed, u);
 	u->service = *service;
 	u->opened = opened;
 	u->arg = arg;
@@ -412,6 +458,7 @@ int ss_udp_new(struct loop *loop, int fd, int family, const struct ss_udp_servic
 	if (!err)
 		err = io_add(loop, &u->io, fd);
 	if (err) {
+		ss_sessions_leave(u->member);
 		free(u);
 		return err;
 	}
@@ -444,6 +491,7 @@ void ss_udp_let_go(struct ss_udp *u)
 	if (!u)
 		return;
 	end_all(u);
+	ss_sessions_leave(u->member);
 	timer_stop(&u->sweep);
 	waiter_cancel(&u->run);
 	waiter_cancel(&u->writable);

@@ -21,6 +21,7 @@
 #include "proto/shadowsocks/ss_users.h"
 #include "stream/dgram.h"
 
+struct ss_sessions;
 struct ss_udp;
 
 /* What one generation of an inbound offers.  All of it outlives the associations that it opened. */
@@ -29,6 +30,7 @@ struct ss_udp_service {
 	const uint8_t *psk; /* 2022 with identity headers: the server's key; else NULL */
 	struct ss_finder *finder;
 	struct ss_replay *replay;	 /* SIP004: salts of packets; NULL: they may come twice */
+	struct ss_sessions *sessions;	 /* 2022: of all workers; NULL: there is one */
 	const struct user_table **users; /* the worker's present table */
 };
 

@@ -8,6 +8,7 @@
 #include "crypto/replay_window.h"
 #include "net/mmsg.h"
 #include "proto/shadowsocks/ss_packet.h"
+#include "proto/shadowsocks/ss_sessions.h"
 #include "proto/shadowsocks/ss_udp.h"
 
 /* A 2022 session. */
@@ -43,6 +44,7 @@ struct ss_udp {
 	struct io io;
 	int family;
 	struct waiter run, writable;
+	struct ss_member *member; /* where sessions of all workers are known; NULL: nowhere */
 	struct timer sweep;
 	struct ss_udp_service service;
 	ss_udp_opened *opened;

@@ -3,10 +3,12 @@
 #include "event/loop.h"
 #include "net/sock.h"
 #include "proto/shadowsocks/ss_packet.h"
+#include "proto/shadowsocks/ss_sessions.h"
 #include "proto/shadowsocks/ss_udp.h"
 #include "ss_house.h"
 #include "stream/udp.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #define TARGET "192.0.2.7:5353"
@@ -445,6 +447,136 @@ static void a_2022_session_goes_on_from_another_address(void **state)
 	}
 }
 
+/* Two sockets as two workers have them. */
+static void a_2022_session_that_moves_to_another_worker_stays_what_it_is(void **state)
+{
+	static const char *const methods[] = {"2022-blake3-aes-128-gcm",
+					      "2022-blake3-chacha20-poly1305"};
+
+	for (size_t m = 0; m < ARRAY_LEN(methods); m++) {
+		struct by_hand h = {.who = SS_ALICE, .session = 7, .text = "one"};
+		uint8_t first[512], bytes[512];
+		struct ss_sessions *sessions;
+		struct raw here, there;
+		struct addr second;
+		struct ss_udp *other;
+		struct port p;
+		size_t len;
+
+		port_open(&p, methods[m]);
+		assert_int_equal(ss_sessions_new(&sessions), 0);
+		p.service.sessions = sessions;
+		ss_udp_use(p.udp, &p.service, opened, &p);
+		assert_int_equal(
+			ss_udp_new(p.loop, bound(&second), AF_INET, &p.service, opened, &p, &other),
+			0);
+		raw_open(&here);
+		raw_open(&there);
+		len = make(&p, &h, first);
+		raw_send(&p, &here, first, len);
+		p.at = second;
+		raw_send(&p, &there, first, len); /* a recording, played back elsewhere */
+		h = (struct by_hand){.who = SS_ALICE, .session = 7, .packet = 1, .text = "two"};
+		raw_send(&p, &there, bytes, make(&p, &h, bytes));
+		assert_int_equal(p.n, 1);
+		hear(p.assoc[0], "one", 3, TARGET);
+		hear(p.assoc[0], "two", 3, TARGET);
+		nothing(p.assoc[0]);
+		say(p.assoc[0], "answer", 6, TARGET);
+		turns(&p);
+		assert_true(raw_answered(&there));
+		assert_false(raw_answered(&here));
+		if (ss_house_has_bob(&p.house)) { /* whose session it is not */
+			h = (struct by_hand){SS_BOB, .session = 7, .packet = 2, .text = "bob"};
+			raw_send(&p, &there, bytes, make(&p, &h, bytes));
+			nothing(p.assoc[0]);
+			assert_int_equal(p.n, 1);
+		}
+		/* its worker has gone: the other one begins anew */
+		ss_udp_close(p.udp);
+		p.udp = other;
+		h = (struct by_hand){.who = SS_ALICE, .session = 7, .packet = 3, .text = "on"};
+		raw_send(&p, &there, bytes, make(&p, &h, bytes));
+		assert_int_equal(p.n, 2);
+		hear(p.assoc[1], "on", 2, TARGET);
+		close(here.fd);
+		close(there.fd);
+		ss_udp_close(p.udp);
+		p.udp = NULL;
+		ss_sessions_free(sessions);
+		port_close(&p);
+	}
+}
+
+/* ---- workers that are threads ------------------------------------------------------------- */
+
+enum { WORKERS = 3, SESSIONS = 200, ROUNDS = 50 };
+
+struct one_worker {
+	pthread_t thread;
+	struct ss_sessions *all;
+	struct loop *loop;
+	struct ss_member *me;
+	uint32_t got;
+};
+
+static void take(void *arg, const struct ss_handed *h)
+{
+	struct one_worker *w = arg;
+
+	assert_int_equal(h->len, 4);
+	w->got++;
+}
+
+static void *work(void *arg)
+{
+	struct one_worker *w = arg;
+
+	for (uint64_t i = 0; i < SESSIONS * ROUNDS; i++) {
+		struct ss_separate sep = {.packet = i};
+		uint64_t id = i % SESSIONS;
+		uint8_t name[SS_KEY_MAX] = {0};
+		struct addr none = {0};
+
+		memcpy(sep.session, &id, sizeof(id));
+		if (ss_sessions_claim(w->me, sep.session) == -EALREADY)
+			ss_sessions_hand(w->all, &sep, name, &none, &none, "abcd", 4);
+		else if (i % 3 == 0)
+			ss_sessions_release(w->me, sep.session);
+		if (i % 16 == 0)
+			loop_turn(w->loop, 0);
+	}
+	return NULL;
+}
+
+static void sessions_pass_between_workers_while_all_are_at_work(void **state)
+{
+	struct one_worker w[WORKERS] = {0};
+	struct ss_sessions *all;
+	uint32_t got = 0;
+
+	assert_int_equal(ss_sessions_new(&all), 0);
+	for (int i = 0; i < WORKERS; i++) {
+		w[i].all = all;
+		w[i].loop = loop_new(LOOP_EPOLL, 0);
+		w[i].me = ss_sessions_join(all, w[i].loop, take, &w[i]);
+	}
+	for (int i = 0; i < WORKERS; i++)
+		assert_int_equal(pthread_create(&w[i].thread, NULL, work, &w[i]), 0);
+	for (int i = 0; i < WORKERS; i++)
+		pthread_join(w[i].thread, NULL);
+	for (int i = 0; i < WORKERS; i++) {
+		while (loop_turn(w[i].loop, 0) > 0)
+			;
+		got += w[i].got;
+		ss_sessions_leave(w[i].me);
+	}
+	assert_true(got > 0);
+	for (int i = 0; i < WORKERS; i++)
+		loop_free(w[i].loop);
+	ss_sessions_free(all);
+}
+
 static void a_2022_session_that_ended_early_opens_again_with_its_next_packet(void **state)
 {
 	struct by_hand h = {.who = SS_ALICE, .session = 7, .packet = 5, .text = "hello"};
@@ -525,6 +657,8 @@ int main(void)
 		cmocka_unit_test(strangers_get_silence_and_leave_nothing),
 		cmocka_unit_test(a_recording_is_refused_from_wherever_it_comes),
 		cmocka_unit_test(a_2022_session_goes_on_from_another_address),
+		cmocka_unit_test(a_2022_session_that_moves_to_another_worker_stays_what_it_is),
+		cmocka_unit_test(sessions_pass_between_workers_while_all_are_at_work),
 		cmocka_unit_test(a_2022_session_that_ended_early_opens_again_with_its_next_packet),
 		cmocka_unit_test(a_2022_clock_may_be_half_a_minute_off),
 		cmocka_unit_test(a_session_stays_with_the_user_who_opened_it),
