@@ -113,6 +113,9 @@ static int make_shadowsocks(const struct share_link *link, struct outbound_conf 
 		return wrong(why, "method %.60s is not in this build", link->method);
 	if (ss_client_conf_set(&out->ss, m, link->credential))
 		return wrong(why, "the password is no key for %s", m->name);
+	out->uot = !strcmp(link->uot, "1") ? 1 : !strcmp(link->uot, "2") ? 2 : 0;
+	if (*link->uot && !out->uot)
+		return wrong(why, "uot: 1 or 2, not %.20s", link->uot);
 	return *link->plugin ? make_obfs(link, out, why) : 0;
 }
 

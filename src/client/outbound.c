@@ -91,8 +91,15 @@ static struct dial *outbound_dial(struct dialer *dialer, struct loop *l, const s
  */
 static int shadowsocks_dgram(struct outbound *o, struct loop *l, struct dgram **out)
 {
+	struct stream *s = o->conf->uot ? carrier(o, l) : NULL;
 	struct dgram *udp;
-	int err = dialer_dgram(o->under, l, &o->conf->server, &udp);
+	int err;
+
+	if (o->conf->uot) {
+		*out = s ? ss_client_uot(s, &o->conf->ss, o->conf->uot) : NULL;
+		return *out ? 0 : -ENOMEM;
+	}
+	err = dialer_dgram(o->under, l, &o->conf->server, &udp);
 
 	if (err)
 		return err;

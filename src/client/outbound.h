@@ -29,6 +29,7 @@ struct outbound_conf {
 	};
 	struct tls_client_conf *tls; /* NULL: in clear; the owner's reference */
 	struct httpobfs_conf *obfs;  /* NULL: none; owned */
+	int uot;		     /* Shadowsocks: UDP inside streams, version; 0: packets */
 	bool plain_udp;		     /* VLESS: command 2 instead of XUDP */
 };
 

@@ -52,6 +52,9 @@ MUST_CHECK int ss_client_conf_set(struct ss_client_conf *c, const struct ss_meth
 struct stream *ss_client_new(struct stream *lower, const struct ss_client_conf *conf,
 			     const struct dest *dest);
 
+/* The same as a UDP association inside such a stream: UDP over TCP, `version` 1 or 2. */
+struct dgram *ss_client_uot(struct stream *lower, const struct ss_client_conf *conf, int version);
+
 /* A full-cone UDP association with the server at `server` over `udp`, whose ownership passes (SIP004 and
  * 2022).  NULL: no memory, `udp` is freed.
  */

@@ -10,6 +10,7 @@
 #include "proto/shadowsocks/shadowsocks.h"
 #include "proto/shadowsocks/ss_layer.h"
 #include "proto/shadowsocks/ss_wire.h"
+#include "proto/uot/uot.h"
 
 #define IPSK_MAX ARRAY_LEN(((struct ss_client_conf *)0)->ipsk)
 #define PIECES	 16
@@ -283,4 +284,26 @@ struct stream *ss_client_new(struct stream *lower, const struct ss_client_conf *
 	if (!l)
 		free(h);
 	return l ? &l->s : NULL;
+}
+
+struct dgram *ss_client_uot(struct stream *lower, const struct ss_client_conf *conf, int version)
+{
+	const struct uot_request any = {.dest.type = DEST_NONE};
+	uint8_t mem[UOT_REQUEST_MAX];
+	struct wr w = wr_of(mem, sizeof(mem));
+	struct stream *s;
+	struct bufq first;
+	struct dest to;
+
+	uot_dest(version == 1 ? UOT_V1 : UOT_V2, &to);
+	bufq_init(&first, loop_pool(lower->loop), SIZE_MAX);
+	s = ss_client_new(lower, conf, &to);
+	if (!s || version == 1)
+		return s ? framed_new(s, &uot_framing, true, NULL, NULL) : NULL;
+	uot_request_emit(&w, &any);
+	if (bufq_append(&first, mem, w.len)) {
+		stream_free(s);
+		return NULL;
+	}
+	return framed_new(s, &uot_framing, true, NULL, &first);
 }

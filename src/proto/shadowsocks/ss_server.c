@@ -11,6 +11,7 @@
 #include "proto/shadowsocks/shadowsocks.h"
 #include "proto/shadowsocks/ss_layer.h"
 #include "proto/shadowsocks/ss_wire.h"
+#include "proto/uot/uot.h"
 
 #define FIRST_READ 16384
 
@@ -18,6 +19,7 @@ enum phase {
 	READ_USER,     /* salt, and the piece that tells whose it is */
 	READ_VARIABLE, /* 2022: the variable header */
 	READ_ADDRESS,  /* SIP004: chunks until the address is whole */
+	READ_UOT,      /* UDP over TCP, version 2: what it begins with */
 	READ_REST,     /* what has come along behind the address */
 	READ_DONE,
 };
@@ -33,6 +35,7 @@ struct hello {
 	uint8_t key[SS_KEY_MAX]; /* the user's, for the answer */
 	uint16_t variable;
 	uint8_t phase;
+	bool uot_connect; /* all packets are for request.dest */
 };
 
 static struct hello *hello_of(const struct ss_layer *l)
@@ -60,6 +63,15 @@ static int remember(struct ss_layer *l, const uint8_t *salt)
 
 	return c->replay ? ss_replay_add(c->replay, salt, c->method->salt_len, loop_now(l->s.loop))
 			 : 0;
+}
+
+static struct dgram *serve_uot(struct stream *s)
+{
+	const struct hello *h = hello_of(ss_layer_of(s));
+
+	if (h->uot_connect)
+		return framed_new(s, &uot_connect_framing, false, &h->request.dest, NULL);
+	return framed_new(s, &uot_framing, false, NULL, NULL);
 }
 
 /* ---- whose it is ------------------------------------------------------------------------- */
@@ -163,6 +175,23 @@ static int read_payload(struct ss_layer *l, size_t len)
 	return err ? err : ss_open_payload(&l->in, &l->rq, len, &hello_of(l)->text);
 }
 
+/* Where to is known.  Nobody but us is behind the names of UDP over TCP. */
+static int dest_read(struct ss_layer *l)
+{
+	struct hello *h = hello_of(l);
+	enum uot_version v = uot_version_of(&h->request.dest);
+
+	h->phase = v == UOT_V2 ? READ_UOT : READ_REST;
+	if (v == UOT_NONE)
+		return 0;
+	if (!conf_of(l)->uot)
+		return -ERR_UNSUPPORTED;
+	h->request.network = NETWORK_UDP;
+	h->request.udp = serve_uot;
+	h->request.dest = (struct dest){.type = DEST_NONE};
+	return 0;
+}
+
 static int read_variable(struct ss_layer *l)
 {
 	struct hello *h = hello_of(l);
@@ -181,8 +210,7 @@ static int read_variable(struct ss_layer *l)
 	if (err)
 		return -ERR_MALFORMED; /* it is whole: more bytes will not help */
 	bufq_drain(&h->text, skip);
-	h->phase = READ_REST;
-	return 0;
+	return dest_read(l);
 }
 
 /* One chunk more.  The first one that opens proves who has written it. */
@@ -220,6 +248,25 @@ static int read_address(struct ss_layer *l)
 	if (err)
 		return err;
 	bufq_drain(&h->text, r.pos);
+	return dest_read(l);
+}
+
+static int read_uot(struct ss_layer *l)
+{
+	struct hello *h = hello_of(l);
+	uint8_t head[UOT_REQUEST_MAX];
+	struct rd r = rd_of(head, bufq_peek(&h->text, 0, head, sizeof(head)));
+	struct uot_request q;
+	int err = uot_request_parse(&r, &q);
+
+	if (err == -ERR_MORE)
+		return read_chunk(l);
+	if (err)
+		return err;
+	bufq_drain(&h->text, r.pos);
+	h->uot_connect = q.connect && q.dest.type != DEST_NONE;
+	if (h->uot_connect)
+		h->request.dest = q.dest;
 	h->phase = READ_REST;
 	return 0;
 }
@@ -249,6 +296,8 @@ static int step(struct ss_layer *l)
 		return read_variable(l);
 	case READ_ADDRESS:
 		return read_address(l);
+	case READ_UOT:
+		return read_uot(l);
 	default:
 		return read_rest(l);
 	}

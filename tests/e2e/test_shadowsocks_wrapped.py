@@ -1,0 +1,52 @@
+"""Shadowsocks in disguise: simple-obfs' HTTP as panels ask for it, and UDP inside the streams."""
+import random
+
+import pytest
+from weirtest import shadowsocks, socks, traffic
+from weirtest.shadowsocks import SsLab
+
+MIB = 1 << 20
+METHODS = ("aes-256-gcm", "2022-blake3-aes-128-gcm")
+# Both ways in which panels say it.
+OBFS = {"obfs": "http", "obfs_settings": {"host": "www.example.com", "path": "/"}}
+PLUGIN = {"plugin": "obfs", "plugin_opts": "obfs=http;obfs-host=www.example.com;path=/"}
+
+
+@pytest.fixture(scope="module", params=(OBFS, PLUGIN), ids=("obfs", "plugin"))
+def disguised(request, module_procs):
+    return SsLab(module_procs, METHODS, settings=request.param)
+
+
+@pytest.fixture(scope="module")
+def lab(module_procs):
+    return SsLab(module_procs, METHODS, EnableUot=True)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("client", ("weir", "sing-box", "ss-local"))
+def test_simple_obfs(disguised, method, client, target):
+    if client == "ss-local" and (method not in shadowsocks.AEAD or not shadowsocks.has_plugin("obfs-local")):
+        pytest.skip("shadowsocks-libev has no 2022 methods, and Debian 13 no obfs-local")
+    user = disguised.user()
+    way = disguised.client(method, client, user, plugin="obfs-local", plugin_opts="obfs=http;obfs-host=www.example.com")
+    disguised.until_served(way, target, user)
+    user.moved(traffic.upload(way, target, 2 * MIB, 1))
+    user.moved(traffic.download(way, target, 2 * MIB, 2))
+    user.moved(traffic.short_connections(way, target, 50))
+    user.assert_billed()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("version", (1, 2))
+def test_udp_over_tcp(lab, method, version, target, udp_target):
+    user = lab.user()
+    way = lab.until_served(lab.client(method, "sing-box", user, uot=version), target, user)
+    with socks.Udp(way.port) as u:
+        for size in (1, 100, 1200, 1400):
+            for i, to in enumerate(udp_target.addresses):
+                data = random.Random(size + i).randbytes(size)
+                u.sendto(data, to)
+                answer, source = u.recvfrom()
+                assert (answer, source) == (b"%d:%s" % (i, data), to)
+                user.moved((len(data), len(answer)))
+    user.assert_billed()
