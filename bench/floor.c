@@ -113,6 +113,15 @@ static void on_event(struct side *s, unsigned events)
 		conn_kill(c);
 }
 
+/* All that wait: one at each turn would wait for seconds behind busy ones. */
+static void accept_all(int lfd)
+{
+	int fd;
+
+	while ((fd = accept4(lfd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+		conn_new(fd);
+}
+
 int floor_main(int argc, char **argv)
 {
 	struct epoll_event ev[256];
@@ -132,14 +141,14 @@ int floor_main(int argc, char **argv)
 		perror("listen");
 		return 1;
 	}
-	watch(lfd, NULL, EPOLLIN);
+	watch(lfd, NULL, EPOLLIN); /* not blocking, as every new_socket() */
 	for (;;) {
 		n = epoll_wait(ep, ev, 256, -1);
 		for (int i = 0; i < n; i++) {
 			if (ev[i].data.ptr)
 				on_event(ev[i].data.ptr, ev[i].events);
 			else
-				conn_new(accept4(lfd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
+				accept_all(lfd);
 		}
 		while (dead) {
 			struct conn *c = dead;

@@ -28,12 +28,16 @@ struct load {
 	bool again;	/* a ping answered is followed by another one... */
 	bool reconnect; /* ...on a new connection */
 	uint64_t moved, pings;
-	size_t npending; /* users whose ping has not been answered, or whose bulk is not all there */
-	uint64_t check;	 /* so many bytes of every bulk are compared with the pattern; 0: none */
+	/* What is still to come: a ping's answer, the first byte of bulk, the last one to be looked at. */
+	size_t npending;
+	uint64_t check; /* so many bytes of every bulk are compared with the pattern; 0: none */
 };
 
 /* The pattern from a position in the stream on, LOAD_BLOCK bytes of it. */
 const char *load_pattern(uint64_t at);
+
+/* Bulk has arrived; `begun` is the flow's. */
+void load_moved(struct load *l, bool *begun, size_t n);
 
 /* Ends the program at a wrong byte; the flow's last one of those to be checked counts it out. */
 void load_compare(struct load *l, uint64_t at, const char *p, size_t n);
@@ -47,7 +51,7 @@ void load_user_new(struct load *l, enum load_wish wish);
 /* The turns of so long a time. */
 void load_run(struct load *l, nsec_t duration);
 
-/* Until so many pings are unanswered at most. */
+/* Until so much is pending at most. */
 void load_settle(struct load *l, size_t pending);
 
 _Noreturn void load_die(const char *what, int err);

@@ -13,7 +13,8 @@ struct end {
 	struct waiter w;
 	struct load *load;
 	uint8_t wish; /* 0: not told yet */
-	uint64_t at;  /* bulk: how far it is */
+	bool begun;
+	uint64_t at; /* bulk: how far it is */
 };
 
 struct target {
@@ -50,7 +51,7 @@ static bool receive(struct end *e)
 	if (e->wish == LOAD_UP) {
 		load_compare(e->load, e->at, block + off, (size_t)(n - off));
 		e->at += (uint64_t)(n - off);
-		e->load->moved += (uint64_t)(n - off);
+		load_moved(e->load, &e->begun, (size_t)(n - off));
 	} else if (e->wish == LOAD_PING && send(e->io.fd, block, (size_t)n, MSG_NOSIGNAL) != n) {
 		return false;
 	}

@@ -13,7 +13,7 @@ struct user_end {
 	struct waiter w;
 	struct bufq q;
 	uint8_t wish;
-	bool asked;
+	bool asked, begun;
 	size_t got;  /* of an answer */
 	uint64_t at; /* bulk: how far it is */
 };
@@ -141,7 +141,7 @@ static ssize_t step(struct user_end *u)
 		return listen_for_answer(u);
 	n = u->wish == LOAD_DOWN ? take(u) : give(u);
 	if (n > 0 && u->wish == LOAD_DOWN)
-		u->load->moved += (uint64_t)n;
+		load_moved(u->load, &u->begun, (size_t)n);
 	return n;
 }
 
@@ -186,5 +186,5 @@ void load_user_new(struct load *l, enum load_wish wish)
 	u->dial = dialer_dial(l->dialer, l->loop, &l->to, &u->w);
 	if (!u->dial)
 		load_die("memory", -ENOMEM);
-	l->npending += wish == LOAD_PING || l->check;
+	l->npending += 1 + (l->check > 0);
 }
