@@ -75,6 +75,27 @@ static bool is_word(const char *text, size_t len, const char *word)
 	return strlen(word) == len && !memcmp(text, word, len);
 }
 
+static bool is_obfs(const char *plugin, size_t name)
+{
+	return is_word(plugin, name, "obfs-local") || is_word(plugin, name, "simple-obfs");
+}
+
+bool link_plugin_is_built_in(const char *plugin)
+{
+	size_t name = strcspn(plugin, ";");
+	struct plugin_options o;
+	const char *what, *mode;
+	bool is;
+
+	if (!is_obfs(plugin, name) || !plugin[name] ||
+	    plugin_options_parse(plugin + name + 1, &o, &what))
+		return false;
+	mode = plugin_options_get(&o, "obfs");
+	is = mode && !strcmp(mode, "http");
+	plugin_options_done(&o);
+	return is;
+}
+
 /* Of the plugins one is built in. */
 static int make_obfs(const struct share_link *link, struct outbound_conf *out,
 		     char why[FROM_LINK_WHY])
@@ -84,8 +105,7 @@ static int make_obfs(const struct share_link *link, struct outbound_conf *out,
 	struct plugin_options o;
 	int err = 0;
 
-	if (!is_word(link->plugin, name, "obfs-local") &&
-	    !is_word(link->plugin, name, "simple-obfs"))
+	if (!is_obfs(link->plugin, name))
 		return wrong(why, "plugin %.*s is not in this build", (int)MIN(name, (size_t)60),
 			     link->plugin);
 	if (plugin_options_parse(*text ? text + 1 : "", &o, &what))

@@ -16,7 +16,8 @@ struct outbound_dial {
 /* To the server, as far as its protocol. */
 static struct stream *carrier(struct outbound *o, struct loop *l)
 {
-	struct stream *s = lazy_new(l, o->under, &o->conf->server);
+	const struct outbound_conf *c = o->conf;
+	struct stream *s = lazy_new(l, o->under, c->via.type == DEST_NONE ? &c->server : &c->via);
 
 	if (s && o->conf->tls)
 		s = tls_client_new(s, o->conf->tls);

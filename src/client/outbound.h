@@ -22,6 +22,7 @@ enum outbound_proto {
 struct outbound_conf {
 	enum outbound_proto proto;
 	struct dest server;
+	struct dest via; /* streams go here instead, to a plugin; DEST_NONE: to the server */
 	union {
 		uint8_t id[VLESS_ID_LEN];
 		uint8_t key[TROJAN_KEY_LEN];

@@ -1,5 +1,6 @@
 /* connect.c - `weir connect`: a local SOCKS5 server, and forwards, through a share link. */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "client/from_link.h"
 #include "client/local.h"
 #include "client/udp_forward.h"
+#include "client/via_plugin.h"
 #include "cmd/cmd.h"
 #include "cmd/opt.h"
 #include "crypto/aead.h"
@@ -22,7 +24,7 @@
 static const int caught[] = {SIGTERM, SIGINT, 0};
 
 struct args {
-	const char *listen, *file, *ca, *link;
+	const char *listen, *file, *ca, *link, *plugin;
 	struct opt_many tcp, udp, pins;
 	bool insecure, plain_udp;
 };
@@ -44,6 +46,11 @@ struct connect {
 	struct local socks;
 	struct forward forwards[FORWARDS_MAX];
 	size_t nforwards;
+	const struct args *args;
+	char program[PATH_MAX], options[SHARE_LINK_MAX]; /* of a plugin; "": none */
+	struct via_plugin *via;
+	bool opened;
+	int err; /* that ended it */
 };
 
 static const struct direct_conf anywhere = {.allow_private = true};
@@ -95,8 +102,34 @@ static int link_from_file(const char *path, struct arena *mem, struct share_link
 	return link_of_xray(doc, mem, link, trust, why);
 }
 
-static int load(const struct args *a, struct outbound_conf *out, char why[FROM_LINK_WHY])
+/* A plugin that is a program of its own: kept for later, and no business of the outbound's.  A link may
+ * come from anybody: it names programs that are installed, not files.
+ */
+static int take_plugin(struct connect *c, struct share_link *link, char why[FROM_LINK_WHY])
 {
+	size_t name = strcspn(link->plugin, ";");
+	const char *options = link->plugin + name;
+
+	if (!*link->plugin || (!*c->args->plugin && link_plugin_is_built_in(link->plugin)))
+		return 0;
+	if (!*c->args->plugin && memchr(link->plugin, '/', name)) {
+		snprintf(why, FROM_LINK_WHY,
+			 "the link wants to run a file; name the plugin by --plugin");
+		return -ERR_CONFIG;
+	}
+	if (*c->args->plugin)
+		snprintf(c->program, sizeof(c->program), "%s", c->args->plugin);
+	else
+		snprintf(c->program, sizeof(c->program), "%.*s", (int)name, link->plugin);
+	snprintf(c->options, sizeof(c->options), "%s", *options ? options + 1 : "");
+	link->plugin = "";
+	return 0;
+}
+
+static int load(struct connect *c, char why[FROM_LINK_WHY])
+{
+	const struct args *a = c->args;
+	struct outbound_conf *out = &c->conf;
 	struct link_trust trust = {.ca_file = a->ca, .insecure = a->insecure};
 	struct share_link link;
 	const char *what = "";
@@ -116,6 +149,8 @@ static int load(const struct args *a, struct outbound_conf *out, char why[FROM_L
 		if (err)
 			snprintf(why, FROM_LINK_WHY, "--pin: 64 hexadecimal digits");
 	}
+	if (!err)
+		err = take_plugin(c, &link, why);
 	if (!err)
 		err = outbound_conf_of_link(&link, &trust, out, why);
 	arena_done(&mem);
@@ -205,8 +240,10 @@ static int open_forward(struct connect *c, const char *text, bool udp)
 
 static int open_all(struct connect *c, const struct args *a)
 {
-	int err = open_socks(c, a->listen);
+	int err;
 
+	c->opened = true;
+	err = open_socks(c, a->listen);
 	for (size_t i = 0; i < a->tcp.n && !err; i++)
 		err = open_forward(c, a->tcp.v[i], false);
 	for (size_t i = 0; i < a->udp.n && !err; i++)
@@ -216,6 +253,8 @@ static int open_all(struct connect *c, const struct args *a)
 
 static void close_all(struct connect *c)
 {
+	if (!c->opened) /* the plugin ended before */
+		return;
 	local_close(&c->socks);
 	for (size_t i = 0; i < c->nforwards; i++) {
 		if (c->forwards[i].udp)
@@ -248,16 +287,51 @@ static int start(struct connect *c)
 	return 0;
 }
 
-static int serve(struct connect *c, const struct args *a)
+static void on_plugin_ready(void *arg, const struct addr *at)
+{
+	struct connect *c = arg;
+
+	dest_set_addr(&c->conf.via, at);
+	c->err = open_all(c, c->args);
+	if (c->err)
+		loop_stop(c->loop);
+}
+
+/* There is nothing else to serve (SIP003). */
+static void on_plugin_ended(void *arg, const char *how)
+{
+	struct connect *c = arg;
+
+	fprintf(stderr, "weir connect: the plugin %s %s\n", c->program, how);
+	c->err = -ERR_CONFIG;
+	loop_stop(c->loop);
+}
+
+static int start_plugin(struct connect *c)
+{
+	const struct via_spec spec = {c->program, c->options, &c->conf.server};
+	const struct via_hooks hooks = {c, on_plugin_ready, on_plugin_ended};
+	char why[PLUGIN_WHY_MAX] = "";
+	int err = via_plugin_start(c->loop, &spec, &hooks, &c->via, why);
+
+	if (err)
+		fprintf(stderr, "weir connect: the plugin cannot be started: %s\n",
+			*why ? why : err_text(err));
+	return err;
+}
+
+static int serve(struct connect *c)
 {
 	int err = start(c);
 
 	if (err)
 		return fail("cannot start", err);
-	err = open_all(c, a);
-	if (!err)
+	c->err = *c->program ? start_plugin(c) : open_all(c, c->args);
+	if (!c->err)
 		loop_run(c->loop);
+	err = c->err;
 	close_all(c);
+	via_plugin_free(c->via);
 	loop_turn(c->loop, 0); /* frees what was let go */
 	signals_close(&c->signals);
 	dns_free(c->dns);
@@ -268,7 +342,7 @@ static int serve(struct connect *c, const struct args *a)
 
 int cmd_connect(int argc, char **argv)
 {
-	struct args a = {.listen = "127.0.0.1:1080"};
+	static struct args a = {.listen = "127.0.0.1:1080", .plugin = ""};
 	const struct opt opts[] = {
 		{"listen", 'l', OPT_TEXT, &a.listen, "ADDRESS", "where SOCKS5 is served"},
 		{"outbound", 'o', OPT_TEXT, &a.file, "FILE",
@@ -278,6 +352,8 @@ int cmd_connect(int argc, char **argv)
 		{"pin", 0, OPT_MANY, &a.pins, "SHA256", "believe this certificate only"},
 		{"ca", 0, OPT_TEXT, &a.ca, "FILE", "roots to believe, as PEM"},
 		{"insecure", 'k', OPT_FLAG, &a.insecure, NULL, "believe any certificate"},
+		{"plugin", 0, OPT_TEXT, &a.plugin, "PROGRAM",
+		 "run this in place of the SIP003 plugin that the link names"},
 		{"plain-udp", 0, OPT_FLAG, &a.plain_udp, NULL, "VLESS: command 2 instead of XUDP"},
 		{0},
 	};
@@ -299,12 +375,13 @@ int cmd_connect(int argc, char **argv)
 		fprintf(stderr, "weir connect: %s\n", engine);
 		return CMD_FAILED;
 	}
-	err = load(&a, &c.conf, why);
+	c.args = &a;
+	err = load(&c, why);
 	if (err) {
 		fprintf(stderr, "weir connect: %s\n", why);
 		return CMD_CONFIG;
 	}
-	err = serve(&c, &a);
+	err = serve(&c);
 	outbound_conf_done(&c.conf);
 	return err ? CMD_FAILED : CMD_OK;
 }
