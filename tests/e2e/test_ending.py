@@ -2,7 +2,7 @@
 import time
 
 import pytest
-from weirtest import SLOW, traffic
+from weirtest import SLOW
 from weirtest.lab import Lab
 from weirtest.proc import listens, wait_until
 

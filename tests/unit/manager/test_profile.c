@@ -73,8 +73,8 @@ static void what_cannot_be_is_refused_with_a_sentence(void **state)
 		"{\"server_port\":1,\"password\":\"p\",\"users\":{}}",
 		"{\"server_port\":1,\"password\":\"p\",\"users\":[{\"name\":\"a\"}]}",
 		"{\"server_port\":1,\"password\":\"p\",\"plugin\":\"x\",\"plugin_opts\":\"a\\nb\"}",
-		"{\"server_port\":1,\"password\":\"p\",\"plugin\":\"x\",\"mode\":\"tcp_only\","
-		"\"plugin_mode\":\"udp_only\"}",
+		("{\"server_port\":1,\"password\":\"p\",\"plugin\":\"x\",\"mode\":\"tcp_only\","
+		 "\"plugin_mode\":\"udp_only\"}"),
 		"[]",
 	};
 	struct bed b = {0};

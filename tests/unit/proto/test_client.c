@@ -184,7 +184,7 @@ static void a_push_that_did_not_fit_is_all_the_caller_s_again(void **state)
 			ssize_t n;
 
 			if (left)
-				push(o.s, "hello" + (5 - left), left, &left);
+				push(o.s, &"hello"[5 - left], left, &left);
 			n = pull(o.far, got + sent, 1024);
 			if (n > 0)
 				sent += (size_t)n;
