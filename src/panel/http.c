@@ -8,10 +8,10 @@
 #include <time.h>
 
 #include "base/err.h"
+#include "base/jout.h"
 #include "base/log.h"
 #include "panel/headers.h"
 #include "panel/http_server.h"
-#include "base/jout.h"
 
 int64_t wall_now(void)
 {

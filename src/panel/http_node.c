@@ -4,11 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/jout.h"
 #include "crypto/ct.h"
 #include "crypto/hash.h"
 #include "panel/headers.h"
 #include "panel/http.h"
-#include "base/jout.h"
 
 struct action {
 	const char *name;

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/jout.h"
 #include "crypto/ct.h"
 #include "crypto/hash.h"
-#include "base/jout.h"
 
 void roster_init(struct roster *r, struct store *store)
 {

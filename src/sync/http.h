@@ -62,7 +62,7 @@ struct http_call {
 	char etag[HTTP_ETAG_MAX]; /* verbatim; "": none */
 	char retry_after[64], date[64];
 	char modified[64]; /* Last-Modified, or last_modified, which yassp-server looks for */
-	char detail[256]; /* of err, for the log */
+	char detail[256];  /* of err, for the log */
 
 	void *impl; /* the transport's */
 };

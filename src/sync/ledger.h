@@ -82,8 +82,8 @@ int ledger_settle(void *ledger, const uint32_t *slots, size_t n);
 /* For a node whose traffic nobody takes in batches, but looks at with ledger_unreported(): the carried
  * bytes of users that `keep` says no to are dropped, those of each other user gathered in one place.
  */
-MUST_CHECK int ledger_prune(struct ledger *l, uint32_t node,
-			    bool (*keep)(void *arg, int64_t user), void *arg);
+MUST_CHECK int ledger_prune(struct ledger *l, uint32_t node, bool (*keep)(void *arg, int64_t user),
+			    void *arg);
 
 /* ---- batches ------------------------------------------------------------------------------------
  */

@@ -2,9 +2,9 @@
 
 #include <stdio.h>
 
+#include "base/jout.h"
 #include "panel/csv.h"
 #include "panel/headers.h"
-#include "base/jout.h"
 
 static int64_t decimal(const char *text)
 {

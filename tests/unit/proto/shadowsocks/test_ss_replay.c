@@ -25,7 +25,8 @@ static void a_salt_comes_once(void **state)
 			}
 			for (uint32_t i = 0; i < 5000; i++) {
 				salt_of(i, salt);
-				assert_int_equal(ss_replay_add(r, salt, len, NSEC_SEC), -ERR_REPLAY);
+				assert_int_equal(ss_replay_add(r, salt, len, NSEC_SEC),
+						 -ERR_REPLAY);
 			}
 			ss_replay_free(r);
 		}
