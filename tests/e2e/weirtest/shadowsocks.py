@@ -16,7 +16,7 @@ from .peers import Outbound, peer, start_client, write
 from .proc import free_port, listens, wait_until
 from .traffic import Way
 
-# Who speaks what.  Xray's and sing-box's 2022 method with ChaCha20 knows a single user, and so does ours.
+# Who speaks what.
 EVERYBODY = ("weir", "xray", "sing-box", "sslocal", "ss-local")
 SPEAKERS = {
     "aes-128-gcm": EVERYBODY,
@@ -47,6 +47,7 @@ def password_for(method, server_key, credential):
     """What a client of the node is told."""
     if method in EIH:
         return f"{server_key}:{user_key(method, credential)}"
+    # This method has no word for who it is: the port's only user has the port's key.
     return server_key if method.startswith("2022-") else credential
 
 

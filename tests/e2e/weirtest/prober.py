@@ -1,0 +1,129 @@
+"""What somebody does who wants to find out what listens on a port: sends things and watches the clock."""
+import dataclasses
+import resource
+import selectors
+import socket
+import threading
+import time
+
+from . import SLOW
+
+
+@dataclasses.dataclass
+class Seen:
+    """What one probe saw: after how many seconds the end, which one, and what was said before it."""
+    seconds: float
+    end: str          # "fin", "reset", "none"
+    said: bytes = b""
+
+
+class _Probe:
+    def __init__(self, port, data, also):
+        self.sock = socket.create_connection(("127.0.0.1", port), timeout=10 * SLOW)
+        self.born = time.monotonic()
+        self.data, self.also, self.said = data, also, b""
+        self.sock.setblocking(False)
+        self.seen = None
+        if data:
+            self.sock.send(data)
+
+    def on_readable(self):
+        try:
+            got = self.sock.recv(4096)
+        except ConnectionResetError:
+            self.finish("reset")
+            return
+        if got:
+            self.said += got
+        else:
+            self.finish("fin")
+
+    def finish(self, how):
+        self.seen = Seen(time.monotonic() - self.born, how, self.said)
+        self.sock.close()
+
+    def more(self):
+        try:
+            self.sock.send(self.also)
+        except OSError:
+            pass
+
+
+def probe(port, blobs, seconds, also=b""):
+    """Sends each blob on a connection of its own, and then, if given, `also` each 100 ms.
+
+    Whoever has not seen an end after `seconds` has seen "none".
+    """
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    seconds, probes = seconds * SLOW, []
+    with selectors.DefaultSelector() as sel:
+        for blob in blobs:
+            p = _Probe(port, blob, also)
+            probes.append(p)
+            sel.register(p.sock, selectors.EVENT_READ, p)
+        end, tick = time.monotonic() + seconds, 0.0
+        while time.monotonic() < end and any(not p.seen for p in probes):
+            for key, _ in sel.select(0.02):
+                p = key.data
+                fd = key.fd
+                p.on_readable()
+                if p.seen:
+                    sel.unregister(fd)
+            if also and time.monotonic() > tick:
+                tick = time.monotonic() + 0.1
+                for p in probes:
+                    if not p.seen:
+                        p.more()
+    for p in probes:
+        if not p.seen:
+            p.finish("none")
+    return [p.seen for p in probes]
+
+
+class Tap:
+    """Stands between a client and a server and keeps what the client says first.
+
+    With `swallow` the server is never told.  `flights` are the bytes of each connection in order.
+    """
+
+    def __init__(self, port, swallow=False):
+        self.target, self.swallow, self.flights = port, swallow, []
+        self.sock = socket.create_server(("127.0.0.1", 0))
+        self.port = self.sock.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.sock.accept()
+            except OSError:
+                return
+            flight = bytearray()
+            self.flights.append(flight)
+            threading.Thread(target=self._serve, args=(client, flight), daemon=True).start()
+
+    def _serve(self, client, flight):
+        server = None if self.swallow else socket.create_connection(("127.0.0.1", self.target))
+        if server:
+            threading.Thread(target=self._copy, args=(server, client, None), daemon=True).start()
+        self._copy(client, server, flight)
+
+    @staticmethod
+    def _copy(source, to, keep):
+        try:
+            while data := source.recv(65536):
+                if keep is not None:
+                    keep += data
+                if to:
+                    to.sendall(data)
+        except OSError:
+            pass
+        for s in filter(None, (source, to)):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def close(self):
+        self.sock.close()
