@@ -4,7 +4,7 @@
     ./dev bench [--rounds N] [--seconds S] [--modes down:1,conn:16] [--idle N] [--users N] [--only WHAT,...] [KIND...]
     ./dev bench --smoke
 
-KIND is one of ways.KINDS: vless-raw, trojan-tls...  WHAT is of bytes, idle, users; all of them by default.
+KIND is one of ways.KINDS: vless-raw, trojan-tls...  WHAT is of bytes, idle, users, crowd; all of them by default.
 bench/load plays users and target for every server, and reads the server's CPU clock and memory.  All servers of a
 group take turns, round by round, so that what else the machine does hits all alike; the table shows medians, and
 what weir is of the best peer, of Xray and of the floor.
@@ -24,13 +24,15 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 
+import crowd  # noqa: E402
 import network  # noqa: E402
 import scale  # noqa: E402
 import ways  # noqa: E402
 from weirtest.certs import Cert  # noqa: E402
 from weirtest.proc import Procs  # noqa: E402
 
-UNITS = {"down": "s/GB", "up": "s/GB", "ping": "us/ping", "conn": "us/connection", "idle": "B/connection"}
+UNITS = {"down": "s/GB", "up": "s/GB", "ping": "us/ping", "conn": "us/connection", "udp": "us/datagram",
+         "idle": "B/connection"}
 # A floor has no handshake: only bytes can be compared.
 BYTES = ("down", "up", "ping")
 REST = 6            # seconds until an idle connection is weighed
@@ -69,7 +71,7 @@ class Bench:
         seen = {k: [] for k in found}
         for _ in range(self.args.rounds):
             for key, way in found.items():
-                if key[0] or mode in BYTES:
+                if measured(key[0], mode):
                     got = self.note(way.run(mode, flows, self.args.seconds))
                     seen[key] += [got["cost"]] if got else []
         return {k: statistics.median(v) for k, v in seen.items() if v}
@@ -84,7 +86,8 @@ class Bench:
             for mode, flows in self.args.modes:
                 mid = self.take_turns(found, mode, flows)
                 for kind in kinds:
-                    report(kind, mode, flows, {n: c for (k, n), c in mid.items() if k in (None, kind)})
+                    if measured(kind, mode):
+                        report(kind, mode, flows, {n: c for (k, n), c in mid.items() if k in (None, kind)})
         finally:
             procs.stop_all()
 
@@ -131,6 +134,19 @@ class Bench:
             self.note(figure)
             print(f"    {figure:10.1f} {unit:4} {what}", flush=True)
 
+    def crowd(self):
+        procs, users = self.procs("crowd"), self.args.crowd
+        try:
+            few = {"active": 5, "turns": 1, "flood": False} if self.args.smoke else {}
+            print("\nfrom connecting to the first answer, us, on a port of aes-128-gcm:")
+            for name, what, got in crowd.rows(procs, self.args.build, users, **few):
+                if self.note(got):
+                    print(f"    {name:5} {what:30} cold p50 {got['cold_p50']:.0f} p99 {got['cold_p99']:.0f}  "
+                          f"warm p50 {got['warm_p50']:.0f} p99 {got['warm_p99']:.0f}  server's CPU {got['cost']:.0f}, "
+                          f"{got['cores']:.2f} cores", flush=True)
+        finally:
+            procs.stop_all()
+
     def run(self):
         groups = {}
         for kind in self.args.kinds:
@@ -143,6 +159,15 @@ class Bench:
                 self.idle(kind)
         if "users" in self.args.only:
             self.users()
+        if "crowd" in self.args.only:
+            self.crowd()
+
+
+def measured(kind, mode):
+    """Of floors only bytes; datagrams where the protocol leaves them datagrams."""
+    if mode == "udp":
+        return kind and ways.KINDS[kind].protocol == "shadowsocks"
+    return kind or mode in BYTES
 
 
 def ratios(kind, mode, mid):
@@ -182,10 +207,11 @@ def arguments():
     p.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
     p.add_argument("--seconds", type=float, default=1.0, help="of every single measurement")
     p.add_argument("--rounds", type=int, default=3)
-    p.add_argument("--modes", type=modes, default="down:1,down:100,up:1,up:100,conn:16")
+    p.add_argument("--modes", type=modes, default="down:1,down:100,up:1,up:100,conn:16,udp:16")
     p.add_argument("--idle", type=int, default=10000, metavar="N", help="idle connections")
     p.add_argument("--users", type=int, default=100000, metavar="N")
-    p.add_argument("--only", type=lambda s: s.split(","), default=["bytes", "idle", "users"], metavar="WHAT,...")
+    p.add_argument("--crowd", type=int, default=10000, metavar="N", help="users of one AEAD port")
+    p.add_argument("--only", type=lambda s: s.split(","), default=["bytes", "idle", "users", "crowd"], metavar="WHAT,...")
     p.add_argument("--smoke", action="store_true")
     args = p.parse_args()
     unknown = set(args.kinds) - set(ways.KINDS)
@@ -194,8 +220,8 @@ def arguments():
     args.kinds = args.kinds or list(ways.KINDS)
     args.build, args.part = args.build.resolve(), 1000
     if args.smoke:
-        args.seconds, args.rounds, args.idle, args.users, args.part = 0.1, 1, 50, 2000, 100
-        args.modes = [("down", 2), ("conn", 2)]
+        args.seconds, args.rounds, args.idle, args.users, args.part, args.crowd = 0.1, 1, 50, 2000, 100, 300
+        args.modes = [("down", 2), ("conn", 2), ("udp", 2)]
     return args
 
 

@@ -1,8 +1,9 @@
 /* copy_relay.c - the floor of relaying through our own memory: 256 KiB per read, one buffer.
  *
- * `copy_relay LISTEN-PORT TARGET-PORT ENGINE` passes every byte once through AES-128-GCM as well: the
- * floor of TLS.  What goes to the user is sealed in records of 16 KiB where it lies; what comes up is
- * sealed beside and sent as it came, which costs what opening it would.
+ * `copy_relay LISTEN-PORT TARGET-PORT ENGINE [ss CIPHER]` passes every byte once through an AEAD as
+ * well: the floor of TLS with AES-128-GCM, or of Shadowsocks, which seals a length before each chunk.
+ * What goes to the user is sealed in pieces of 16 KiB where it lies; what comes up is sealed beside
+ * and sent as it came, which costs what opening it would.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,58 +15,72 @@
 #include "crypto/aead.h"
 #include "floor.h"
 
-#define PLAIN  16384
-#define HEADER 5
-#define FRAME  (HEADER + 1 + AEAD_TAG) /* and the inner type */
-#define SLOTS  16
+#define SLOTS	  16
+#define FRAME_MAX 64
 
-static uint8_t storage[SLOTS * (PLAIN + FRAME)], beside[PLAIN + FRAME];
+/* A piece: so many bytes before the text, so many after it. */
+static const struct layout {
+	size_t plain, before, after;
+	bool ss;
+} none = {16384, 0, 0, false}, tls = {16384, 5, 1 + AEAD_TAG, false},
+  shadowsocks = {16383, 2 + AEAD_TAG, AEAD_TAG, true};
+
+static const struct layout *layout = &none;
+static uint8_t storage[SLOTS * (16384 + FRAME_MAX)], beside[16384 + FRAME_MAX];
 static struct aead_key key;
 static uint64_t seq;
-static size_t frame; /* FRAME when it seals */
 
-static void seal(const uint8_t *text, size_t len, uint8_t *out)
+static void seal(const void *aad, size_t aadlen, const uint8_t *text, size_t len, uint8_t *out)
 {
-	static const uint8_t header[HEADER] = {23, 3, 3};
 	uint8_t nonce[12] = {0};
 
 	memcpy(nonce + 4, &seq, sizeof(seq));
 	seq++;
-	if (aead_seal(&key, nonce, header, HEADER, text, len, out))
+	if (aead_seal(&key, nonce, aad, aadlen, text, len, out))
 		abort();
 }
 
-/* Records stand where they were read to, the last one shorter.  How many bytes they are. */
+/* One piece whose text lies at `text`; what was before it lies there too when that is `out` + before. */
+static void seal_piece(const uint8_t *text, size_t n, uint8_t *out)
+{
+	static const uint8_t header[5] = {23, 3, 3}, size[2] = {0x3f, 0xff};
+
+	if (layout->ss) {
+		seal(NULL, 0, size, sizeof(size), out);
+		seal(NULL, 0, text, n, out + layout->before);
+	} else {
+		seal(header, sizeof(header), text, n + 1, out + layout->before);
+	}
+}
+
+/* Pieces stand where they were read to, the last one shorter.  How many bytes they are. */
 static size_t seal_down(size_t len)
 {
-	uint8_t *record = storage;
+	uint8_t *piece = storage;
 
-	for (; len > 0; len -= MIN(len, (size_t)PLAIN)) {
-		size_t n = MIN(len, (size_t)PLAIN);
+	for (; len > 0; len -= MIN(len, layout->plain)) {
+		size_t n = MIN(len, layout->plain);
 
-		record[HEADER + n] = 23;
-		seal(record + HEADER, n + 1, record + HEADER);
-		record += n + FRAME;
+		seal_piece(piece + layout->before, n, piece);
+		piece += layout->before + n + layout->after;
 	}
-	return (size_t)(record - storage);
+	return (size_t)(piece - storage);
 }
 
 static size_t pass_up(size_t len)
 {
-	for (size_t at = 0; at < len; at += PLAIN) {
-		size_t n = MIN(len - at, (size_t)PLAIN);
-
-		seal(storage + at, n, beside);
-	}
+	for (size_t at = 0; at < len; at += layout->plain)
+		seal_piece(storage + at, MIN(len - at, layout->plain), beside);
 	return len;
 }
 
-static ssize_t read_some(struct side *from, size_t slot)
+static ssize_t read_some(struct side *from, const struct layout *lay)
 {
+	size_t stride = lay->before + lay->plain + lay->after;
 	struct iovec iov[SLOTS];
 
 	for (size_t i = 0; i < SLOTS; i++)
-		iov[i] = (struct iovec){storage + i * (PLAIN + slot) + (slot ? HEADER : 0), PLAIN};
+		iov[i] = (struct iovec){storage + i * stride + lay->before, lay->plain};
 	return readv(from->fd, iov, SLOTS);
 }
 
@@ -108,7 +123,7 @@ enum moved move(struct side *from, struct side *to)
 
 	if (from->held)
 		return write_held(from, to);
-	got = read_some(from, down ? frame : 0);
+	got = read_some(from, down ? layout : &none);
 	if (got <= 0) {
 		if (got < 0 && errno != EAGAIN)
 			return BROKEN;
@@ -116,7 +131,7 @@ enum moved move(struct side *from, struct side *to)
 		from->eof = got == 0;
 		return BLOCKED;
 	}
-	if (frame)
+	if (layout != &none)
 		got = (ssize_t)(down ? seal_down((size_t)got) : pass_up((size_t)got));
 	n = write_some(to, storage, (size_t)got);
 	if (n < 0)
@@ -132,15 +147,20 @@ enum moved move(struct side *from, struct side *to)
 	return BLOCKED;
 }
 
+static enum aead_alg alg_of(const char *cipher)
+{
+	return strcmp(cipher, "chacha20") ? AEAD_AES_128_GCM : AEAD_CHACHA20_POLY1305;
+}
+
 int main(int argc, char **argv)
 {
-	static const uint8_t raw[16] = {1, 2, 3};
+	static const uint8_t raw[AEAD_KEY_MAX] = {1, 2, 3};
 
-	if (argc == 4) {
+	if (argc > 3) {
 		if (aead_init(argv[3]))
 			return 1;
-		aead_key_set(&key, AEAD_AES_128_GCM, raw);
-		frame = FRAME;
+		layout = argc == 6 ? &shadowsocks : &tls;
+		aead_key_set(&key, argc == 6 ? alg_of(argv[5]) : AEAD_AES_128_GCM, raw);
 	}
 	return floor_main(argc, argv);
 }

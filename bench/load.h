@@ -18,6 +18,7 @@ enum load_wish {
 	LOAD_PING = '.', /* whatever comes goes back */
 	LOAD_DOWN = '!', /* the target sends for ever */
 	LOAD_UP = '^',	 /* and reads for ever */
+	LOAD_UDP = 'u',	 /* datagrams, each sent back */
 };
 
 struct load {
@@ -27,6 +28,7 @@ struct load {
 	struct dest to; /* what it is asked for */
 	bool again;	/* a ping answered is followed by another one... */
 	bool reconnect; /* ...on a new connection */
+	bool leave;	/* whoever has been answered goes */
 	uint64_t moved, pings;
 	/* What is still to come: a ping's answer, the first byte of bulk, the last one to be looked at. */
 	size_t npending;
@@ -47,6 +49,10 @@ void load_target_open(struct load *l, uint16_t port);
 
 /* Errors end the program: there is nothing to measure then. */
 void load_user_new(struct load *l, enum load_wish wish);
+
+/* The same for datagrams (load_dgram.c). */
+void load_echo_open(struct load *l, uint16_t port);
+void load_talker_new(struct load *l);
 
 /* The turns of so long a time. */
 void load_run(struct load *l, nsec_t duration);

@@ -163,9 +163,10 @@ static void on_wake(struct waiter *w)
 		n = step(u);
 	if (n <= 0 && n != -EAGAIN)
 		load_die("user", n ? (int)n : -ECONNRESET);
-	if (l->reconnect && l->pings > before) {
+	if ((l->reconnect || l->leave) && l->pings > before) {
 		user_free(u);
-		load_user_new(l, LOAD_PING);
+		if (l->reconnect)
+			load_user_new(l, LOAD_PING);
 	} else if (n > 0) {
 		loop_queue(l->loop, w);
 	} else {

@@ -6,12 +6,14 @@ yet, a case there.  To add a peer, write a function `start(procs, outbound) -> P
 the kinds that it serves.  bench/load reaches every server by share link, so weir's own client must know the
 protocol; nothing else is to be done.
 """
+import base64
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 
-from weirtest import peers
+from weirtest import peers, shadowsocks
 from weirtest.fakepanel import FakePanel
 from weirtest.node import Node, entry
 from weirtest.proc import free_port
@@ -23,6 +25,7 @@ class Kind:
     tls: bool
     group: str
     servers: tuple
+    method: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +44,10 @@ KINDS = {
     "trojan-raw": Kind("trojan", False, "raw", WEIR + GO_PEERS),
     "vless-tls": Kind("vless", True, "tls", CIPHERED + GO_PEERS),
     "trojan-tls": Kind("trojan", True, "tls", CIPHERED + GO_PEERS),
+    "ss-2022": Kind("shadowsocks", False, "ss-aes", ("weir", "ssserver") + GO_PEERS, "2022-blake3-aes-128-gcm"),
+    "ss-aes": Kind("shadowsocks", False, "ss-aes", ("weir", "ssserver", "ss-server") + GO_PEERS, "aes-128-gcm"),
+    "ss-chacha": Kind("shadowsocks", False, "ss-chacha", ("weir", "ssserver", "ss-server") + GO_PEERS,
+                      "chacha20-ietf-poly1305"),
 }
 
 # What a relay costs that does nothing else.  The first of a group is the one to be held against, for `weir evp` its own.
@@ -49,17 +56,41 @@ FLOORS = {
     "copy": Floor("raw", ("copy_relay",), True),
     "cipher": Floor("tls", ("copy_relay", "auto"), False),
     "cipher evp": Floor("tls", ("copy_relay", "evp"), False),
+    "ss aes": Floor("ss-aes", ("copy_relay", "auto", "ss", "aes"), False),
+    "ss chacha": Floor("ss-chacha", ("copy_relay", "auto", "ss", "chacha20"), False),
 }
-FLOOR_OF = {("raw", "weir"): "splice", ("tls", "weir"): "cipher", ("tls", "weir evp"): "cipher evp"}
+FLOOR_OF = {("raw", "weir"): "splice", ("tls", "weir"): "cipher", ("tls", "weir evp"): "cipher evp",
+            ("ss-aes", "weir"): "ss aes", ("ss-chacha", "weir"): "ss chacha"}
+
+
+def as_node(o):
+    """(what a panel's user has for a UUID, settings of the node) so that `o` fits it."""
+    if o.protocol != "shadowsocks":
+        return o.credential, {"tls": int(bool(o.cert))}
+    if o.method not in shadowsocks.EIH:
+        return o.credential, {"cipher": o.method}
+    server_key, user_key = o.credential.split(":")
+    return base64.b64decode(user_key).decode(), {"cipher": o.method, "server_key": server_key}
 
 
 def start_weir(engine):
     def start(procs, o):
-        panel = FakePanel(o.protocol, o.port, [{"id": 1, "uuid": o.credential}], tls=int(bool(o.cert)))
+        uuid, settings = as_node(o)
+        panel = FakePanel(o.protocol, o.port, [{"id": 1, "uuid": uuid}], **settings)
         panel.config["base_config"] = {"push_interval": 60, "pull_interval": 60}
         node = Node(procs, [entry(panel.url, panel.as_node(), o.cert)], [o.port], "weir",
                     Log={"Level": "error"}, AeadEngine=engine)
         return node.proc
+    return start
+
+
+def start_shadowsocks(name):
+    def start(procs, o):
+        users = [o.credential.split(":")[1]] if o.method in shadowsocks.EIH else ()
+        if name == "ssserver":
+            # The benchmark has it built with all optimisation; a smoke is content with the tests' build.
+            return shadowsocks.rust_server(procs, o, users, os.environ.get("WEIR_SSRUST_OPTIMISED"))
+        return shadowsocks.SERVERS[name](procs, o, users)
     return start
 
 
@@ -69,6 +100,12 @@ SERVERS = {
     "xray": peers.xray_server,
     "sing-box": peers.singbox_server,
 }
+
+
+def start_of(name, protocol):
+    if protocol == "shadowsocks" and not is_ours(name):
+        return start_shadowsocks(name)
+    return SERVERS[name]
 
 
 def is_ours(server):
@@ -95,10 +132,18 @@ class Way:
         return json.loads(out.stdout)
 
 
+def outbound(k, cert):
+    if k.protocol != "shadowsocks":
+        return peers.Outbound(k.protocol, free_port(), peers.random_credential(), cert if k.tls else None)
+    key = shadowsocks.new_key(k.method)
+    password = shadowsocks.password_for(k.method, key, peers.random_credential())
+    return peers.Outbound(k.protocol, free_port(), password, method=k.method)
+
+
 def server(name, kind, procs, cert, build):
     k = KINDS[kind]
-    o = peers.Outbound(k.protocol, free_port(), peers.random_credential(), cert if k.tls else None)
-    return Way(SERVERS[name](procs, o), peers.link(o), free_port(), build)
+    o = outbound(k, cert)
+    return Way(start_of(name, k.protocol)(procs, o), peers.link(o), free_port(), build)
 
 
 def floor(name, procs, build):
