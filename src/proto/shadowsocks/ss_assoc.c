@@ -216,12 +216,25 @@ static int assoc_recv(struct dgram *d, struct packet *p, int max)
 	return a->over ? 0 : -EAGAIN;
 }
 
+/* What we send opens like what is sent to us, so our own salts are remembered, too: an answer that is thrown
+ * back at us must not become a request.
+ */
+static int seal_aead(struct ss_assoc *a, struct packet *p)
+{
+	struct ss_replay *r = a->udp->service.replay;
+	int err = ss_packet_seal(a->method, a->key, p->buf, &p->dest);
+
+	if (!err && r)
+		(void)!ss_replay_add(r, buf_head(p->buf), a->method->salt_len, loop_now(a->d.loop));
+	return err;
+}
+
 static int seal(struct ss_assoc *a, struct packet *p)
 {
 	struct ss_packet_out o;
 
 	if (a->method->class == SS_AEAD)
-		return ss_packet_seal(a->method, a->key, p->buf, &p->dest);
+		return seal_aead(a, p);
 	o = (struct ss_packet_out){
 		.method = a->method,
 		.session = &a->s->seal,

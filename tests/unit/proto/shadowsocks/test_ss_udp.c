@@ -418,6 +418,36 @@ static void a_recording_is_refused_from_wherever_it_comes(void **state)
 	}
 }
 
+static void an_answer_that_is_thrown_back_is_no_request(void **state)
+{
+	for (size_t m = 0; m < ARRAY_LEN(ss_sealed_methods); m++) {
+		struct by_hand h = {.who = SS_ALICE, .session = 7, .text = "hello"};
+		struct raw owner, thief;
+		uint8_t bytes[512];
+		ssize_t len;
+		struct port p;
+
+		port_open(&p, ss_sealed_methods[m]);
+		raw_open(&owner);
+		raw_open(&thief);
+		raw_send(&p, &owner, bytes, make(&p, &h, bytes));
+		hear(p.assoc[0], "hello", 5, TARGET);
+		say(p.assoc[0], "answer", 6, TARGET);
+		turns(&p);
+		len = recv(owner.fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+		assert_true(len > 0);
+		raw_send(&p, &owner, bytes, (size_t)len);
+		raw_send(&p, &thief, bytes, (size_t)len);
+		assert_int_equal(p.n, 1);
+		assert_int_equal(counted(&p).refused, 2);
+		nothing(p.assoc[0]);
+		assert_false(raw_answered(&thief));
+		close(owner.fd);
+		close(thief.fd);
+		port_close(&p);
+	}
+}
+
 static void a_2022_session_goes_on_from_another_address(void **state)
 {
 	for (size_t m = 0; m < ARRAY_LEN(ss_sealed_methods); m++) {
@@ -656,6 +686,7 @@ int main(void)
 		cmocka_unit_test(an_association_that_nobody_reads_holds_so_much_and_no_more),
 		cmocka_unit_test(strangers_get_silence_and_leave_nothing),
 		cmocka_unit_test(a_recording_is_refused_from_wherever_it_comes),
+		cmocka_unit_test(an_answer_that_is_thrown_back_is_no_request),
 		cmocka_unit_test(a_2022_session_goes_on_from_another_address),
 		cmocka_unit_test(a_2022_session_that_moves_to_another_worker_stays_what_it_is),
 		cmocka_unit_test(sessions_pass_between_workers_while_all_are_at_work),
