@@ -3,6 +3,7 @@ import http.client
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from test_crash import Load
 from weirtest import SOAK, fakepanel, socks, traffic
 from weirtest.panel import Panel
 from weirtest.proc import free_port, listens, wait_until
-from weirtest.shadowsocks import client
+from weirtest.shadowsocks import client, python_server
 from weirtest.targets import HashServer
 from weirtest.yassp import FakePanel, Site, outbound, profile
 
@@ -50,6 +51,49 @@ def test_a_panel_lists_and_bills_exactly(procs, target):
     wait_until(f"{moved} bytes at the panel", lambda: sum(panel.traffic(user["id"])) == moved, 10)
     assert site.proc.stop() == 0
     assert sum(panel.traffic(user["id"])) == moved
+
+
+@pytest.mark.parametrize("who", ["weir", "ss-local"])
+def test_packets_are_billed_exactly(procs, udp_target, who):
+    p = profile()
+    panel = FakePanel([p])
+    site_of(procs, panel).serves(p["port"])
+    moved = 0
+    with socks.Udp(client(who, procs, outbound(p)).port) as u:
+        for size in 1, 100, 1200:
+            for i in range(3):
+                u.sendto(b"d" * size, udp_target.addresses[i])
+                answer, source = u.recvfrom()
+                assert answer == b"%d:" % i + b"d" * size and source == udp_target.addresses[i]
+                moved += size + len(answer)
+    settle(panel, p["port"], moved)
+
+
+EXTERNAL = {"libev": ("ss-server", {"method": "chacha20-ietf-poly1305"}), "python": (None, {"method": "aes-256-cfb"})}
+
+
+@pytest.mark.parametrize("kind", EXTERNAL)
+def test_external_servers_serve_and_are_billed(procs, target, tmp_path, kind):
+    name, more = EXTERNAL[kind]
+    path = shutil.which(name) if name else python_server(tmp_path)
+    ports = [profile(**more), profile(**more)]
+    panel = FakePanel(ports)
+    site = site_of(procs, panel, ss_daemon_type=kind, **{"ss-server_path": path}).serves(*[p["port"] for p in ports])
+    moved = [0, 0]
+    for i, p in enumerate(ports):
+        moved[i] += sum(traffic.upload(client("ss-local", procs, outbound(p)), target, 1_000_001, 1))
+
+    def counted(i):
+        # They count what they encrypt as well, in one direction or both.
+        return moved[i] <= panel.billed(ports[i]["port"]) <= moved[i] * 1.05 + 1000
+
+    wait_until("both to be billed", lambda: counted(0) and counted(1), 30)
+    panel.profiles = [ports[0]]
+    wait_until("one to close", lambda: not listens(ports[1]["port"]), 15)
+    assert listens(ports[0]["port"])
+    assert site.proc.stop() == 0
+    assert counted(0) and counted(1)
+    assert not listens(ports[0]["port"])
 
 
 def test_the_panel_pushes_to_the_site(procs):
