@@ -20,29 +20,6 @@ static const int caught[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, 0};
 
 /* ---- starting ---------------------------------------------------------------------------- */
 
-static int open_state(struct program *p, unsigned nworkers)
-{
-	const char *dir = p->conf->state.dir;
-	char why[LEDGER_WHY_MAX] = "";
-	int err = daemon_make_dir(dir);
-
-	if (!err)
-		err = daemon_lock_dir(dir, &p->state);
-	if (err == -EBUSY) {
-		log_msg(LOG_ERROR, "state", "%s is in use by another weir; give each its State.Dir",
-			dir);
-		return err;
-	}
-	if (!err)
-		err = ledger_open(dir, nworkers, &p->ledger, why);
-	if (err)
-		log_msg(LOG_ERROR, "state", "cannot use %s: %s%s%s", dir, err_text(err),
-			*why ? ": " : "", why);
-	else if (*why)
-		log_msg(LOG_WARN, "state", "%s", why);
-	return err;
-}
-
 static unsigned worker_count(const struct config *c)
 {
 	long n = c->workers ? (long)c->workers : sysconf(_SC_NPROCESSORS_ONLN);
@@ -160,6 +137,7 @@ static void on_housekeeping(struct timer *t)
 {
 	struct program *p = container_of(t, struct program, housekeeping);
 
+	program_return_to_state(p);
 	ledger_sync_counters(p->ledger);
 	ledger_adopt(p->ledger);
 	timer_set(p->loop, t,
@@ -191,7 +169,7 @@ static int start_parts(struct program *p)
 		log_msg(LOG_ERROR, "crypto", "AeadEngine: %s", why);
 		return err;
 	}
-	err = open_state(p, n);
+	err = program_open_state(p, n);
 	if (!err)
 		err = workers_start(&p->workers, p->loop, n, ledger_counters(p->ledger));
 	if (!err)

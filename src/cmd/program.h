@@ -47,6 +47,12 @@ struct program {
  */
 MUST_CHECK int program_start(struct program *p, struct config *conf, bool watch);
 
+/* State.Dir, or memory when there is no room in it.  0, or an error that has been logged. */
+MUST_CHECK int program_open_state(struct program *p, unsigned nworkers);
+
+/* From memory to State.Dir, if that is where we are and there is room by now. */
+void program_return_to_state(struct program *p);
+
 /* What connections may hold, as `c` says.  0 or -ENOMEM. */
 MUST_CHECK int program_share_memory(struct program *p, const struct config *c);
 

@@ -63,7 +63,7 @@ static int sync_dir(const char *dir)
 	return err;
 }
 
-static int open_db(struct ledger *l)
+int ledger_open_db(struct ledger *l)
 {
 	char path[PATH_MAX];
 	int err;
@@ -100,7 +100,7 @@ static int start_epoch(struct ledger *l, unsigned workers)
 
 static int open_all(struct ledger *l, unsigned workers)
 {
-	int err = open_db(l);
+	int err = ledger_open_db(l);
 
 	if (!err && l->dir)
 		err = ledger_adopt(l);
@@ -171,6 +171,8 @@ int ledger_set_reported(struct ledger *l, int64_t epoch, uint32_t slot, uint32_t
 {
 	sqlite3_stmt *s = ledger_stmt(l, ST_REPORTED_SET);
 
+	if (!epoch) /* no file that somebody would read with it */
+		return 0;
 	ledger_bind(s, 1, epoch);
 	ledger_bind(s, 2, slot);
 	ledger_bind(s, 3, life);

@@ -32,11 +32,19 @@
 
 struct ledger;
 
-/* `dir` exists and is ours; NULL: in memory, nothing survives.  0, -ERR_DATABASE, -errno; `why`
- * (may be NULL) says more, also about what was put aside.
+/* `dir` exists and is ours; NULL: in memory, nothing survives.  0, -ERR_DATABASE, -errno (a
+ * full disk is -ENOSPC, whoever has met it); `why` (may be NULL) says more, also about what was put aside.
  */
 MUST_CHECK int ledger_open(const char *dir, unsigned workers, struct ledger **out,
 			   char why[LEDGER_WHY_MAX]);
+
+/* A ledger in memory gets its folder, with all that it holds; what the folder held is taken up.  Numbers
+ * of nodes and batches stay.  The counters stay in memory for the life of the process: a kill costs what
+ * no batch holds yet.  0, or as ledger_open() and nothing has changed: try again later.
+ */
+MUST_CHECK int ledger_move_in(struct ledger *l, const char *dir);
+bool ledger_in_memory(const struct ledger *l);
+
 void ledger_close(struct ledger *l); /* pending stays pending, for the next start */
 
 /* What SQLite said last; static until the next call. */

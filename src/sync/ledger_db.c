@@ -1,4 +1,5 @@
 /* The ledger's database: its tables, and SQLite with fewer words. */
+#include <errno.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -26,9 +27,15 @@ void ledger_bind_text(sqlite3_stmt *s, int i, const char *v)
 	sqlite3_bind_text(s, i, v, -1, SQLITE_STATIC);
 }
 
-static int fail(struct ledger *l)
+int ledger_db_error(struct ledger *l)
 {
+	int os = sqlite3_system_errno(l->db), code = sqlite3_errcode(l->db);
+
 	snprintf(l->why, sizeof(l->why), "%s", sqlite3_errmsg(l->db));
+	/* No room for the side files looks like any other failure to read or to open them. */
+	if (code == SQLITE_FULL ||
+	    ((code == SQLITE_IOERR || code == SQLITE_CANTOPEN) && (os == ENOSPC || os == EDQUOT)))
+		return -ENOSPC;
 	return -ERR_DATABASE;
 }
 
@@ -38,7 +45,7 @@ int ledger_row(struct ledger *l, sqlite3_stmt *s)
 
 	if (rc == SQLITE_ROW)
 		return 1;
-	rc = rc == SQLITE_DONE ? 0 : fail(l);
+	rc = rc == SQLITE_DONE ? 0 : ledger_db_error(l);
 	sqlite3_reset(s);
 	return rc;
 }
@@ -112,9 +119,10 @@ static const char *const SQL[ST_COUNT] = {
 static int run(struct ledger *l, const char *sql)
 {
 	if (sqlite3_exec(l->db, sql, NULL, NULL, NULL) != SQLITE_OK) {
-		fail(l);
+		int err = ledger_db_error(l);
+
 		sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL); /* harmless outside of one */
-		return -ERR_DATABASE;
+		return err;
 	}
 	return 0;
 }
@@ -125,11 +133,11 @@ static int schema_version(struct ledger *l, int *version)
 	int err = 0;
 
 	if (sqlite3_prepare_v2(l->db, "PRAGMA user_version", -1, &s, NULL) != SQLITE_OK)
-		return fail(l);
+		return ledger_db_error(l);
 	if (sqlite3_step(s) == SQLITE_ROW)
 		*version = sqlite3_column_int(s, 0);
 	else
-		err = fail(l);
+		err = ledger_db_error(l);
 	sqlite3_finalize(s);
 	return err;
 }
@@ -139,7 +147,7 @@ static int prepare_all(struct ledger *l)
 	for (int i = 0; i < ST_COUNT; i++)
 		if (sqlite3_prepare_v3(l->db, SQL[i], -1, SQLITE_PREPARE_PERSISTENT, &l->st[i],
 				       NULL) != SQLITE_OK)
-			return fail(l);
+			return ledger_db_error(l);
 	return 0;
 }
 
@@ -149,13 +157,17 @@ int ledger_db_open(struct ledger *l, const char *path)
 
 	if (sqlite3_open_v2(path, &l->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
 	    SQLITE_OK)
-		return l->db ? fail(l) : -ERR_DATABASE;
+		return l->db ? ledger_db_error(l) : -ERR_DATABASE;
 	sqlite3_busy_timeout(l->db, 5000); /* the process that handed over to us may be writing */
 	err = run(l, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;");
 	if (!err)
 		err = schema_version(l, &version);
 	if (!err && version == 0)
 		err = run(l, SCHEMA);
+	/* Their numbers may go along to a folder that has numbers of its own: ledger_move_in(). */
+	if (!err && !l->dir)
+		err = run(l, "INSERT INTO sqlite_sequence(name, seq)"
+			     " VALUES('batch', CAST(strftime('%s') AS INTEGER) << 20)");
 	if (!err && version > 1) {
 		snprintf(l->why, sizeof(l->why), "made by a newer version (schema %d)", version);
 		err = -ERR_DATABASE;

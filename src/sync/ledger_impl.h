@@ -64,13 +64,15 @@ struct ledger {
 	sqlite3_stmt *st[ST_COUNT];
 	char *dir; /* NULL: in memory */
 	struct counters *counters;
-	int64_t epoch;		  /* ours: epoch.num */
+	int64_t epoch;		  /* ours: epoch.num; 0: no file, see ledger_move_in() */
 	struct traffic *reported; /* by slot of our counters: what batches and carried rows hold */
 	uint32_t reported_cap;
 	char why[LEDGER_WHY_MAX];
 };
 
+int ledger_open_db(struct ledger *l); /* that of l->dir */
 int ledger_db_open(struct ledger *l, const char *path);
+int ledger_db_error(struct ledger *l); /* what SQLite has met, noted in l->why */
 void ledger_db_close(struct ledger *l);
 
 /* ---- SQLite, a step shorter --------------------------------------------------------------------

@@ -453,6 +453,73 @@ static void without_a_directory_everything_is_in_memory(void **state)
 
 /* ---- what other processes leave ---------------------------------------------------------- */
 
+/* What was in memory goes to a folder that has nodes, batches and carried bytes of its own. */
+static void a_ledger_in_memory_moves_into_its_folder(void **state)
+{
+	uint32_t other, moved_other, slot, old, unknown;
+	struct state s, m = {0};
+	struct ledger_batch heads[8], b;
+	int64_t sent;
+
+	state_init(&s);
+	assert_int_equal(ledger_node(s.l, "https://elsewhere.test", 1, "vless", &other), 0);
+	state_user(&s, 1, 100, 0);
+	assert_int_equal(state_freeze(&s, 0, 0), 1);
+	state_user(&s, 2, 7, 9); /* pending in a file whose process goes */
+	state_close(&s);
+
+	/* The next process finds no room; it learns of the nodes in another order. */
+	assert_int_equal(ledger_open(NULL, 2, &m.l, NULL), 0);
+	assert_true(ledger_in_memory(m.l));
+	assert_int_equal(ledger_node(m.l, "https://new.test", 5, "vless", &unknown), 0);
+	assert_int_equal(ledger_node(m.l, "https://elsewhere.test", 1, "vless", &moved_other), 0);
+	assert_int_equal(ledger_node(m.l, NODE_URL, 7, "trojan", &m.node), 0);
+	assert_int_not_equal(m.node, s.node);
+	slot = state_user(&m, 1, 1000, 0);
+	assert_int_equal(state_freeze(&m, 0, 0), 1);
+	assert_int_equal(ledger_batches(m.l, m.node, heads, 8), 1);
+	sent = heads[0].seq;
+	assert_int_equal(ledger_sending(m.l, sent), 0);
+	old = state_user(&m, 3, 30, 0);
+	assert_int_equal(ledger_settle(m.l, &old, 1), 0);
+	state_add(&m, slot, 5, 5);
+
+	assert_int_equal(ledger_move_in(m.l, "/nowhere/at/all"), -ENOENT);
+	assert_true(ledger_in_memory(m.l));
+	assert_int_equal(ledger_move_in(m.l, s.dir), 0);
+	assert_false(ledger_in_memory(m.l));
+	assert_int_equal(ledger_node(m.l, NODE_URL, 7, "trojan", &s.node), 0);
+	assert_int_equal(s.node, m.node);
+	/* What was there first goes first; what was on its way is still known by its number. */
+	assert_int_equal(ledger_batches(m.l, m.node, heads, 8), 2);
+	assert_int_equal(heads[0].total.up, 100);
+	assert_int_equal(heads[1].seq, sent);
+	assert_true(heads[1].in_flight);
+	assert_int_equal(ledger_ack(m.l, heads[0].seq), 0);
+	assert_int_equal(ledger_ack(m.l, sent), 0);
+	/* Users 1 (pending), 2 (of the process before) and 3 (settled). */
+	assert_int_equal(state_freeze(&m, 0, 0), 1);
+	b = state_batch(&m, 0);
+	assert_int_equal(b.n, 3);
+	assert_entry(&b, 0, 1, 5, 5);
+	assert_entry(&b, 1, 2, 7, 9);
+	assert_entry(&b, 2, 3, 30, 0);
+	ledger_batch_done(&b);
+	assert_int_equal(state_freeze(&m, 0, 0), 0);
+	state_add(&m, slot, 1, 0);
+	assert_int_equal(state_freeze(&m, 0, 0), 1);
+	ledger_close(m.l);
+
+	/* The next process has it all, and its numbers. */
+	state_open(&s, 2);
+	assert_int_equal(s.node, m.node);
+	assert_int_equal(ledger_node(s.l, "https://elsewhere.test", 1, "vless", &other), 0);
+	assert_int_equal(other, moved_other);
+	assert_int_equal(state_waiting(&s), 2);
+	assert_int_equal(state_totals(&s).frozen.up, 5 + 7 + 30 + 1);
+	state_done(&s);
+}
+
 static void a_process_that_drains_is_adopted_when_it_has_ended(void **state)
 {
 	struct ledger *next;
@@ -673,6 +740,7 @@ int main(void)
 		cmocka_unit_test(what_is_unreported_is_everything_not_acknowledged),
 		cmocka_unit_test(nodes_are_kept_apart),
 		cmocka_unit_test(without_a_directory_everything_is_in_memory),
+		cmocka_unit_test(a_ledger_in_memory_moves_into_its_folder),
 		cmocka_unit_test(a_process_that_drains_is_adopted_when_it_has_ended),
 		cmocka_unit_test(a_foreign_counters_file_is_put_aside),
 		cmocka_unit_test(a_damaged_counters_file_is_put_aside),
