@@ -233,6 +233,7 @@ static int fill(struct inbound *in, const struct inbound_plan *plan, char why[IN
 		.tfo = conf->tcp_fast_open ? 256 : 0,
 		.keepalive = &keepalive,
 	};
+	in->cap = plan->cap;
 	in->proxy_protocol = conf->proxy_protocol || info->transport.accept_proxy_protocol;
 	in->direct.family = in->trusted.family = family_of(conf->dns_type);
 	in->direct.allow_private = conf->allow_private;

@@ -39,6 +39,7 @@ struct inbound {
 	struct cidr *proxies;		    /* sources whose PROXY header is believed */
 	unsigned nproxies;
 	bool proxy_protocol;
+	struct rate *cap; /* the node's, for all of its inbounds */
 	unsigned workers; /* that have it */
 	unsigned refs;	  /* the node's own, and one for each seat that has it */
 };
@@ -54,6 +55,7 @@ struct inbound_plan {
 	struct ss_replay *packets; /* of UDP packets of others */
 	struct ss_sessions *sessions;
 	unsigned workers;
+	struct rate *cap; /* NodeSpeedLimit; NULL: none */
 };
 
 /* 0, or an error with a sentence in `why`: -ERR_UNSUPPORTED and -ERR_CONFIG are permanent. */

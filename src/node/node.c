@@ -31,20 +31,6 @@ void node_set_state(struct node *n, enum node_state s)
 
 /* ---- files ------------------------------------------------------------------------------- */
 
-int node_set_conf(struct node *n, const struct config *file, const struct config_node *conf,
-		  bool changed)
-{
-	int err;
-
-	n->file = file;
-	n->conf = conf;
-	if (!changed || n->state != NODE_SERVING)
-		return 0;
-	err = node_rebuild(n);
-	n->stale = err != 0;
-	return err == -EAGAIN ? 0 : err; /* under way: the end of that begins this */
-}
-
 /* Certificate files that changed (config G7) are served without a reload. */
 static void on_certs(struct timer *t)
 {
@@ -61,6 +47,26 @@ static void on_certs(struct timer *t)
 	if (!n->stale && stamp != n->cert_stamp)
 		log_msg(LOG_INFO, "cert", "%s: certificate files have changed, serving them",
 			n->tag);
+}
+
+int node_set_conf(struct node *n, const struct config *file, const struct config_node *conf,
+		  bool changed)
+{
+	int err;
+
+	n->file = file;
+	n->conf = conf;
+	if (changed)
+		node_limits_set(n);
+	if (n->state != NODE_SERVING)
+		return 0;
+	if (!changed) { /* who renews a certificate asks for a reload and not for patience */
+		on_certs(&n->certs);
+		return 0;
+	}
+	err = node_rebuild(n);
+	n->stale = err != 0;
+	return err == -EAGAIN ? 0 : err; /* under way: the end of that begins this */
 }
 
 /* ---- the rest of the target -------------------------------------------------------------- */
@@ -166,6 +172,7 @@ int node_new(const struct node_world *env, const struct config *file,
 	for (unsigned i = 0; i < env->workers->n; i++)
 		seat_init(&n->seats[i], &env->workers->v[i], inbound_put);
 	node_apply_init(n);
+	node_limits_init(n);
 	timer_init(&n->certs, on_certs);
 	timer_init(&n->reopen, on_reopen);
 	timer_init(&n->poll, on_poll);
@@ -279,6 +286,7 @@ void node_free(struct node *n)
 		return;
 	timer_stop(&n->reap);
 	timer_stop(&n->again);
+	node_limits_done(n);
 	timer_stop(&n->poll);
 	timer_stop(&n->certs);
 	timer_stop(&n->reopen);

@@ -385,6 +385,7 @@ static struct inbound_plan plan_of(const struct node *n, const struct node_info 
 	return (struct inbound_plan){
 		.file = n->file,
 		.conf = n->conf,
+		.cap = (struct rate *)(uintptr_t)n->cap,
 		.info = info,
 		.ticket_key = n->ticket_key,
 		.replay = {n->replay[0], n->replay[1]},

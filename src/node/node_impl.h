@@ -33,8 +33,10 @@ struct node {
 	struct apply *apply; /* under way */
 	struct timer again;  /* a worker could not install it: once more */
 	struct timer reap;
-	struct timer reopen; /* after a suspension */
-	struct timer poll;   /* closing: have the sessions ended? */
+	struct timer dynamic; /* DynamicSpeedLimitConfig: the next look */
+	struct rate cap[2];   /* NodeSpeedLimit, by enum traffic_dir */
+	struct timer reopen;  /* after a suspension */
+	struct timer poll;    /* closing: have the sessions ended? */
 	/* Of the sessions when listeners close; < 0: they stay.  The newest counts, also for a message that
 	 * is still on its way to a worker. */
 	_Atomic nsec_t grace;
@@ -55,6 +57,14 @@ static inline struct loop *node_loop(const struct node *n)
 }
 
 void node_set_state(struct node *n, enum node_state s);
+
+/* ---- node_limits.c ----------------------------------------------------------------------- */
+
+void node_limits_init(struct node *n);
+void node_limits_done(struct node *n);
+
+/* As the file has it now. */
+void node_limits_set(struct node *n);
 
 /* ---- node_apply.c ------------------------------------------------------------------------ */
 

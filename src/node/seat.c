@@ -219,6 +219,7 @@ static struct generation *generation_new(struct seat *s, struct inbound *in)
 		.fallbacks = in->fallbacks,
 		.times = &in->times,
 		.reject = in->reject,
+		.cap = in->cap,
 		.ended = on_ended,
 	};
 	list_init(&g->si.sessions);

@@ -145,14 +145,19 @@ static size_t session_allow(struct meter *m, enum relay_dir dir, size_t want, ns
 {
 	struct session *s = container_of(m, struct session, meter);
 
-	return s->conn.user ? user_allow(s->conn.user, (enum traffic_dir)dir, want, now, pause)
-			    : want;
+	if (s->in->cap)
+		want = rate_allow(&s->in->cap[dir], want, now, pause);
+	return want && s->conn.user
+		       ? user_allow(s->conn.user, (enum traffic_dir)dir, want, now, pause)
+		       : want;
 }
 
 static void session_count(struct meter *m, enum relay_dir dir, size_t bytes, nsec_t now)
 {
 	struct session *s = container_of(m, struct session, meter);
 
+	if (s->in->cap)
+		rate_charge(&s->in->cap[dir], now, bytes);
 	if (s->conn.user)
 		user_conn_count(&s->conn, (enum traffic_dir)dir, bytes, now);
 }

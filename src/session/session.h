@@ -59,6 +59,7 @@ struct session_inbound {
 	const struct fallback_table *fallbacks;
 	const struct session_times *times;
 	enum reject_policy reject;
+	struct rate *cap; /* by enum traffic_dir, of all users together; NULL: none */
 	void (*ended)(struct session_inbound *in, const struct session_report *report);
 
 	struct list_node sessions;

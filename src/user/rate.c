@@ -19,6 +19,18 @@ nsec_t rate_wait(const struct rate *r, nsec_t now)
 	return at > now ? at - now : 0;
 }
 
+size_t rate_allow(const struct rate *r, size_t want, nsec_t now, nsec_t *pause)
+{
+	uint64_t Bps = rate_get(r);
+	nsec_t wait = rate_wait(r, now);
+
+	if (wait > 0) {
+		*pause = wait;
+		return 0;
+	}
+	return Bps ? MIN(want, rate_quantum(Bps)) : want;
+}
+
 void rate_charge(struct rate *r, nsec_t now, size_t bytes)
 {
 	uint64_t Bps = rate_get(r);

@@ -50,6 +50,9 @@ static inline size_t rate_quantum(uint64_t Bps)
 /* Nanoseconds until bytes may move again; 0 means now. */
 nsec_t rate_wait(const struct rate *r, nsec_t now);
 
+/* Both at once: how much of `want` may move now; 0: nothing for *pause. */
+size_t rate_allow(const struct rate *r, size_t want, nsec_t now, nsec_t *pause);
+
 /* `bytes` have moved.  One compare-and-swap; nothing when there is no limit. */
 void rate_charge(struct rate *r, nsec_t now, size_t bytes);
 

@@ -136,3 +136,67 @@ def test_the_sessions_of_a_removed_user_end_within_a_second(procs, target):
     wait_until("the report of a user who is gone", lambda: panel.traffic(1)[1] > 0, 10)
 
 
+def test_a_node_s_limits_changed_at_the_panel_hold_for_connections_that_run(lab, target):
+    user = lab.user()
+    way = lab.until_served(lab.client("trojan-raw", "weir", user), target)
+    row = lab.rows["trojan-raw"]["id"]
+    with way.open(target) as s:
+        s.sendall(f"GET {1 << 30} 1\n".encode())
+        for mbps in 60, 20:
+            lab.panel.change_node(row, settings={"options": {"LimitConfig": {"SpeedLimit": mbps}}})
+            time.sleep(3)
+            assert measure([s], lambda s: len(s.recv(CHUNK)), 3) == pytest.approx(mbps, rel=0.06)
+        traffic.reset(s)
+    lab.panel.change_node(row, settings={"options": {}})
+
+
+def test_all_users_together_keep_the_node_s_rate(procs, cert, target):
+    lab = Lab(procs, cert, ["vless-raw"], NodeSpeedLimit=40)
+    users = [lab.user() for _ in range(3)]
+    ways = [lab.until_served(lab.client("vless-raw", "weir", u), target) for u in users]
+    sockets = [w.open(target) for w in ways]
+    for i, s in enumerate(sockets):
+        s.sendall(f"GET {1 << 30} {i}\n".encode())
+    assert measure(sockets, lambda s: len(s.recv(CHUNK)), 4) == pytest.approx(40, rel=0.05)
+    lab.node.text["Nodes"][0]["NodeSpeedLimit"] = 120
+    lab.node.write()
+    lab.node.reload()
+    time.sleep(1)
+    assert measure(sockets, lambda s: len(s.recv(CHUNK)), 4) == pytest.approx(120, rel=0.05)
+    for s in sockets:
+        traffic.reset(s)
+
+
+def test_who_moves_much_is_slowed_down_for_a_while(procs, cert, target):
+    rule = {"EnableDynamicSpeedLimit": True,
+            "DynamicSpeedLimitConfig": {"Periodic": 1, "Traffic": "10MB", "SpeedLimit": 16, "ExpireTime": 60}}
+    lab = Lab(procs, cert, ["vless-raw"], LimitConfig=rule)
+    greedy, modest = lab.user(), lab.user(speed_limit=40)  # 5 MB in a period
+    ways = [lab.until_served(lab.client("vless-raw", "weir", u), target) for u in (greedy, modest)]
+    time.sleep(2)  # both have been looked at
+    sockets = [w.open(target) for w in ways]
+    for i, s in enumerate(sockets):
+        s.sendall(f"GET {1 << 30} {i}\n".encode())
+    rates = {}
+
+    def watch(i):
+        rates[i] = measure([sockets[i]], lambda s: len(s.recv(CHUNK)), 4)
+
+    def both():
+        threads = [threading.Thread(target=watch, args=(i,)) for i in range(2)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        return rates[0], rates[1]
+
+    both()
+    assert both() == (pytest.approx(16, rel=0.1), pytest.approx(40, rel=0.1))
+    # Switched off, it lets go of everybody.
+    lab.node.text["Nodes"][0]["LimitConfig"]["EnableDynamicSpeedLimit"] = False
+    lab.node.write()
+    lab.node.reload()
+    time.sleep(1)
+    assert both()[0] > 100
+    for s in sockets:
+        traffic.reset(s)
