@@ -1,12 +1,16 @@
 """SIGHUP and changes at the panel, under load: no connection is lost, and a broken file changes nothing."""
+import shutil
+import ssl
 import threading
 import time
 
 import pytest
 from weirtest import SLOW, traffic
+from weirtest.certs import Cert
+from weirtest.fakepanel import FakePanel
 from weirtest.lab import KINDS, Lab
-from weirtest.node import entry
-from weirtest.peers import Outbound, start_client
+from weirtest.node import Node, entry
+from weirtest.peers import Outbound, random_credential, start_client
 from weirtest.proc import free_port, listens, wait_until
 from weirtest.socks import recv_exactly
 
@@ -142,3 +146,103 @@ def test_a_changed_file_is_noticed_without_a_signal(lab, talk, procs):
     lab.node.write()
     lab.node.proc.wait_listening(port, 20)
     talk.stop()
+
+
+def reload_with(lab, **options):
+    for e in lab.node.text["Nodes"]:
+        e.update(options)
+    lab.node.write()
+    lab.node.reload()
+
+
+def says(s, word):
+    s.sendall(word)
+    assert recv_exactly(s, len(word)) == word
+
+
+@pytest.fixture
+def one(procs, cert, target):
+    """A VLESS node in clear, a conversation over it, and another node beside it."""
+    lab = Lab(procs, cert, ["vless-raw", "trojan-raw"], top={"DrainTimeout": 3})
+    lab.someone = lab.user()
+    lab.way = lab.until_served(lab.client("vless-raw", "weir", lab.someone), target, lab.someone)
+    lab.talk = lab.way.open(target)
+    lab.talk.sendall(b"ECHO\n")
+    says(lab.talk, b"hello")
+    yield lab
+    lab.talk.close()
+
+
+@pytest.mark.parametrize("how", ["another file", "the same file"])
+def test_a_changed_certificate_is_shown_from_the_reload_on(procs, tmp_path, target, how):
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    first, second = Cert(str(tmp_path / "first")), Cert(str(tmp_path / "second"))
+    lab = Lab(procs, first, ["vless-tls"])
+    user, port = lab.user(), lab.ports["vless-tls"]
+    way = lab.until_served(lab.client("vless-tls", "weir", user), target)
+
+    def shown():
+        return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(("127.0.0.1", port)))
+
+    assert shown() == first.der
+    with way.open(target) as s:
+        s.sendall(b"ECHO\n")
+        says(s, b"before")
+        if how == "another file":
+            reload_with(lab, CertConfig={"CertMode": "file", "CertFile": second.crt, "KeyFile": second.key})
+        else:
+            shutil.copy(second.crt, first.crt)
+            shutil.copy(second.key, first.key)
+            lab.node.reload()
+        wait_until("the new certificate", lambda: shown() == second.der, 5)
+        says(s, b"after")
+
+
+def test_a_changed_listen_address_moves_the_listener_and_cuts_nobody_off(one, target, procs):
+    port = one.ports["vless-raw"]
+    reload_with(one, ListenIP="127.0.0.2")
+    wait_until("the new address", lambda: listens(port, "127.0.0.2"), 5)
+    wait_until("the old one to be left", lambda: not listens(port), 5)
+    says(one.talk, b"still here")
+
+
+def test_a_changed_number_of_workers_waits_for_the_next_start_and_says_so(one, target):
+    one.node.text["Workers"] = 4
+    reload_with(one)
+    wait_until("the warning", lambda: "take effect at the next start" in one.node.proc.text(), 5)
+    says(one.talk, b"still here")
+    traffic.echo(one.way, target, b"and so is everybody")
+
+
+def test_a_node_that_leaves_while_somebody_talks_drains_and_bills_him(one):
+    del one.node.text["Nodes"][0]
+    one.node.write()
+    one.node.reload()
+    wait_until("the listener to go", lambda: not listens(one.ports["vless-raw"]), 5)
+    left = time.monotonic()
+    says(one.talk, b"a few words more")
+    with pytest.raises(ConnectionResetError):  # DrainTimeout: cut off, and seen to be
+        one.talk.recv(1)
+    assert 1.5 < time.monotonic() - left < 6 * SLOW
+    one.someone.moved((len("ECHO\n") + 21, 21))
+    one.someone.assert_billed()
+    assert one.node.proc.alive()
+
+
+def test_a_rotated_key_is_used_from_the_reload_on(procs, target):
+    port, credential = free_port(), random_credential()
+    panel = FakePanel("vless", port, [{"id": 1, "uuid": credential}])
+    node = Node(procs, [entry(panel.url, panel.as_node())], [port])
+    way = start_client("weir", procs, Outbound("vless", port, credential))
+    with way.open(target) as s:
+        s.sendall(b"ECHO\n")
+        says(s, b"before")
+        panel.token = "another-token"
+        since = time.monotonic()
+        wait_until("the old key to be refused", lambda: panel.asked("user", since), 10)
+        node.text["Nodes"][0]["ApiKey"] = panel.token
+        node.write()
+        node.reload()
+        says(s, b"after")
+        wait_until("what was said to be billed", lambda: panel.traffic(1) == (5 + 11, 11), 15)
