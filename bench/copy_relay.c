@@ -26,9 +26,9 @@ static const struct layout {
   shadowsocks = {16383, 2 + AEAD_TAG, AEAD_TAG, true};
 
 static const struct layout *layout = &none;
-static uint8_t storage[SLOTS * (16384 + FRAME_MAX)], beside[16384 + FRAME_MAX];
+static _Thread_local uint8_t storage[SLOTS * (16384 + FRAME_MAX)], beside[16384 + FRAME_MAX];
 static struct aead_key key;
-static uint64_t seq;
+static _Thread_local uint64_t seq;
 
 static void seal(const void *aad, size_t aadlen, const uint8_t *text, size_t len, uint8_t *out)
 {

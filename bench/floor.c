@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +13,11 @@
 
 #define ROUNDS 16 /* moves in a row before others have their turn */
 
-static int ep, target_port;
-static struct conn *dead;
+static int listen_port, target_port;
+
+/* A thread has connections of its own, and nothing else is shared. */
+static _Thread_local int ep;
+static _Thread_local struct conn *dead;
 
 static struct sockaddr_in loopback(int port)
 {
@@ -30,6 +34,7 @@ static int new_socket(void)
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
 	return fd;
 }
 
@@ -122,26 +127,36 @@ static void accept_all(int lfd)
 		conn_new(fd);
 }
 
-int floor_main(int argc, char **argv)
+static int listener_open(void)
+{
+	struct sockaddr_in at = loopback(listen_port);
+	int fd = new_socket();
+
+	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(fd, 4096) < 0) {
+		perror("listen");
+		exit(1);
+	}
+	return fd;
+}
+
+static void bury(void)
+{
+	while (dead) {
+		struct conn *c = dead;
+
+		dead = c->next;
+		free(c);
+	}
+}
+
+static void *serve(void *unused)
 {
 	struct epoll_event ev[256];
-	struct sockaddr_in at;
 	int lfd, n;
 
-	if (argc < 3) {
-		fprintf(stderr, "usage: %s LISTEN-PORT TARGET-PORT\n", argv[0]);
-		return 2;
-	}
-	sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
-	at = loopback(atoi(argv[1]));
-	target_port = atoi(argv[2]);
 	ep = epoll_create1(EPOLL_CLOEXEC);
-	lfd = new_socket();
-	if (bind(lfd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(lfd, 4096) < 0) {
-		perror("listen");
-		return 1;
-	}
-	watch(lfd, NULL, EPOLLIN); /* not blocking, as every new_socket() */
+	lfd = listener_open();
+	watch(lfd, NULL, EPOLLIN);
 	for (;;) {
 		n = epoll_wait(ep, ev, 256, -1);
 		for (int i = 0; i < n; i++) {
@@ -150,11 +165,27 @@ int floor_main(int argc, char **argv)
 			else
 				accept_all(lfd);
 		}
-		while (dead) {
-			struct conn *c = dead;
-
-			dead = c->next;
-			free(c);
-		}
+		bury();
 	}
+	return NULL;
+}
+
+int floor_main(int argc, char **argv)
+{
+	const char *threads = getenv("THREADS");
+	pthread_t thread;
+
+	if (argc < 3) {
+		fprintf(stderr, "usage: [THREADS=N] %s LISTEN-PORT TARGET-PORT\n", argv[0]);
+		return 2;
+	}
+	sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+	listen_port = atoi(argv[1]);
+	target_port = atoi(argv[2]);
+	for (int i = 1; i < (threads ? atoi(threads) : 1); i++) {
+		if (pthread_create(&thread, NULL, serve, NULL))
+			return 1;
+	}
+	serve(NULL);
+	return 0;
 }

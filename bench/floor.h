@@ -1,8 +1,8 @@
 /* floor.h - the least that a TCP relay can cost: what the relays of this folder share.
  *
- * One thread, one epoll, each descriptor registered once (edge-triggered), no users, no meter, no
- * limits, no timers.  A program supplies move(); the rest is here.  `PROGRAM LISTEN-PORT
- * TARGET-PORT`, both on 127.0.0.1.
+ * THREADS of them (1), each with a listener and an epoll of its own, each descriptor registered once
+ * (edge-triggered), no users, no meter, no limits, no timers.  A program supplies move(); the rest
+ * is here.  `PROGRAM LISTEN-PORT TARGET-PORT`, both on 127.0.0.1.
  */
 #ifndef WEIR_BENCH_FLOOR_H
 #define WEIR_BENCH_FLOOR_H

@@ -10,7 +10,7 @@
 #define PIPE_SIZE (1024 * 1024)
 #define FLAGS	  (SPLICE_F_MOVE | SPLICE_F_NONBLOCK)
 
-static struct pipe_pair *spare;
+static _Thread_local struct pipe_pair *spare;
 
 static struct pipe_pair *pipe_take(void)
 {

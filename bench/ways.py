@@ -50,6 +50,8 @@ KINDS = {
                       "chacha20-ietf-poly1305"),
 }
 
+THREADS = 2  # workers of ours, and threads of a floor: what two cores give the Go peers as well
+
 # What a relay costs that does nothing else.  The first of a group is the one to be held against, for `weir evp` its own.
 FLOORS = {
     "splice": Floor("raw", ("splice_relay",), True),
@@ -79,7 +81,7 @@ def start_weir(engine):
         panel = FakePanel(o.protocol, o.port, [{"id": 1, "uuid": uuid}], **settings)
         panel.config["base_config"] = {"push_interval": 60, "pull_interval": 60}
         node = Node(procs, [entry(panel.url, panel.as_node(), o.cert)], [o.port], "weir",
-                    Log={"Level": "error"}, AeadEngine=engine)
+                    Log={"Level": "error"}, Workers=THREADS, AeadEngine=engine)
         return node.proc
     return start
 
@@ -149,5 +151,6 @@ def server(name, kind, procs, cert, build):
 def floor(name, procs, build):
     f, port, target = FLOORS[name], free_port(), free_port()
     program, *more = f.command
-    proc = procs.start(name, [build / "bench" / program, port, target, *more]).wait_listening(port)
+    command = [build / "bench" / program, port, target, *more]
+    proc = procs.start(name, command, env={"THREADS": str(THREADS)}).wait_listening(port)
     return Way(proc, f"plain:{port}", target, build, f.opens)
