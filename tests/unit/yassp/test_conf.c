@@ -154,6 +154,38 @@ static void lists_may_take_several_lines(void **state)
 	done(&r);
 }
 
+static void every_key_stands_in_the_manual(void **state)
+{
+	char *page = calloc(1, 64 * 1024), key[64];
+	FILE *f = fopen(WEIR_TESTS "/../docs/manual/yassp.md", "re");
+
+	assert_non_null(f);
+	assert_true(fread(page, 1, 64 * 1024 - 1, f) > 0);
+	fclose(f);
+	for (size_t i = 0; i < yassp_schema.count; i++) {
+		snprintf(key, sizeof(key), "| `%s` |", yassp_schema.rows[i].name);
+		if (!strstr(page, key))
+			fail_msg("docs/manual/yassp.md: no %s", key);
+	}
+	free(page);
+}
+
+static void the_example_is_read_without_complaint(void **state)
+{
+	char *text = calloc(1, 64 * 1024);
+	FILE *f = fopen(WEIR_TESTS "/../packaging/yassp.cfg", "re");
+	struct read r;
+
+	assert_non_null(f);
+	assert_true(fread(text, 1, 64 * 1024 - 1, f) > 0);
+	fclose(f);
+	read(&r, text, "site-1");
+	assert_int_equal(r.report.errors, 0);
+	assert_int_equal(r.report.warnings, 0);
+	done(&r);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -164,6 +196,8 @@ int main(void)
 		cmocka_unit_test(an_external_server_wants_its_program),
 		cmocka_unit_test(unknown_keys_are_warned_of),
 		cmocka_unit_test(lists_may_take_several_lines),
+		cmocka_unit_test(every_key_stands_in_the_manual),
+		cmocka_unit_test(the_example_is_read_without_complaint),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
