@@ -1,0 +1,305 @@
+"""`weir ss-manager`: commands, reports, what survives, and servers of other programs driven by it."""
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import time
+
+import pytest
+
+from weirtest import shadowsocks
+from weirtest.ss_manager import Client, Manager
+from weirtest.peers import Outbound
+from weirtest.proc import free_port, listens, wait_until
+from weirtest.socks import Udp
+from weirtest.traffic import download, echo, upload
+
+METHOD = "aes-256-gcm"
+
+
+@pytest.fixture
+def talk(procs):
+    """Makes clients of a manager."""
+    made = []
+
+    def make(address):
+        made.append(Client(address, procs.folder))
+        return made[-1]
+
+    yield make
+    for c in made:
+        c.close()
+
+
+def through(procs, port, password="secret", method=METHOD, kind="ss-local"):
+    return shadowsocks.client(kind, procs, Outbound("shadowsocks", port, password, method=method))
+
+
+def test_a_script_like_the_wikis(procs, talk, target):
+    """Connect, ping, add a port, use it, read what it has moved: all of it, and no more."""
+    m = Manager(procs, method=METHOD)
+    c = talk(m.socket)
+    port = free_port()
+    assert c.ask("ping") == "pong"
+    assert c.add(port, "secret") == "ok"
+    way = through(procs, port)
+    moved = sum(upload(way, target, 3_000_000, 1)) + sum(download(way, target, 2_000_000, 2))
+    assert c.collect(port, moved) == moved
+    assert json.loads(c.ask("list")) == [{"server_port": port, "password": "secret", "method": METHOD}]
+    assert c.remove(port) == "ok"
+    assert c.ask("list") == "[]"
+    wait_until("the port to be closed", lambda: not listens(port))
+    assert c.moved[port] == moved
+
+
+def test_a_client_in_the_form_of_shadowsocks_rust(procs, talk, target, udp_target):
+    """Totals in answer to a ping, answers that end in a newline, UDP beside TCP, and nothing unasked."""
+    m = Manager(procs, method=METHOD, manager_dialect="libev", manager_reply_newline=True,
+                manager_address="127.0.0.1", manager_port=free_port(socket.SOCK_DGRAM))
+    c = talk(("127.0.0.1", int(json.load(open(m.command[3], encoding="utf-8"))["manager_port"])))
+    ports = [free_port(), free_port()]
+    for p in ports:
+        c.send('add: {"server_port":%d,"password":"secret"}\n' % p)
+        assert c.s.recv(100) == b"ok\n"
+    moved = sum(download(through(procs, ports[0]), target, 1_000_000, 3))
+    with Udp(through(procs, ports[1], kind="sslocal").port) as u:
+        for i in range(20):
+            u.sendto(b"%04d" % i, udp_target.addresses[0])
+            u.recvfrom()
+
+    def totals():
+        c.send("ping")
+        data = c.s.recv(2000)
+        assert data.startswith(b"stat: {") and data.endswith(b"}\n")
+        return json.loads(data[6:])
+
+    wait_until("totals", lambda: totals()[str(ports[0])] == moved)
+    assert set(totals()) == {str(p) for p in ports}
+    assert totals()[str(ports[1])] >= 160
+    assert totals()[str(ports[0])] == moved  # asking does not take it away
+    c.s.settimeout(3)
+    with pytest.raises(TimeoutError):
+        c.s.recv(100)
+    c.s.settimeout(5)
+    c.send("list")
+    assert c.s.recv(2000).startswith(b'[\n\t{"server_port":"')
+
+
+def test_what_cannot_be_is_refused_and_leaves_nothing(procs, talk):
+    m = Manager(procs, method=METHOD)
+    c = talk(m.socket)
+    port = free_port()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        assert c.add(port, "x") == "port is not available"
+    for bad in ('{"server_port":0,"password":"x"}', '{"server_port":65536,"password":"x"}', '{"server_port":"-1"}',
+                '{"server_port":%d}' % port, '{"server_port":%d,"password":""}' % port, "{}", '{"server_port', "",
+                '{"server_port":%d,"password":"x","method":"rot13"}' % port,
+                '{"server_port":%d,"password":"x","method":"rc4-md5"}' % port,
+                '{"server_port":%d,"password":"short","method":"2022-blake3-aes-128-gcm"}' % port,
+                '{"server_port":%d,"password":"x","mode":"both"}' % port,
+                '{"server_port":%d,"password":"x","plugin":"/nowhere/at-all"}' % port,
+                '{"server_port":%d,"password":"x","users":[{"name":"a","password":"k"}]}' % port):
+        assert c.ask("add: " + bad) == "err", bad
+        assert c.ask("list") == "[]"
+    assert c.ask("remove: {") == "err"
+    assert c.ask('remove: {"server_port":"x"}') == "err"
+    assert c.ask('remove: {"server_port":1}') == "ok"  # it is not there, as was wanted
+    assert c.ask('remove: {"server":"127.0.1.2"}') == "ok"
+    assert c.silence("quit") and c.silence("ADD: {}") and c.silence("") and c.silence(b"\xff\xfe\x00")
+    assert c.silence('stat: {"1":2}')
+    assert c.ask(" ping \n") == "pong"
+    assert c.ask(b"ping\0") == "pong"
+    assert not listens(port)
+    assert "rot13" in m.proc.text() and "no key" in m.proc.text()
+
+
+def test_the_same_again_keeps_connections_and_another_password_ends_them(procs, talk, target):
+    m = Manager(procs, method=METHOD)
+    c = talk(m.socket)
+    port = free_port()
+    assert c.add(port, "secret") == "ok"
+    way = through(procs, port)
+    with way.open(target) as s:
+        s.sendall(b"ECHO\n")
+        assert c.add(port, "secret") == "ok"
+        s.sendall(b"still there")
+        assert s.recv(100)
+        assert c.add(port, "another") == "ok"
+        try:
+            while s.recv(100):
+                pass
+        except ConnectionError:
+            pass
+    way = through(procs, port, "another")
+    moved = sum(upload(way, target, 1000, 1))
+    assert moved <= c.collect(port, moved + 1, 3) < moved + 200  # one account, over the change
+
+
+def test_nothing_is_lost_or_doubled_over_kill_and_restart(procs, talk, target):
+    """kill -9 with bytes that nobody has been told of, a normal end, no client at all: the sum is what it is."""
+    m = Manager(procs, method=METHOD, stat_interval=2)
+    c = talk(m.socket)
+    port = free_port()
+    assert c.add(port, "secret") == "ok"
+    way = through(procs, port)
+    moved = sum(upload(way, target, 700_000, 1))
+    time.sleep(0.7)  # the port is in the state file within half a second
+    m.proc.kill()
+    m.start()
+    assert json.loads(c.ask("list"))[0]["server_port"] == port
+    moved += sum(download(way, target, 900_000, 2))
+    m.proc.stop()
+    m.start()
+    moved += sum(upload(way, target, 300_000, 3))
+    m.proc.kill()
+    m.start()
+    assert c.ask("ping") == "pong"
+    assert c.collect(port, moved) == moved
+    time.sleep(2.5)
+    c.ask("ping")
+    assert c.moved[port] == moved
+    assert c.remove(port) == "ok"
+    m.proc.stop()
+    m.start()
+    assert c.ask("list") == "[]"
+
+
+def test_reports_wait_for_a_client_and_go_to_the_last(procs, talk, target):
+    m = Manager(procs, method=METHOD)
+    first, second = talk(m.socket), talk(m.socket)
+    port = free_port()
+    assert first.add(port, "secret") == "ok"
+    way = through(procs, port)
+    path = first.path
+    first.s.close()
+    os.unlink(path)
+    moved = sum(upload(way, target, 400_000, 1))
+    time.sleep(4)
+    open(path, "w", encoding="ascii").close()  # for close()
+    assert second.ask("ping") == "pong"
+    assert second.collect(port, moved) == moved
+
+
+def test_all_subscribers_have_their_own_account(procs, talk, target):
+    m = Manager(procs, method=METHOD, stat_subscribers="all")
+    clients = [talk(m.socket) for _ in range(3)]
+    port = free_port()
+    for c in clients:
+        assert c.ask("ping") == "pong"
+    assert clients[0].add(port, "secret") == "ok"
+    moved = sum(upload(through(procs, port), target, 400_000, 1))
+    for c in clients:
+        assert c.collect(port, moved) == moved
+
+
+def test_the_socket_is_ours_alone(procs, talk):
+    m = Manager(procs, method=METHOD)
+    assert stat.S_IMODE(os.stat(m.socket).st_mode) == 0o600
+    again = subprocess.run(m.command, capture_output=True, timeout=20, check=False)
+    assert again.returncode == 1
+    assert talk(m.socket).ask("ping") == "pong"  # the first one is not disturbed
+    m.proc.stop()
+    assert not os.path.exists(m.socket)
+    with open(m.socket, "w", encoding="ascii") as f:
+        f.write("precious")
+    assert subprocess.run(m.command, capture_output=True, timeout=20, check=False).returncode == 1
+    with open(m.socket, encoding="ascii") as f:
+        assert f.read() == "precious"
+    out = subprocess.run([os.environ["WEIR_BIN"], "ss-manager", "--manager-address", "0.0.0.0:1", "--state-file",
+                          os.path.join(procs.folder, "other.json")], capture_output=True, timeout=20, check=False)
+    assert out.returncode == 1 and b"manager_allow_remote" in out.stderr
+
+
+def test_ports_of_the_file_run_and_one_that_is_taken_is_tried_again(procs, talk, target):
+    ports = [free_port() for _ in range(4)]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", ports[1]))
+        taken.listen()
+        m = Manager(procs, method=METHOD, port_password={str(ports[0]): "secret", str(ports[1]): 17, "x": "y"},
+                    servers=[{"server": "127.0.0.1", "server_port": ports[2], "method": "chacha20-ietf-poly1305",
+                              "password": "third"},
+                             {"server_port": ports[3], "method": METHOD, "password": "no", "disabled": True}])
+        c = talk(m.socket)
+        listed = {e["server_port"]: e for e in json.loads(c.ask("list"))}
+        assert set(listed) == set(ports[:3])
+        assert listed[ports[2]]["method"] == "chacha20-ietf-poly1305"
+        assert "cannot be served" in m.proc.text()
+        echo(through(procs, ports[0]), target, b"hello")
+    wait_until("the port to be taken up", lambda: listens(ports[1]), 40)
+    echo(through(procs, ports[1], "17"), target, b"hello")
+    echo(through(procs, ports[2], "third", "chacha20-ietf-poly1305"), target, b"hello")
+    assert not listens(ports[3])
+
+
+def test_several_users_on_one_port(procs, talk, target):
+    m = Manager(procs)
+    c = talk(m.socket)
+    method, port = "2022-blake3-aes-128-gcm", free_port()
+    server, users = shadowsocks.new_key(method), [shadowsocks.new_key(method) for _ in range(3)]
+    assert c.add(port, server, method=method,
+                 users=[{"name": f"u{i}", "password": k} for i, k in enumerate(users)]) == "ok"
+    moved = 0
+    for key in users[:2]:
+        moved += sum(upload(through(procs, port, f"{server}:{key}", method, "sslocal"), target, 100_000, 1))
+    assert c.collect(port, moved) == moved
+
+
+def children(pid, word):
+    out = subprocess.run(["ps", "-ww", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(line.split()[0]) for line in out.stdout.splitlines() if word in line]
+
+
+def fits(reported, moved):
+    """Other servers count one side in ciphertext: some percent more, and never twice."""
+    return moved <= reported <= moved * 1.05
+
+
+def test_ss_server_processes_are_driven_and_their_totals_add_up(procs, talk, target):
+    m = Manager(procs, method=METHOD, server_mode="libev", executable=shadowsocks.program("ss-server"))
+    c = talk(m.socket)
+    ports = [free_port(), free_port()]
+    for p in ports:
+        assert c.add(p, "secret") == "ok"
+    assert c.add(free_port(), "secret", method="rot13") == "err"
+    assert len(children(m.proc.pid, "ss-server")) == 2
+    ways = [through(procs, p) for p in ports]
+    moved = [sum(upload(w, target, 500_000, i)) for i, w in enumerate(ways)]
+    for p, n in zip(ports, moved):
+        assert fits(c.collect(p, n), n)
+    for pid in children(m.proc.pid, "ss-server"):
+        os.kill(pid, signal.SIGKILL)
+    wait_until("their end", lambda: not any(map(listens, ports)))
+    wait_until("new processes", lambda: len(children(m.proc.pid, "ss-server")) == 2 and all(map(listens, ports)))
+    again = [sum(download(w, target, 400_000, i)) for i, w in enumerate(ways)]
+    for p, n, more in zip(ports, moved, again):
+        assert fits(c.collect(p, n + more), n + more)
+    assert not [f for f in os.listdir(os.path.join(procs.folder, "manager.json.d", "run")) if f.endswith(".json")]
+    assert c.remove(ports[0]) == "ok"
+    wait_until("one process less", lambda: len(children(m.proc.pid, "ss-server")) == 1)
+    left = children(m.proc.pid, "ss-server")
+    m.proc.kill()
+    wait_until("no process left behind", lambda: not os.path.exists(f"/proc/{left[0]}"))
+
+
+def test_the_python_server_is_driven_and_its_deltas_add_up(procs, talk, target):
+    program = shadowsocks.python_server(procs.folder)
+    m = Manager(procs, method="aes-256-cfb", server_mode="python", executable=program)
+    c = talk(m.socket)
+    ports = [free_port(), free_port()]
+    for p in ports:
+        assert c.add(p, "secret") == "ok"
+    ways = [through(procs, p, method="aes-256-cfb") for p in ports]
+    moved = [sum(upload(w, target, 300_000, i)) for i, w in enumerate(ways)]
+    assert c.remove(ports[1]) == "ok"  # what it has moved is reported all the same
+    for p, n in zip(ports, moved):
+        assert fits(c.collect(p, n, 25), n)
+    assert c.add(ports[1], "other") == "ok"
+    os.kill(children(m.proc.pid, "pyss.py")[0], signal.SIGKILL)
+    wait_until("its end", lambda: not any(map(listens, ports)))
+    wait_until("the ports again", lambda: all(map(listens, ports)), 60)
+    again = sum(download(ways[0], target, 200_000, 1))
+    assert fits(c.collect(ports[0], moved[0] + again, 25), moved[0] + again)
