@@ -404,6 +404,7 @@ static int start_manager(struct host *h)
 	char why[PROFILE_WHY_MAX] = "";
 	int err = manager_new(&conf, &h->manager, why);
 
+	manager_file_drop_ports(h->file);
 	if (err)
 		log_msg(LOG_ERROR, "manager", "%s", *why ? why : err_text(err));
 	return err;

@@ -100,7 +100,7 @@ static void service_free(struct port_service *ps)
 	struct service *s = container_of(ps, struct service, s);
 
 	ss_finder_free(s->port.finder);
-	cleanse(&s->conf, sizeof(s->conf));
+	cleanse(s->conf.psk, sizeof(s->conf.psk));
 	free(s);
 }
 

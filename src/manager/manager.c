@@ -253,6 +253,8 @@ int manager_new(const struct manager_conf *conf, struct manager **out, char why[
 	m->prune = conf->dialect == MANAGER_LIBEV;
 	timer_init(&m->save, on_save);
 	put_configured(m);
+	m->conf.ports = NULL; /* the caller's, and maybe not for long */
+	m->conf.nports = 0;
 	err = manager_state_load(m, why);
 	if (!err)
 		err = endpoint_open(&m->endpoint, conf->loop, &conf->endpoint, received, m, why);

@@ -37,7 +37,7 @@ struct manager_conf {
 	nsec_t stat_interval;
 	bool reply_newline;
 	struct profile_rules rules; /* of `add` */
-	/* Ports that run whatever comes, and are not part of the state file. */
+	/* Ports that run whatever comes, and are not part of the state file; read by manager_new() only. */
 	struct profile *const *ports;
 	size_t nports;
 	const char *state_file; /* NULL: nothing survives */

@@ -14,6 +14,7 @@
 
 struct reading {
 	struct manager_file *f;
+	struct arena mem;	      /* while reading */
 	const struct json_value *doc; /* NULL: no file */
 	const struct manager_args *args;
 	struct profile_rules rules;
@@ -46,13 +47,21 @@ PRINTF(2, 3) static void tell(struct reading *r, const char *fmt, ...)
 	r->warn(r->warn_arg, text);
 }
 
+/* The document goes when it has been read: of thousands of ports it is larger than what they become. */
 static int text_of(struct reading *r, const char *key, const char **out)
 {
-	int err = json_to_text(json_get(r->doc, key), &r->f->mem, out);
+	const char *text;
+	int err = json_to_text(json_get(r->doc, key), &r->mem, &text);
 
-	if (err == -ENOMEM)
-		return err;
-	return err < 0 ? refuse(r, "%s is not text", key) : 0;
+	if (err == JSON_DEFAULT || err == -ENOMEM)
+		return err < 0 ? err : 0;
+	if (err)
+		return refuse(r, "%s is not text", key);
+	text = arena_strdup(&r->f->mem, text);
+	if (!text)
+		return -ENOMEM;
+	*out = text;
+	return 0;
 }
 
 static int bool_of(struct reading *r, const char *key, bool *out)
@@ -75,11 +84,20 @@ static int int_of(struct reading *r, const char *key, int64_t min, int64_t max, 
 
 static int list_of(struct reading *r, const char *key, struct json_list *out)
 {
-	int err = json_to_list(json_get(r->doc, key), &r->f->mem, out);
+	struct json_list l = {0};
+	int err = json_to_list(json_get(r->doc, key), &r->mem, &l);
 
-	if (err == -ENOMEM)
-		return err;
-	return err < 0 ? refuse(r, "%s is no list of texts", key) : 0;
+	if (err < 0)
+		return err == -ENOMEM ? err : refuse(r, "%s is no list of texts", key);
+	if (!l.count)
+		return 0;
+	out->items = arena_alloc(&r->f->mem, l.count * sizeof(*l.items));
+	for (out->count = 0; out->items && out->count < l.count; out->count++) {
+		out->items[out->count] = arena_strdup(&r->f->mem, l.items[out->count]);
+		if (!out->items[out->count])
+			return -ENOMEM;
+	}
+	return out->items ? 0 : -ENOMEM;
 }
 
 /* The index of the word in `words`. */
@@ -472,8 +490,9 @@ int manager_file_parse(const char *text, size_t len, const struct manager_args *
 	if (!r.f)
 		return -ENOMEM;
 	arena_init(&r.f->mem, FILE_MEMORY);
+	arena_init(&r.mem, FILE_MEMORY);
 	if (text)
-		err = json_parse(text, len, JSON_RELAXED, &r.f->mem, &doc, &at, &what);
+		err = json_parse(text, len, JSON_RELAXED, &r.mem, &doc, &at, &what);
 	if (err && err != -ENOMEM)
 		err = refuse(&r, "line %u, column %u: %s", at.line, at.column, what);
 	else if (!err && doc && doc->type != JSON_T_OBJECT)
@@ -481,6 +500,7 @@ int manager_file_parse(const char *text, size_t len, const struct manager_args *
 	r.doc = doc;
 	if (!err)
 		err = read_all(&r);
+	arena_done(&r.mem);
 	if (err) {
 		manager_file_free(r.f);
 		return err;
@@ -489,13 +509,20 @@ int manager_file_parse(const char *text, size_t len, const struct manager_args *
 	return 0;
 }
 
+void manager_file_drop_ports(struct manager_file *f)
+{
+	for (size_t i = 0; i < f->nports; i++)
+		profile_free(f->ports[i]);
+	free(f->ports);
+	f->ports = NULL;
+	f->nports = 0;
+}
+
 void manager_file_free(struct manager_file *f)
 {
 	if (!f)
 		return;
-	for (size_t i = 0; i < f->nports; i++)
-		profile_free(f->ports[i]);
-	free(f->ports);
+	manager_file_drop_ports(f);
 	arena_done(&f->mem);
 	free(f);
 }

@@ -58,6 +58,7 @@ struct manager_file {
 MUST_CHECK int manager_file_parse(const char *text, size_t len, const struct manager_args *args,
 				  void (*warn)(void *arg, const char *what), void *warn_arg,
 				  struct manager_file **out, char why[PROFILE_WHY_MAX]);
+void manager_file_drop_ports(struct manager_file *f); /* the engine has its own */
 void manager_file_free(struct manager_file *f);
 
 #endif

@@ -23,7 +23,14 @@ struct ports_worker {
 	bool ready;
 };
 
+/* Few ports have times of their own. */
+struct shared_times {
+	struct shared_times *next;
+	struct session_times times;
+};
+
 struct ports {
+	struct shared_times *times;
 	struct workers *workers;
 	struct counters *counters;
 	uint32_t ledger_node;
@@ -43,7 +50,6 @@ struct port {
 	struct ports *ports;
 	struct node_worker *worker;
 	struct port_service *service;
-	struct session_times times;
 	struct user_table *users;
 	struct traffic base; /* what the users' slots held before */
 	struct message open, shut, hurry, home;
@@ -307,7 +313,40 @@ int ports_new(const struct port_world *world, struct ports **out)
 
 void ports_free(struct ports *ps)
 {
+	struct shared_times *t, *next;
+
+	if (!ps)
+		return;
+	for (t = ps->times; t; t = next) {
+		next = t->next;
+		free(t);
+	}
 	free(ps);
+}
+
+static bool same_times(const struct session_times *a, const struct session_times *b)
+{
+	return a->handshake == b->handshake && a->dial == b->dial && a->udp_idle == b->udp_idle &&
+	       a->relay.idle == b->relay.idle && a->relay.linger == b->relay.linger &&
+	       a->relay.splice == b->relay.splice;
+}
+
+/* NULL: no memory. */
+static const struct session_times *share_times(struct ports *ps, const struct session_times *times)
+{
+	struct shared_times *t;
+
+	for (t = ps->times; t; t = t->next) {
+		if (same_times(&t->times, times))
+			return &t->times;
+	}
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return NULL;
+	t->times = *times;
+	t->next = ps->times;
+	ps->times = t;
+	return &t->times;
 }
 
 static void close_all(struct port *p)
@@ -435,15 +474,17 @@ static int make_users(struct port *p, const struct port_conf *conf)
 
 static struct port *port_new(struct ports *ps, const struct port_conf *conf)
 {
-	struct port *p = calloc(1, sizeof(*p) + conf->ntcp * sizeof(p->listen[0]));
+	const struct session_times *times = share_times(ps, &conf->times);
+	struct port *p = NULL;
 
+	if (times)
+		p = calloc(1, sizeof(*p) + conf->ntcp * sizeof(p->listen[0]));
 	if (!p)
 		return NULL;
 	p->ports = ps;
 	p->worker = &ps->workers->v[ps->next++ % ps->workers->n];
 	p->service = conf->service;
-	p->times = conf->times;
-	p->si.times = &p->times;
+	p->si.times = times;
 	p->si.stack = build_stack;
 	p->si.reject = REJECT_DRAIN;
 	p->si.ended = on_ended;
