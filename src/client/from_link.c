@@ -129,7 +129,7 @@ static int make_shadowsocks(const struct share_link *link, struct outbound_conf 
 	const struct ss_method *m = ss_method_find(link->method);
 
 	out->proto = OUTBOUND_SHADOWSOCKS;
-	if (!m || ss_method_insecure(m))
+	if (!m)
 		return wrong(why, "method %.60s is not in this build", link->method);
 	if (ss_client_conf_set(&out->ss, m, link->credential))
 		return wrong(why, "the password is no key for %s", m->name);

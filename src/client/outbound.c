@@ -92,16 +92,18 @@ static struct dial *outbound_dial(struct dialer *dialer, struct loop *l, const s
  */
 static int shadowsocks_dgram(struct outbound *o, struct loop *l, struct dgram **out)
 {
-	struct stream *s = o->conf->uot ? carrier(o, l) : NULL;
+	struct stream *s;
 	struct dgram *udp;
 	int err;
 
 	if (o->conf->uot) {
+		s = carrier(o, l);
 		*out = s ? ss_client_uot(s, &o->conf->ss, o->conf->uot) : NULL;
 		return *out ? 0 : -ENOMEM;
 	}
+	if (ss_method_insecure(o->conf->ss.method))
+		return -ENOTSUP;
 	err = dialer_dgram(o->under, l, &o->conf->server, &udp);
-
 	if (err)
 		return err;
 	*out = ss_client_udp(udp, &o->conf->server, &o->conf->ss);

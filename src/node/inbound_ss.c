@@ -30,8 +30,6 @@ const char *inbound_ss_refuse(const struct config_node *conf, const struct node_
 		return "no cipher of that name";
 	if (ss_method_insecure(m) && !allowed(conf, m))
 		return "it protects nothing; name it in InsecureCiphers to serve it all the same";
-	if (ss_method_insecure(m))
-		return "ciphers without integrity are not in this build";
 	if (m->class == SS_2022 &&
 	    (!info->ss.server_key ||
 	     ss_key(m, info->ss.server_key, strlen(info->ss.server_key), key)))

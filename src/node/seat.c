@@ -194,7 +194,8 @@ static int make_finder(struct generation *g)
 
 	g->ss.conf = c;
 	g->si.proto.ss = &g->ss;
-	return c->method ? ss_finder_new(&conf, &g->ss.finder) : 0;
+	return c->method && !ss_method_insecure(c->method) ? ss_finder_new(&conf, &g->ss.finder)
+							   : 0;
 }
 
 static struct generation *generation_new(struct seat *s, struct inbound *in)

@@ -1,4 +1,4 @@
-"""Shadowsocks in disguise: simple-obfs' HTTP as panels ask for it, and UDP inside the streams."""
+"""Shadowsocks otherwise: simple-obfs' HTTP as panels ask for it, UDP inside the streams, ciphers without integrity."""
 import random
 
 import pytest
@@ -49,4 +49,26 @@ def test_udp_over_tcp(lab, method, version, target, udp_target):
                 answer, source = u.recvfrom()
                 assert (answer, source) == (b"%d:%s" % (i, data), to)
                 user.moved((len(data), len(answer)))
+    user.assert_billed()
+
+
+INSECURE = {"none": ("weir", "sing-box"), "aes-256-cfb": ("weir", "ss-local"), "chacha20-ietf": ("weir", "ss-local"),
+            "rc4-md5": ("weir", "ss-local")}
+
+
+@pytest.fixture(scope="module")
+def insecure(module_procs):
+    """One user: nothing in such a stream says whose it is."""
+    lab = SsLab(module_procs, INSECURE, InsecureCiphers=list(INSECURE))
+    lab.only = lab.user()
+    return lab
+
+
+@pytest.mark.parametrize("method, client", [(m, c) for m, who in INSECURE.items() for c in who])
+def test_ciphers_without_integrity_that_the_operator_named(insecure, method, client, target):
+    user = insecure.only
+    way = insecure.until_served(insecure.client(method, client, user), target, user)
+    user.moved(traffic.upload(way, target, 2 * MIB, 1))
+    user.moved(traffic.download(way, target, 2 * MIB, 2))
+    user.moved(traffic.short_connections(way, target, 50))
     user.assert_billed()

@@ -9,6 +9,7 @@
 #include "crypto/random.h"
 #include "proto/shadowsocks/shadowsocks.h"
 #include "proto/shadowsocks/ss_layer.h"
+#include "proto/shadowsocks/ss_plain.h"
 #include "proto/shadowsocks/ss_wire.h"
 #include "proto/uot/uot.h"
 
@@ -271,9 +272,12 @@ static const struct stream_ops client_ops = {
 struct stream *ss_client_new(struct stream *lower, const struct ss_client_conf *conf,
 			     const struct dest *dest)
 {
-	struct hail *h = calloc(1, sizeof(*h));
 	struct ss_layer *l;
+	struct hail *h;
 
+	if (ss_method_insecure(conf->method))
+		return ss_plain_client(lower, conf, dest);
+	h = calloc(1, sizeof(*h));
 	if (!h) {
 		stream_free(lower);
 		return NULL;

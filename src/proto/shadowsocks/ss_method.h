@@ -13,6 +13,7 @@
 
 #include "base/base.h"
 #include "crypto/aead.h"
+#include "crypto/stream_cipher.h"
 
 #define SS_KEY_MAX	32
 #define SS_SALT_MAX	32
@@ -25,20 +26,10 @@ enum ss_class {
 	SS_2022,   /* SIP022, SIP023 */
 };
 
-/* Of SS_STREAM. */
-enum ss_stream_alg {
-	SS_CFB,
-	SS_CTR,
-	SS_RC4_MD5,
-	SS_CHACHA20,
-	SS_CHACHA20_IETF,
-	SS_XCHACHA20,
-};
-
 struct ss_method {
 	const char *name; /* lower case, as panels and links write it */
 	uint8_t class;	  /* enum ss_class */
-	uint8_t alg;	  /* enum aead_alg, or enum ss_stream_alg */
+	uint8_t alg;	  /* enum aead_alg; of SS_STREAM enum stream_cipher_alg */
 	uint8_t key_len;  /* 0 for SS_PLAIN */
 	uint8_t salt_len; /* the IV of SS_STREAM; 0 for SS_PLAIN */
 	bool identity;	  /* has identity headers: several users with an O(1) look-up */

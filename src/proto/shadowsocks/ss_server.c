@@ -10,6 +10,7 @@
 #include "crypto/random.h"
 #include "proto/shadowsocks/shadowsocks.h"
 #include "proto/shadowsocks/ss_layer.h"
+#include "proto/shadowsocks/ss_plain.h"
 #include "proto/shadowsocks/ss_wire.h"
 #include "proto/uot/uot.h"
 
@@ -450,11 +451,14 @@ static const struct stream_ops server_ops = {
 	.shut = ss_layer_shut, .query = server_query,
 };
 
-static struct stream *sealed_server(struct stream *lower, const struct proto_inbound *inbound)
+static struct stream *ss_server(struct stream *lower, const struct proto_inbound *inbound)
 {
-	struct hello *h = calloc(1, sizeof(*h));
 	struct ss_layer *l;
+	struct hello *h;
 
+	if (ss_method_insecure(inbound->ss->conf->method))
+		return ss_plain_server(lower, inbound);
+	h = calloc(1, sizeof(*h));
 	if (!h) {
 		stream_free(lower);
 		return NULL;
@@ -472,5 +476,5 @@ const struct proto shadowsocks_proto = {
 	.name = "shadowsocks",
 	.key_len = SS_KEY_MAX,
 	.secret_len = SS_KEY_MAX,
-	.server = sealed_server,
+	.server = ss_server,
 };

@@ -243,6 +243,8 @@ static void shadowsocks_is_served_with_keys_that_fit_and_ciphers_that_protect(vo
 		{"", "none", NULL, false},
 		{"", "aes-256-cfb", NULL, false},
 		{"\"InsecureCiphers\":[\"none\"]", "aes-256-cfb", NULL, false},
+		{"\"InsecureCiphers\":[\"plain\",\"rc4-md5\"]", "none", NULL, true},
+		{"\"InsecureCiphers\":\"rc4-md5\"", "rc4-md5", NULL, true},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
