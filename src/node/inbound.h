@@ -54,6 +54,7 @@ struct inbound_plan {
 	struct ss_replay *replay[2];
 	struct ss_replay *packets; /* of UDP packets of others */
 	struct ss_sessions *sessions;
+	struct ss_known *known;
 	unsigned workers;
 	struct rate *cap; /* NodeSpeedLimit; NULL: none */
 };

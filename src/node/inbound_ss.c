@@ -106,6 +106,7 @@ int inbound_ss(const struct inbound_plan *plan, struct inbound *in, char why[INB
 		in->ss.replay = plan->replay[m->class == SS_2022];
 	in->ss.packets = m->class == SS_AEAD && in->ss.replay ? plan->packets : NULL;
 	in->ss.sessions = plan->sessions;
+	in->ss.known = plan->known;
 	if (m->class == SS_2022)
 		err = ss_key(m, info->ss.server_key, strlen(info->ss.server_key), in->ss.psk);
 	return err ? err : inbound_obfs(info, in, why);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "node/node_impl.h"
+#include "proto/shadowsocks/ss_known.h"
 #include "proto/shadowsocks/ss_sessions.h"
 
 #define REOPEN_EVERY (5 * NSEC_SEC)
@@ -295,6 +296,7 @@ void node_free(struct node *n)
 	ss_replay_free(n->replay[1]);
 	ss_replay_free(n->replay[2]);
 	ss_sessions_free(n->sessions);
+	ss_known_free(n->known);
 	node_info_put(n->info);
 	free(n->seats);
 	free(n);

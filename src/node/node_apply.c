@@ -19,6 +19,7 @@
 #include "net/sock.h"
 #include "node/inbound_tls.h"
 #include "node/node_impl.h"
+#include "proto/shadowsocks/ss_known.h"
 #include "proto/shadowsocks/ss_sessions.h"
 
 #define REAP_EVERY  NSEC_SEC
@@ -391,6 +392,7 @@ static struct inbound_plan plan_of(const struct node *n, const struct node_info 
 		.replay = {n->replay[0], n->replay[1]},
 		.packets = n->replay[2],
 		.sessions = n->sessions,
+		.known = n->known,
 		.workers = n->env.workers->n,
 	};
 }
@@ -409,7 +411,10 @@ static int make_replay(struct node *n, struct inbound_plan *plan)
 	plan->packets = n->replay[2];
 	if (!err && !n->sessions)
 		err = ss_sessions_new(&n->sessions);
+	if (!err && !n->known)
+		err = ss_known_new(&n->known);
 	plan->sessions = n->sessions;
+	plan->known = n->known;
 	return err;
 }
 

@@ -23,6 +23,7 @@ struct node {
 	const struct proto *proto;    /* of the first good configuration */
 	struct ss_conf ss;	      /* Shadowsocks: that the users' keys were made for */
 	struct ss_sessions *sessions; /* of UDP, all workers' */
+	struct ss_known *known;	      /* who has been here, likewise */
 	struct ss_replay *replay[3];  /* and the salts: without a clock, with one, of packets */
 	struct user_registry *users;
 	struct seat *seats; /* one per worker */

@@ -190,7 +190,8 @@ void seat_init(struct seat *s, struct node_worker *w, void (*let_go)(struct inbo
 static int make_finder(struct generation *g)
 {
 	const struct ss_conf *c = &g->in->ss;
-	const struct ss_finder_conf conf = {c->method, c->named ? c->psk : NULL, g->in->workers};
+	const struct ss_finder_conf conf = {c->method, c->named ? c->psk : NULL, g->in->workers,
+					    c->known};
 
 	g->ss.conf = c;
 	g->si.proto.ss = &g->ss;

@@ -8,6 +8,7 @@
 #include "proto/shadowsocks/ss_users.h"
 #include "stream/dgram.h"
 
+struct ss_known;
 struct ss_sessions;
 
 extern const struct proto shadowsocks_proto;
@@ -23,6 +24,7 @@ struct ss_conf {
 	struct ss_replay *replay;     /* NULL: salts may come twice */
 	struct ss_replay *packets;    /* SIP004's salts of UDP packets, likewise */
 	struct ss_sessions *sessions; /* 2022's UDP sessions; NULL: one worker */
+	struct ss_known *known;	      /* who has been here; likewise */
 };
 
 /* One worker's part of it. */

@@ -1,5 +1,6 @@
 #include "proto/shadowsocks/ss_known.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 void ss_known_init(struct ss_known *k)
 {
 	*k = (struct ss_known){0};
+	pthread_mutex_init(&k->lock, NULL);
 	random_bytes(&k->hash, sizeof(k->hash));
 }
 
@@ -23,7 +25,27 @@ void ss_known_done(struct ss_known *k)
 		cleanse(k->keys, k->cap * sizeof(*k->keys));
 	free(k->keys);
 	free(k->sources);
+	pthread_mutex_destroy(&k->lock);
 	*k = (struct ss_known){0};
+}
+
+int ss_known_new(struct ss_known **out)
+{
+	struct ss_known *k = malloc(sizeof(*k));
+
+	if (!k)
+		return -ENOMEM;
+	ss_known_init(k);
+	*out = k;
+	return 0;
+}
+
+void ss_known_free(struct ss_known *k)
+{
+	if (!k)
+		return;
+	ss_known_done(k);
+	free(k);
 }
 
 /* ---- keys, in a list by recency ---------------------------------------------------------- */
@@ -129,11 +151,14 @@ static int64_t remember(struct ss_known *k, const uint8_t *key)
 	return slot;
 }
 
-int ss_known_next(const struct ss_known *k, uint32_t *at, uint8_t (*out)[SS_KEY_MAX], int max)
+int ss_known_next(struct ss_known *k, uint32_t *at, uint8_t (*out)[SS_KEY_MAX], int max)
 {
 	uint32_t tried = *at >> 16, slot = *at & 0xffff;
 	int n = 0;
 
+	pthread_mutex_lock(&k->lock);
+	/* What others do between two calls may let a key be met twice or not at all: they move to the
+	 * front, where this search has been. */
 	if (*at == 0)
 		slot = k->newest;
 	while (slot && n < max && tried < SS_KNOWN_TRIED) {
@@ -141,6 +166,7 @@ int ss_known_next(const struct ss_known *k, uint32_t *at, uint8_t (*out)[SS_KEY_
 		slot = k->keys[slot - 1].older;
 		tried++;
 	}
+	pthread_mutex_unlock(&k->lock);
 	*at = n ? tried << 16 | slot : *at;
 	return n;
 }
@@ -198,24 +224,29 @@ static void source_touch(struct ss_known *k, const struct addr *peer, uint16_t s
 	s->slots[0] = slot;
 }
 
-int ss_known_from(const struct ss_known *k, const struct addr *peer, uint8_t (*out)[SS_KEY_MAX])
+int ss_known_from(struct ss_known *k, const struct addr *peer, uint8_t (*out)[SS_KEY_MAX])
 {
 	struct ss_source *s, *oldest;
 	uint32_t tag;
 	int n = 0;
 
+	pthread_mutex_lock(&k->lock);
 	s = k->sources ? source_find(k, peer, &tag, &oldest) : NULL;
 	while (s && n < SS_SOURCE_KEYS && s->slots[n]) {
 		memcpy(out[n], k->keys[s->slots[n] - 1].key, SS_KEY_MAX);
 		n++;
 	}
+	pthread_mutex_unlock(&k->lock);
 	return n;
 }
 
 void ss_known_touch(struct ss_known *k, const uint8_t key[SS_KEY_MAX], const struct addr *peer)
 {
-	int64_t slot = remember(k, key);
+	int64_t slot;
 
+	pthread_mutex_lock(&k->lock);
+	slot = remember(k, key);
 	if (slot >= 0 && peer && peer->len)
 		source_touch(k, peer, (uint16_t)(slot + 1));
+	pthread_mutex_unlock(&k->lock);
 }

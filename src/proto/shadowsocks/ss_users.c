@@ -32,13 +32,14 @@ enum stage {
 
 /* Only where there are many. */
 struct crowd {
-	struct ss_known known;
+	struct ss_known *known, own; /* the inbound's, or our own where there is none */
 	struct ss_budget recent, rest;
 };
 
 struct ss_finder {
 	const struct ss_method *method;
 	struct crowd *crowd;
+	struct ss_known *known; /* all workers'; may be NULL */
 	bool identity;
 	unsigned workers;
 	uint8_t psk[SS_KEY_MAX];
@@ -65,6 +66,7 @@ int ss_finder_new(const struct ss_finder_conf *conf, struct ss_finder **out)
 		return -ENOMEM;
 	f->method = conf->method;
 	f->workers = conf->workers;
+	f->known = conf->known;
 	f->identity = conf->psk != NULL;
 	if (conf->psk)
 		memcpy(f->psk, conf->psk, conf->method->key_len);
@@ -77,7 +79,8 @@ void ss_finder_free(struct ss_finder *f)
 	if (!f)
 		return;
 	if (f->crowd) {
-		ss_known_done(&f->crowd->known);
+		if (f->crowd->known == &f->crowd->own)
+			ss_known_done(&f->crowd->own);
 		ss_budget_done(&f->crowd->recent);
 		ss_budget_done(&f->crowd->rest);
 		free(f->crowd);
@@ -95,7 +98,11 @@ static struct crowd *crowd_of(struct ss_finder *f)
 	c = malloc(sizeof(*c));
 	if (!c)
 		return NULL;
-	ss_known_init(&c->known);
+	c->known = f->known;
+	if (!c->known) {
+		c->known = &c->own;
+		ss_known_init(&c->own);
+	}
 	ss_budget_init(&c->recent, f->workers);
 	ss_budget_init(&c->rest, f->workers);
 	f->crowd = c;
@@ -145,7 +152,7 @@ static int try_keys(struct trial *t, const uint8_t (*keys)[SS_KEY_MAX], int n)
 		t->out->user = u;
 		memcpy(t->out->subkey, sub[i], SS_KEY_MAX);
 		if (t->f->crowd)
-			ss_known_touch(&t->f->crowd->known, keys[i], t->peer);
+			ss_known_touch(t->f->crowd->known, keys[i], t->peer);
 	}
 	cleanse(sub, sizeof(sub));
 	if (i < 0)
@@ -159,7 +166,7 @@ static int try_source(struct trial *t)
 	int n = 0;
 
 	if (t->peer && t->peer->len)
-		n = ss_known_from(&t->f->crowd->known, t->peer, keys);
+		n = ss_known_from(t->f->crowd->known, t->peer, keys);
 	return try_keys(t, (const uint8_t(*)[SS_KEY_MAX])keys, n);
 }
 
@@ -172,7 +179,7 @@ static int try_recent(struct trial *t, struct ss_search *s)
 
 	if (!ss_budget_left(&c->recent, t->peer, t->now))
 		return -ERR_AUTH;
-	while (err == -ERR_AUTH && (n = ss_known_next(&c->known, &at, keys, HKDF_MANY)) > 0) {
+	while (err == -ERR_AUTH && (n = ss_known_next(c->known, &at, keys, HKDF_MANY)) > 0) {
 		err = try_keys(t, (const uint8_t(*)[SS_KEY_MAX])keys, n);
 		s->tried += (uint16_t)n;
 	}

@@ -9,13 +9,18 @@
 static const uint8_t length[2] = {0x01, 0x23};
 static const uint8_t address[12] = {1, 8, 8, 8, 8, 0, 53, 'h', 'e', 'l', 'l', 'o'};
 
-static struct ss_finder *finder(const struct crowd_users *c)
+static struct ss_finder *finder_among(const struct crowd_users *c, struct ss_known *known)
 {
-	struct ss_finder_conf conf = {.method = c->method, .workers = 1};
+	struct ss_finder_conf conf = {.method = c->method, .workers = 1, .known = known};
 	struct ss_finder *f;
 
 	assert_int_equal(ss_finder_new(&conf, &f), 0);
 	return f;
+}
+
+static struct ss_finder *finder(const struct crowd_users *c)
+{
+	return finder_among(c, NULL);
 }
 
 /* All turns of one search. */
@@ -250,6 +255,33 @@ static void a_flood_from_everywhere_starves_nobody_who_is_known(void **state)
 	crowd_done(&c);
 }
 
+static void who_is_known_to_one_worker_is_known_to_all(void **state)
+{
+	struct addr home = crowd_addr(0x0a000001);
+	struct ss_finder *one, *other;
+	struct crowd_users c;
+	struct ss_known *known;
+	struct ss_found found;
+	uint8_t head[50];
+
+	crowd_init(&c, "aes-128-gcm", 2 * MANY);
+	assert_int_equal(ss_known_new(&known), 0);
+	one = finder_among(&c, known);
+	other = finder_among(&c, known);
+	head_of(&c, 77, head);
+	assert_int_equal(find(one, c.table, &home, NSEC_SEC, head, &found, NULL), 0);
+	(void)noise(other, &c, 0x20000000, 256, 2000, NSEC_SEC);
+	head_of(&c, 78, head);
+	assert_int_equal(find(other, c.table, &home, NSEC_SEC, head, &found, NULL), -ERR_AUTH);
+	head_of(&c, 77, head);
+	assert_int_equal(find(other, c.table, &home, NSEC_SEC, head, &found, NULL), 0);
+	assert_ptr_equal(found.user, c.v[77]);
+	ss_finder_free(one);
+	ss_finder_free(other);
+	ss_known_free(known);
+	crowd_done(&c);
+}
+
 static void key_of(uint32_t i, uint8_t key[SS_KEY_MAX])
 {
 	memset(key, 0, SS_KEY_MAX);
@@ -361,6 +393,7 @@ int main(void)
 		cmocka_unit_test(a_table_that_changes_under_a_search_is_searched_whole),
 		cmocka_unit_test(one_noisy_network_spends_its_own_budget_and_nobody_elses),
 		cmocka_unit_test(a_flood_from_everywhere_starves_nobody_who_is_known),
+		cmocka_unit_test(who_is_known_to_one_worker_is_known_to_all),
 		cmocka_unit_test(more_known_keys_than_are_kept_forgets_the_oldest_only),
 		cmocka_unit_test(an_identity_header_names_the_user),
 		cmocka_unit_test(without_a_name_there_is_one_user_or_none),
