@@ -1,0 +1,166 @@
+#include "unit.h"
+
+#include <stdio.h>
+
+#include "manager/manager_file.h"
+
+struct bed {
+	struct manager_args args;
+	struct manager_file *f;
+	char why[PROFILE_WHY_MAX], warned[1024];
+};
+
+static void warn(void *arg, const char *what)
+{
+	struct bed *b = arg;
+
+	strncat(b->warned, what, sizeof(b->warned) - strlen(b->warned) - 1);
+}
+
+static int parse(struct bed *b, const char *text)
+{
+	manager_file_free(b->f);
+	b->f = NULL;
+	*b->warned = '\0';
+	return manager_file_parse(text, text ? strlen(text) : 0, &b->args, warn, b, &b->f, b->why);
+}
+
+static const struct profile *port(const struct bed *b, uint16_t number)
+{
+	for (size_t i = 0; i < b->f->nports; i++) {
+		if (b->f->ports[i]->port == number)
+			return b->f->ports[i];
+	}
+	return NULL;
+}
+
+static void a_file_of_ss_manager_is_read(void **state)
+{
+	struct bed b = {.args = MANAGER_ARGS_NONE};
+
+	assert_int_equal(
+		parse(&b, "{\"manager_address\":\"/run/x.sock\",\"server\":[\"0.0.0.0\",\"::\"],"
+			  "\"port_password\":{\"8381\":\"foo\",\"8382\":17,"
+			  "\"8383\":{\"password\":\"bar\",\"method\":\"AES-128-GCM\"}},"
+			  "\"timeout\":60,\"method\":\"aes-256-gcm\",\"fast_open\":true,"
+			  "\"mode\":\"tcp_only\",\"nofile\":1024,/* , */}"),
+		0);
+	assert_string_equal(b.f->endpoint.address, "/run/x.sock");
+	assert_int_equal(b.f->listen.count, 2);
+	assert_int_equal(b.f->nports, 3);
+	assert_string_equal(port(&b, 8381)->password, "foo");
+	assert_string_equal(port(&b, 8382)->password, "17");
+	assert_string_equal(port(&b, 8383)->method, "aes-128-gcm");
+	assert_string_equal(port(&b, 8381)->method, "aes-256-gcm");
+	assert_int_equal(port(&b, 8381)->mode, PROFILE_TCP);
+	assert_int_equal(port(&b, 8381)->timeout_s, 60);
+	assert_true(port(&b, 8381)->fast_open);
+	assert_int_equal(b.f->nofile, 1024);
+	assert_int_equal(b.f->dialect, MANAGER_WIKI);
+	assert_int_equal(b.f->stat_interval_s, 10);
+	manager_file_free(b.f);
+}
+
+static void a_file_of_ssmanager_is_read_and_a_bad_port_is_its_only_loss(void **state)
+{
+	struct bed b = {.args = MANAGER_ARGS_NONE};
+
+	assert_int_equal(
+		parse(&b,
+		      "{\"manager_address\":\"127.0.0.1\",\"manager_port\":6100,\"servers\":["
+		      "{\"server\":\"::\",\"server_port\":1,\"method\":\"aes-128-gcm\","
+		      "\"password\":\"a\"},{\"address\":\"0.0.0.0\",\"port\":2,\"password\":\"b\"},"
+		      "{\"port\":3,\"password\":\"c\",\"disabled\":true},{\"port\":0},"
+		      "{\"port\":5,\"password\":\"e\",\"mode\":\"both\"}],"
+		      "\"port_password\":{\"1\":\"other\",\"x\":\"y\"}}"),
+		0);
+	assert_int_equal(b.f->endpoint.port, 6100);
+	assert_int_equal(b.f->nports, 2);
+	assert_string_equal(port(&b, 1)->password, "a"); /* servers win */
+	assert_string_equal(port(&b, 2)->listen.items[0], "0.0.0.0");
+	assert_non_null(strstr(b.warned, "servers[3]"));
+	assert_non_null(strstr(b.warned, "servers[4]"));
+	assert_non_null(strstr(b.warned, "port_password x"));
+	assert_null(strstr(b.warned, "other"));
+	manager_file_free(b.f);
+}
+
+static void the_command_line_wins(void **state)
+{
+	static const char *const servers[] = {"192.0.2.1"};
+	struct bed b = {.args = MANAGER_ARGS_NONE};
+
+	b.args.address = "@here";
+	b.args.method = "aes-128-gcm";
+	b.args.servers = servers;
+	b.args.nservers = 1;
+	b.args.mode = PROFILE_UDP;
+	b.args.timeout_s = 5;
+	b.args.plugin = "mine";
+	b.args.password = "k";
+	b.args.dialect = "libev";
+	assert_int_equal(
+		parse(&b, "{\"manager_address\":\"127.0.0.1\",\"manager_port\":6100,"
+			  "\"method\":\"aes-256-gcm\",\"server\":\"0.0.0.0\",\"server_port\":9,"
+			  "\"password\":\"file\",\"plugin\":\"its\",\"plugin_opts\":\"a=b\","
+			  "\"plugin_mode\":\"tcp_and_udp\",\"timeout\":60}"),
+		0);
+	assert_string_equal(b.f->endpoint.address, "@here");
+	assert_int_equal(b.f->endpoint.port, 0);
+	assert_string_equal(b.f->listen.items[0], "192.0.2.1");
+	assert_string_equal(port(&b, 9)->method, "aes-128-gcm");
+	assert_string_equal(port(&b, 9)->password, "k");
+	assert_string_equal(port(&b, 9)->plugin, "mine");
+	assert_null(port(&b, 9)->plugin_opts); /* those were another plugin's */
+	assert_int_equal(port(&b, 9)->timeout_s, 5);
+	assert_int_equal(port(&b, 9)->mode, PROFILE_UDP);
+	assert_int_equal(b.f->dialect, MANAGER_LIBEV);
+	manager_file_free(b.f);
+}
+
+static void without_a_file_options_are_enough(void **state)
+{
+	struct bed b = {.args = MANAGER_ARGS_NONE};
+
+	b.args.address = "/run/x";
+	assert_int_equal(parse(&b, NULL), 0);
+	assert_int_equal(b.f->nports, 0);
+	assert_string_equal(b.f->server_mode, "builtin");
+	manager_file_free(b.f);
+}
+
+static void what_is_wrong_with_the_whole_is_said(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"[]",
+		"{\"manager_address\":}",
+		"{\"manager_port\":70000}",
+		"{\"manager_dialect\":\"klingon\"}",
+		"{\"stat_interval\":0}",
+		"{\"manager_socket_mode\":\"rw\"}",
+		"{\"servers\":{}}",
+		"{\"port_password\":[]}",
+		"{\"mode\":\"x\"}",
+		"{\"server_mode\":\"go\"}",
+	};
+	struct bed b = {.args = MANAGER_ARGS_NONE};
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		assert_int_equal(parse(&b, bad[i]), -ERR_CONFIG);
+		assert_true(*b.why);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_file_of_ss_manager_is_read),
+		cmocka_unit_test(a_file_of_ssmanager_is_read_and_a_bad_port_is_its_only_loss),
+		cmocka_unit_test(the_command_line_wins),
+		cmocka_unit_test(without_a_file_options_are_enough),
+		cmocka_unit_test(what_is_wrong_with_the_whole_is_said),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
