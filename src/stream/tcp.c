@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "net/sock.h"
+#include "stream/tcp_linger.h"
 
 #define READ_CHUNKS 16 /* 256 KiB in one read at most */
 #define WRITE_IOV   64
@@ -216,11 +217,19 @@ static void tcp_free(struct stream *s)
 	struct tcp *t = tcp_of(s);
 	int unsent = 0;
 
-	/* A reset throws away what the kernel has taken and not sent yet: those bytes go first. */
-	if (t->abort && (ioctl(t->io.fd, SIOCOUTQ, &unsent) < 0 || unsent == 0))
-		sock_set_abort(t->io.fd);
+	/* A reset, and a close with something unread is one, throws away what the kernel has taken and not
+	 * sent yet: those bytes go first.
+	 */
 	io_del(s->loop, &t->io);
-	close(t->io.fd);
+	if (!t->connecting && (t->abort || (t->io.ready & IO_RD)))
+		ioctl(t->io.fd, SIOCOUTQ, &unsent);
+	if (unsent > 0) {
+		tcp_linger(s->loop, t->io.fd, t->abort);
+	} else {
+		if (t->abort)
+			sock_set_abort(t->io.fd);
+		close(t->io.fd);
+	}
 	free(t->names);
 	stream_done(s);
 	loop_free_later(s->loop, t);

@@ -1,4 +1,5 @@
 """The command line itself (config.md G.14: exit 0 done, 1 failed, 2 usage, 78 configuration)."""
+import json
 import subprocess
 
 import pytest
@@ -59,3 +60,28 @@ def test_no_command_and_an_unknown_one_are_usage_errors(weir_bin):
         assert done.returncode == 2
         assert "usage: weir" in done.stderr
         assert done.stdout == ""
+
+
+def hopeless(cert, name):
+    """A panel that nobody here speaks to."""
+    return {"Name": name, "ApiHost": "http://127.0.0.1:1", "ApiKey": "k", "NodeID": 1, "NodeType": "vless",
+            "ApiType": "sspanel", "CertConfig": {"CertMode": "file", "CertFile": cert.crt, "KeyFile": cert.key}}
+
+
+def test_when_no_node_can_ever_start_the_status_is_78(weir_bin, cert, tmp_path):
+    config = tmp_path / "config.json"
+    nodes = [hopeless(cert, "a"), dict(hopeless(cert, "b"), NodeID=2)]
+    config.write_text(json.dumps({"State": {"Dir": str(tmp_path / "state")}, "Nodes": nodes}))
+    done = run(weir_bin, "run", "-c", str(config))
+    assert done.returncode == 78
+    assert "a: cannot start" in done.stdout + done.stderr and "b: cannot start" in done.stdout + done.stderr
+
+
+def test_a_node_that_can_never_start_does_not_keep_the_others(weir_bin, procs, cert, target):
+    lab = Lab(procs, cert, kinds=["vless-raw"])
+    lab.node.text["Nodes"].append(hopeless(cert, "never"))
+    lab.node.write()
+    lab.node.stop()
+    lab.node.start()
+    assert "never: cannot start" in lab.node.proc.text()
+    lab.until_served(lab.client("vless-raw", "weir", lab.user()), target)

@@ -1,5 +1,6 @@
 #include "unit.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -279,9 +280,76 @@ static void megabytes_cross_both_ways_at_once(void **state)
 	ends_close(&e);
 }
 
+/* As many bytes as the kernel takes at once. */
+static size_t push_much(struct stream *s)
+{
+	struct bufq q;
+	size_t n = 0;
+	uint8_t block[16384] = {0};
+
+	bufq_init(&q, loop_pool(s->loop), SIZE_MAX);
+	for (int i = 0; i < 32; i++)
+		assert_int_equal(bufq_append(&q, block, sizeof(block)), 0);
+	while (!bufq_empty(&q)) {
+		ssize_t moved = stream_push(s, &q);
+
+		if (moved < 0)
+			break;
+		n += (size_t)moved;
+	}
+	bufq_done(&q);
+	return n;
+}
+
+/* An answer ahead of an end, to a client that still uploads: unread bytes make a close a reset. */
+static void what_was_taken_arrives_though_the_peer_sends_on(void **state)
+{
+	static const union stream_value yes = {.num = 1};
+
+	for (int abort = 0; abort < 2; abort++) {
+		struct loop *l = loop_new(LOOP_EPOLL, 0);
+		int small = 4096, much = 1 << 20;
+		uint8_t got[8192], upload[50000] = {0};
+		size_t sent, received = 0;
+		struct stream *s;
+		struct addr at;
+		int lfd = listen_on(&at), fd, near;
+		ssize_t n = 1;
+
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+		assert_int_equal(connect(fd, &at.sa, at.len), 0);
+		near = accept4(lfd, NULL, NULL, SOCK_NONBLOCK);
+		assert_int_equal(setsockopt(near, SOL_SOCKET, SO_SNDBUF, &much, sizeof(much)), 0);
+		s = tcp_stream_new(l, near, NULL);
+		assert_non_null(s);
+		sent = push_much(s);
+		assert_true(sent > 100000);
+		assert_int_equal(send(fd, upload, sizeof(upload), MSG_DONTWAIT), sizeof(upload));
+		if (abort)
+			assert_int_equal(stream_set(s, STREAM_ABORT, yes), 0);
+		stream_free(s);
+		for (int i = 0; i < 20000 && n != 0; i++) {
+			n = recv(fd, got, sizeof(got), MSG_DONTWAIT);
+			if (n > 0)
+				received += (size_t)n;
+			else if (n < 0 && errno != EAGAIN)
+				break;
+			else if (n < 0)
+				loop_turn(l, NSEC_MS);
+		}
+		assert_int_equal(received, sent);
+		assert_int_equal(n, abort ? -1 : 0);
+		close(fd);
+		close(lfd);
+		loop_free(l);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_was_taken_arrives_though_the_peer_sends_on),
 		cmocka_unit_test(a_connection_is_open_once_the_kernel_says_so),
 		cmocka_unit_test(a_refused_connection_fails_to_open_and_stays_failed),
 		cmocka_unit_test(a_connection_leaves_from_the_source_it_was_given),
