@@ -121,6 +121,21 @@ def test_half_close_by_the_target_still_takes_the_rest(path, target):
     user.assert_billed()
 
 
+@pytest.mark.parametrize("version", (1, 2))
+@pytest.mark.parametrize("method", ("aes-256-gcm", "2022-blake3-aes-128-gcm"))
+def test_udp_over_tcp(lab, method, version, target, udp_target):
+    user = lab.user()
+    way = lab.until_served(lab.client(method, "sing-box", user, uot=version), target, user)
+    with socks.Udp(way.port) as u:
+        for i, to in enumerate(udp_target.addresses):
+            data = random.Random(i).randbytes(1200)
+            u.sendto(data, to)
+            answer, source = u.recvfrom()
+            assert (answer, source) == (b"%d:%s" % (i, data), to)
+            user.moved((len(data), len(answer)))
+    user.assert_billed()
+
+
 @pytest.mark.parametrize("method", ("aes-128-gcm", "xchacha20-ietf-poly1305", *EIH))
 def test_many_users_on_one_port_are_told_apart(lab, method, target, udp_target):
     """Eight of three hundred, at once, from one address."""
