@@ -200,41 +200,64 @@ static void hold(struct direct_dgram *g, struct name *n, struct buf *b)
 }
 
 /* A name that failed is asked for again by its next packet: the resolver remembers failures for a
- * while, and an association may live for hours.
+ * while, and an association may live for hours.  True: `p` has an address now, and goes there.
  */
-static void send_to_name(struct direct_dgram *g, struct packet *p)
+static bool aim_at_name(struct direct_dgram *g, struct packet *p)
 {
 	struct name *n = name_get(g, &p->dest);
 
 	if (n && !n->addr.len && !n->asking)
 		name_ask(g, n);
-	if (n && n->addr.len)
-		send_to(g, p->buf, &n->addr);
-	else if (n && n->asking && n->nheld < HELD_MAX && g->nheld < HELD_ALL)
+	if (n && n->addr.len) {
+		dest_set_addr(&p->dest, &n->addr);
+		return true;
+	}
+	if (n && n->asking && n->nheld < HELD_MAX && g->nheld < HELD_ALL)
 		hold(g, n, p->buf);
 	else
 		drop(g, p->buf);
+	return false;
 }
 
-static void send_one(struct direct_dgram *g, struct packet *p)
+/* True: `p` may go where it says.  Else it has been dealt with. */
+static bool aim(struct direct_dgram *g, struct packet *p)
 {
 	struct addr to;
 
-	if (p->dest.type == DEST_NAME) {
-		send_to_name(g, p);
-	} else if (dest_addr(&p->dest, &to) || direct_check(g->direct, &to)) {
-		drop(g, p->buf);
-	} else if (dgram_send(g->udp, p, 1) < 1) {
-		drop(g, p->buf);
-	}
-	p->buf = NULL;
+	if (p->dest.type == DEST_NAME)
+		return aim_at_name(g, p);
+	if (!dest_addr(&p->dest, &to) && !direct_check(g->direct, &to))
+		return true;
+	drop(g, p->buf);
+	return false;
 }
 
-/* UDP may drop, so nothing ever waits here for a socket to take more. */
+/* What the socket does not take now is lost: UDP may drop, so nothing ever waits here. */
+static void send_run(struct direct_dgram *g, struct packet *p, int n)
+{
+	int done = 0, sent = 0;
+
+	while (done < n && (sent = dgram_send(g->udp, p + done, n - done)) > 0)
+		done += sent;
+	while (done < n)
+		drop(g, p[done++].buf);
+}
+
+/* Neighbours that have an address leave in one call. */
 static int direct_send(struct dgram *d, struct packet *p, int n)
 {
+	struct direct_dgram *g = of(d);
+	int from = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (aim(g, &p[i]))
+			continue;
+		send_run(g, p + from, i - from);
+		from = i + 1;
+	}
+	send_run(g, p + from, n - from);
 	for (int i = 0; i < n; i++)
-		send_one(of(d), &p[i]);
+		p[i].buf = NULL;
 	return n;
 }
 
