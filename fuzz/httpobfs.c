@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	}
 	struct rd r = rd_of(data, len);
 
-	if (httpobfs_answer_parse(&r) == 0 && (r.pos < 16 || r.pos > HTTPOBFS_HEAD_MAX))
+	if (httpobfs_answer_parse(&r) == 0 && (r.pos < 14 || r.pos > HTTPOBFS_HEAD_MAX))
 		abort();
 	return 0;
 }

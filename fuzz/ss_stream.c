@@ -31,6 +31,8 @@ struct house {
 	struct ss_port port;
 	struct proto_inbound in;
 	struct ss_client_conf client;
+	struct user_registry *reg; /* made once, and never let go */
+	struct counters *counters;
 };
 
 struct run {
@@ -58,18 +60,18 @@ static void house_open(struct house *h, const char *name)
 	uint8_t key[SS_KEY_MAX], secret[SS_KEY_MAX];
 	struct user_publication *pub;
 	struct user_changes changes;
-	struct user_registry *reg;
 	struct ss_finder_conf fc;
 	struct user_list list;
 
 	h->conf.method = ss_method_find(name);
 	h->conf.named = h->conf.method->identity;
-	NEED(counters_create(NULL, epoch, 1, &conf.counters) == 0);
+	NEED(counters_create(NULL, epoch, 1, &h->counters) == 0);
+	conf.counters = h->counters;
 	conf.derive_arg = (void *)(uintptr_t)h->conf.method;
-	NEED(user_registry_new(&conf, &reg) == 0);
+	NEED(user_registry_new(&conf, &h->reg) == 0);
 	user_list_init(&list);
 	NEED(user_list_add(&list, &alice) == 0);
-	NEED(user_registry_apply(reg, &list, &changes, &pub) == 0);
+	NEED(user_registry_apply(h->reg, &list, &changes, &pub) == 0);
 	user_list_done(&list);
 	h->in.users = pub->table;
 	pub->acks = 1;
