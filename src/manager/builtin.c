@@ -45,8 +45,8 @@ struct service {
 	struct port_service s;
 	struct ss_conf conf;
 	struct ss_port port;
-	struct ss_udp *udp[PORT_LISTEN_MAX];
 	unsigned nudp;
+	struct ss_udp *udp[]; /* as many as there are sockets */
 };
 
 static void settle_in(struct port_service *ps, struct session_inbound *in)
@@ -224,7 +224,7 @@ static int derive(void *arg, const char *credential, size_t len, uint8_t *key, u
 static int plan_service(struct plan *pl, struct service **out)
 {
 	const struct ss_finder_conf *conf;
-	struct service *s = calloc(1, sizeof(*s));
+	struct service *s = calloc(1, sizeof(*s) + pl->nudp * sizeof(s->udp[0]));
 	int err = 0;
 
 	if (!s)

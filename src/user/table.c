@@ -22,9 +22,9 @@ struct user_table {
 struct user_table *user_table_new(size_t cap, size_t key_len, const struct hash_key *hash)
 {
 	struct user_table *t;
-	size_t places = 8;
+	size_t places = cap == 1 ? 2 : 8; /* there are thousands of ports with one user */
 
-	while (places / 8 * 7 < cap)
+	while (cap > 1 && places / 8 * 7 < cap)
 		places *= 2;
 	t = malloc(sizeof(*t) + cap * sizeof(t->list[0]));
 	if (!t)
