@@ -29,7 +29,7 @@
 #include "load_way.h"
 
 #define USERS_MAX  1024
-#define FLOOD_RATE 5000
+#define FLOOD_RATE 1000
 #define FLOOD_OPEN 500 /* at a time */
 
 static struct load load;
