@@ -123,6 +123,7 @@ static void *serve(void *arg)
 	if (ss_finder_new(&fc, &service.finder) || ss_replay_new(false, &service.replay) ||
 	    ss_udp_new(s->loop, s->fd, AF_INET, &service, opened, s, &udp))
 		abort();
+	ss_replay_set_min(service.replay, SS_REPLAY_PACKETS);
 	while (!atomic_load(&stop))
 		loop_turn(s->loop, 100 * NSEC_MS);
 	s->cpu = cpu_of(CLOCK_THREAD_CPUTIME_ID);

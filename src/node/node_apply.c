@@ -403,8 +403,11 @@ static int make_replay(struct node *n, struct inbound_plan *plan)
 	int err = 0;
 
 	for (int i = 0; i < 3 && !err; i++) {
-		if (!n->replay[i])
-			err = ss_replay_new(i == 1, &n->replay[i]);
+		if (n->replay[i])
+			continue;
+		err = ss_replay_new(i == 1, &n->replay[i]);
+		if (!err && i == 2)
+			ss_replay_set_min(n->replay[i], SS_REPLAY_PACKETS);
 	}
 	plan->replay[0] = n->replay[0];
 	plan->replay[1] = n->replay[1];

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "crypto/ct.h"
+#include "crypto/random.h"
 #include "proto/shadowsocks/ss_udp_impl.h"
 
 #define BUCKETS_START 16
@@ -219,22 +220,21 @@ static int assoc_recv(struct dgram *d, struct packet *p, int max)
 /* What we send opens like what is sent to us, so our own salts are remembered, too: an answer that is thrown
  * back at us must not become a request.
  */
-static int seal_aead(struct ss_assoc *a, struct packet *p)
+static int seal_aead(struct ss_assoc *a, const uint8_t *salt, struct packet *p)
 {
 	struct ss_replay *r = a->udp->service.replay;
-	int err = ss_packet_seal(a->method, a->key, p->buf, &p->dest);
 
-	if (!err && r)
-		(void)!ss_replay_add(r, buf_head(p->buf), a->method->salt_len, loop_now(a->d.loop));
-	return err;
+	if (r)
+		(void)!ss_replay_add(r, salt, a->method->salt_len, loop_now(a->d.loop));
+	return ss_packet_seal(a->method, a->key, salt, p->buf, &p->dest);
 }
 
-static int seal(struct ss_assoc *a, struct packet *p)
+static int seal(struct ss_assoc *a, const uint8_t *salt, struct packet *p)
 {
 	struct ss_packet_out o;
 
 	if (a->method->class == SS_AEAD)
-		return seal_aead(a, p);
+		return seal_aead(a, salt, p);
 	o = (struct ss_packet_out){
 		.method = a->method,
 		.session = &a->s->seal,
@@ -275,7 +275,8 @@ static void send_sealed(struct ss_assoc *a, const struct mmsg *m, int n)
 static int assoc_send(struct dgram *d, struct packet *p, int n)
 {
 	struct ss_assoc *a = of(d);
-	struct mmsg m[MMSG_BATCH];
+	UNINIT uint8_t salts[MMSG_BATCH][SS_SALT_MAX];
+	UNINIT struct mmsg m[MMSG_BATCH];
 	int ready = 0;
 
 	if (a->over)
@@ -283,8 +284,10 @@ static int assoc_send(struct dgram *d, struct packet *p, int n)
 	if (!(a->udp->io.ready & IO_WR))
 		return -EAGAIN;
 	n = MIN(n, MMSG_BATCH);
+	if (a->method->class == SS_AEAD)
+		random_bytes(salts, (size_t)n * sizeof(salts[0]));
 	for (int i = 0; i < n; i++) {
-		if (seal(a, &p[i]))
+		if (seal(a, salts[i], &p[i]))
 			d->dropped++;
 		else
 			m[ready++] = (struct mmsg){p[i].buf, a->peer, a->local};

@@ -165,10 +165,13 @@ static int client_recv(struct dgram *d, struct packet *p, int max)
 static int seal(struct client_udp *c, struct packet *p)
 {
 	const struct ss_client_conf *conf = &c->conf;
+	uint8_t salt[SS_SALT_MAX];
 	struct ss_packet_out o;
 
-	if (conf->method->class == SS_AEAD)
-		return ss_packet_seal(conf->method, conf->key, p->buf, &p->dest);
+	if (conf->method->class == SS_AEAD) {
+		random_bytes(salt, conf->method->salt_len);
+		return ss_packet_seal(conf->method, conf->key, salt, p->buf, &p->dest);
+	}
 	o = (struct ss_packet_out){
 		.method = conf->method,
 		.session = &c->seal,

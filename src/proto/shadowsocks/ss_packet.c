@@ -61,8 +61,8 @@ int ss_packet_open(const struct ss_method *m, const uint8_t *key, struct buf *b,
 	return 0;
 }
 
-int ss_packet_seal(const struct ss_method *m, const uint8_t *key, struct buf *b,
-		   const struct dest *dest)
+int ss_packet_seal(const struct ss_method *m, const uint8_t *key, const uint8_t *salt,
+		   struct buf *b, const struct dest *dest)
 {
 	uint8_t sub[SS_KEY_MAX], address[HEAD_MAX], *at;
 	struct wr w = wr_of(address, sizeof(address));
@@ -76,7 +76,7 @@ int ss_packet_seal(const struct ss_method *m, const uint8_t *key, struct buf *b,
 	at = make_front(b, m->salt_len + w.len);
 	if (!at)
 		return -ERR_TOO_BIG;
-	random_bytes(at, m->salt_len);
+	memcpy(at, salt, m->salt_len);
 	memcpy(at + m->salt_len, address, w.len);
 	err = ss_subkey(m, key, at, m->salt_len, sub);
 	if (err)

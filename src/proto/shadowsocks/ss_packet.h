@@ -28,9 +28,11 @@
 MUST_CHECK int ss_packet_open(const struct ss_method *m, const uint8_t *key, struct buf *b,
 			      uint8_t *scratch);
 
-/* 0; -ERR_TOO_BIG; -ERR_CRYPTO; -EINVAL: no address.  On error the chunk is of no use any more. */
-MUST_CHECK int ss_packet_seal(const struct ss_method *m, const uint8_t *key, struct buf *b,
-			      const struct dest *dest);
+/* `salt`: m->salt_len random bytes, used for nothing else.  0; -ERR_TOO_BIG; -ERR_CRYPTO; -EINVAL: no
+ * address.  On error the chunk is of no use any more.
+ */
+MUST_CHECK int ss_packet_seal(const struct ss_method *m, const uint8_t *key, const uint8_t *salt,
+			      struct buf *b, const struct dest *dest);
 
 /* ---- 2022 ----------------------------------------------------------------------------------------
  */

@@ -20,7 +20,7 @@
 #include "base/hash.h"
 #include "crypto/random.h"
 
-#define START	 32 /* entries; a power of two */
+#define START	 32
 #define SALT_MAX 32
 
 struct set {
@@ -33,6 +33,8 @@ struct ss_replay {
 	struct hash_key hash;
 	bool timed;
 	uint8_t stride;
+	uint32_t min;	/* entries of a full table of AEAD */
+	uint32_t start; /* entries that a new table begins with; a power of two */
 	struct set young, old;
 	nsec_t turned; /* when `young` began */
 };
@@ -46,8 +48,15 @@ int ss_replay_new(bool timed, struct ss_replay **out)
 	pthread_mutex_init(&r->lock, NULL);
 	random_bytes(&r->hash, sizeof(r->hash));
 	r->timed = timed;
+	r->min = SS_REPLAY_MIN;
+	r->start = START;
 	*out = r;
 	return 0;
+}
+
+void ss_replay_set_min(struct ss_replay *r, uint32_t min)
+{
+	r->min = min;
 }
 
 void ss_replay_free(struct ss_replay *r)
@@ -106,7 +115,7 @@ static void put(const struct ss_replay *r, struct set *s, uint64_t h, const uint
 
 static bool grow(const struct ss_replay *r, struct set *s)
 {
-	struct set bigger = {.cap = s->cap ? 2 * s->cap : START};
+	struct set bigger = {.cap = s->cap ? 2 * s->cap : r->start};
 
 	if (s->used < s->cap / 2)
 		return true;
@@ -123,8 +132,11 @@ static bool grow(const struct ss_replay *r, struct set *s)
 	return true;
 }
 
+/* One that was filled will be again. */
 static void turn(struct ss_replay *r, nsec_t now)
 {
+	if (!r->timed)
+		r->start = r->young.cap;
 	free(r->old.entries);
 	r->old = r->young;
 	r->young = (struct set){0};
@@ -134,7 +146,7 @@ static void turn(struct ss_replay *r, nsec_t now)
 static void age(struct ss_replay *r, nsec_t now)
 {
 	if (!r->timed) {
-		if (r->young.used >= SS_REPLAY_MIN)
+		if (r->young.used >= r->min)
 			turn(r, now);
 		return;
 	}

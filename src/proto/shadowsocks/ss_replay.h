@@ -16,12 +16,17 @@
 
 #define SS_REPLAY_KEEP (60 * NSEC_SEC)
 #define SS_REPLAY_MIN  (1u << 16)
+/* Of UDP packets: two small tables that stay in the cache.  Of busy ports neither number looks back long. */
+#define SS_REPLAY_PACKETS (1u << 13)
 
 struct ss_replay;
 
 /* `timed`: 2022.  0 or -ENOMEM. */
 MUST_CHECK int ss_replay_new(bool timed, struct ss_replay **out);
 void ss_replay_free(struct ss_replay *r); /* NULL is fine */
+
+/* Of AEAD, before the first salt: another number than SS_REPLAY_MIN. */
+void ss_replay_set_min(struct ss_replay *r, uint32_t min);
 
 /* Remember this salt (16 to 32 bytes, always the same number).  0; -ERR_REPLAY: it has been there before;
  * -ERR_AUTH: there is no memory to remember it in.

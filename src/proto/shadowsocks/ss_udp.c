@@ -390,7 +390,7 @@ static void arrived(struct ss_udp *u, struct mmsg *m)
 static void on_readable(struct waiter *w)
 {
 	struct ss_udp *u = container_of(w, struct ss_udp, run);
-	struct mmsg m[MMSG_BATCH];
+	UNINIT struct mmsg m[MMSG_BATCH];
 	uint64_t cut = 0;
 	int n;
 

@@ -177,7 +177,7 @@ static void aead_packets_go_there_and_back(void **state)
 			int err;
 
 			assert_int_equal(dest_parse(&d, to), 0);
-			err = ss_packet_seal(m, key, b, &d);
+			err = ss_packet_seal(m, key, payload, b, &d);
 			if (len == BUF_PAYLOAD && err == -ERR_TOO_BIG) {
 				buf_free(b);
 				continue;

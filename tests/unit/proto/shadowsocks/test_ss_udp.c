@@ -323,7 +323,8 @@ static size_t make(struct port *p, const struct by_hand *h, uint8_t out[512])
 	b->end += (uint32_t)strlen(h->text);
 	assert_int_equal(dest_parse(&d, TARGET), 0);
 	if (m->class == SS_AEAD) {
-		assert_int_equal(ss_packet_seal(m, conf.key, b, &d), 0);
+		random_bytes(sub, sizeof(sub));
+		assert_int_equal(ss_packet_seal(m, conf.key, sub, b, &d), 0);
 	} else {
 		o = (struct ss_packet_out){
 			.method = m,
