@@ -311,6 +311,41 @@ static void tr9_who_goes_is_reported_whatever_the_amount(void **state)
 	state_done(&s);
 }
 
+static bool is_odd(void *arg, int64_t user)
+{
+	return user % 2;
+}
+
+static void pruning_drops_who_is_gone_and_loses_nothing_of_the_others(void **state)
+{
+	struct ledger_entry *v;
+	struct state s;
+	uint32_t slot;
+
+	state_init(&s);
+	for (int i = 0; i < 12; i++) {
+		slot = state_user(&s, 1 + i % 4, 10, (uint64_t)i);
+		assert_int_equal(ledger_settle(s.l, &slot, 1), 0);
+		counters_release(ledger_counters(s.l), slot);
+	}
+	state_user(&s, 2, 5, 5); /* counts still: not pruned */
+	assert_int_equal(ledger_prune(s.l, s.node, is_odd, NULL), 0);
+	assert_int_equal(ledger_prune(s.l, s.node + 1, is_odd, NULL), 0);
+	assert_int_equal(ledger_unreported(s.l, s.node, &v), 3);
+	assert_int_equal(v[0].user, 1);
+	assert_int_equal(v[0].up, 30);
+	assert_int_equal(v[0].down, 0 + 4 + 8);
+	assert_int_equal(v[1].user, 2);
+	assert_int_equal(v[1].up, 5);
+	assert_int_equal(v[2].user, 3);
+	assert_int_equal(v[2].down, 2 + 6 + 10);
+	free(v);
+	state_close(&s);
+	state_open(&s, 2);
+	assert_int_equal(state_totals(&s).carried.up, 65);
+	state_done(&s);
+}
+
 static void tr9_the_next_owner_of_a_slot_inherits_nothing(void **state)
 {
 	struct ledger_batch b;
@@ -733,6 +768,7 @@ int main(void)
 		cmocka_unit_test(tr7_refusals_are_counted_in_a_row),
 		cmocka_unit_test(tr7_a_split_keeps_every_byte_under_new_ids_in_place),
 		cmocka_unit_test(tr7_what_is_buried_is_kept_as_a_dead_letter),
+		cmocka_unit_test(pruning_drops_who_is_gone_and_loses_nothing_of_the_others),
 		cmocka_unit_test(tr9_who_goes_is_reported_whatever_the_amount),
 		cmocka_unit_test(tr9_the_next_owner_of_a_slot_inherits_nothing),
 		cmocka_unit_test(a_user_in_two_slots_is_one_entry),
