@@ -95,13 +95,16 @@ static void udp_stop(struct port_service *ps)
 		ss_udp_close(s->udp[--s->nudp]);
 }
 
-static void service_free(struct port_service *ps)
+static void service_drop(struct service *s)
 {
-	struct service *s = container_of(ps, struct service, s);
-
 	ss_finder_free(s->port.finder);
 	cleanse(s->conf.psk, sizeof(s->conf.psk));
 	free(s);
+}
+
+static void service_free(struct port_service *ps)
+{
+	service_drop(container_of(ps, struct service, s));
 }
 
 /* ---- from a profile ---------------------------------------------------------------------- */
@@ -249,7 +252,7 @@ static int plan_service(struct plan *pl, struct service **out)
 	if (!err)
 		err = ss_finder_new(conf, &s->port.finder);
 	if (err) {
-		service_free(&s->s);
+		service_drop(s);
 		return err;
 	}
 	*out = s;
