@@ -9,7 +9,7 @@
 
 #define SECTIONS_MAX 1000
 #define DEPTH_MAX    10
-#define STEPS_MAX    10000 /* of replacing, for one value */
+#define STEPS_MAX    10000 /* of replacing, for one section */
 
 struct entry {
 	struct entry *next;
@@ -411,7 +411,7 @@ static int add_member(struct expansion *x, const struct entry *e, struct json_va
 	char *text;
 
 	x->entry = e;
-	x->len = x->steps = 0;
+	x->len = 0;
 	if (!expand(x, e->value, 0))
 		x->len = 0;
 	text = arena_dup(&x->ini->mem, x->out, x->len);
