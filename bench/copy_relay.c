@@ -1,9 +1,9 @@
 /* copy_relay.c - the floor of relaying through our own memory: 256 KiB per read, one buffer.
  *
  * `copy_relay LISTEN-PORT TARGET-PORT ENGINE [ss CIPHER]` passes every byte once through an AEAD as
- * well: the floor of TLS with AES-128-GCM, or of Shadowsocks, which seals a length before each chunk.
- * What goes to the user is sealed in pieces of 16 KiB where it lies; what comes up is sealed beside
- * and sent as it came, which costs what opening it would.
+ * well: the floor of TLS with AES-128-GCM, or of Shadowsocks, which seals a length before each
+ * chunk.  What goes to the user is sealed in pieces of 16 KiB where it lies; what comes up is
+ * sealed beside and sent as it came, which costs what opening it would.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -40,7 +40,9 @@ static void seal(const void *aad, size_t aadlen, const uint8_t *text, size_t len
 		abort();
 }
 
-/* One piece whose text lies at `text`; what was before it lies there too when that is `out` + before. */
+/* One piece whose text lies at `text`; what was before it lies there too when that is `out` +
+ * before.
+ */
 static void seal_piece(const uint8_t *text, size_t n, uint8_t *out)
 {
 	static const uint8_t header[5] = {23, 3, 3}, size[2] = {0x3f, 0xff};

@@ -1,15 +1,15 @@
-/* crowd_load.c - how long the first packet of a connection takes to be somebody's, on a port with many
- * users.
+/* crowd_load.c - how long the first packet of a connection takes to be somebody's, on a port with
+ * many users.
  *
  *     crowd_load LINKS TARGET-PORT PID TURNS [FLOOD-PORT]
  *
- * LINKS holds a share link a line, a user each.  One after the other, each from an address of his own
- * (127.1.x.y), they connect, are answered once and go: TURNS times round, after one round that makes
- * the server know them.  With FLOOD-PORT a process beside it opens FLOOD_RATE connections a second to
- * that port, each with 64 random bytes, from addresses all over 127.2.
+ * LINKS holds a share link a line, a user each.  One after the other, each from an address of his
+ * own (127.1.x.y), they connect, are answered once and go: TURNS times round, after one round that
+ * makes the server know them.  With FLOOD-PORT a process beside it opens FLOOD_RATE connections a
+ * second to that port, each with 64 random bytes, from addresses all over 127.2.
  *
- * One line of JSON: microseconds from connecting to the answer, cold (the round before) and warm, and the
- * server's CPU for one of them.
+ * One line of JSON: microseconds from connecting to the answer, cold (the round before) and warm,
+ * and the server's CPU for one of them.
  */
 #include <errno.h>
 #include <netinet/in.h>

@@ -1,5 +1,5 @@
-/* load.h - both ends of a measured path, in one thread: users in front of the server under test, and
- * the target behind it.  The first byte of a connection tells the target what it is for.
+/* load.h - both ends of a measured path, in one thread: users in front of the server under test,
+ * and the target behind it.  The first byte of a connection tells the target what it is for.
  */
 #ifndef WEIR_BENCH_LOAD_H
 #define WEIR_BENCH_LOAD_H
@@ -9,8 +9,8 @@
 #define LOAD_MESSAGE 100
 #define LOAD_BLOCK   (256 * 1024)
 
-/* Bulk is a pattern that comes again after so many bytes: a prime number, so that no chunk of a power
- * of two looks like another.
+/* Bulk is a pattern that comes again after so many bytes: a prime number, so that no chunk of a
+ * power of two looks like another.
  */
 #define LOAD_PERIOD 262139
 
@@ -30,7 +30,9 @@ struct load {
 	bool reconnect; /* ...on a new connection */
 	bool leave;	/* whoever has been answered goes */
 	uint64_t moved, pings;
-	/* What is still to come: a ping's answer, the first byte of bulk, the last one to be looked at. */
+	/* What is still to come: a ping's answer, the first byte of bulk, the last one to be looked
+	 * at.
+	 */
 	size_t npending;
 	uint64_t check; /* so many bytes of every bulk are compared with the pattern; 0: none */
 };

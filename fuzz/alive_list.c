@@ -1,5 +1,5 @@
-/* alive_list.c - any bytes as a panel's list of devices online: refused with a reason, or what comes
- * out keeps its promises and, written down again, reads the same.
+/* alive_list.c - any bytes as a panel's list of devices online: refused with a reason, or what
+ * comes out keeps its promises and, written down again, reads the same.
  */
 #include <assert.h>
 #include <inttypes.h>

@@ -1,4 +1,6 @@
-/* alpn.c - any bytes as the protocols that a client offers: what is chosen is among ours and among his. */
+/* alpn.c - any bytes as the protocols that a client offers: what is chosen is among ours and among
+ * his.
+ */
 #include <assert.h>
 #include <string.h>
 

@@ -1,8 +1,8 @@
-/* counters_file.c - any bytes as the counters of a process that is gone: not such a file, or owners and
- * totals that can be read to the last slot.
+/* counters_file.c - any bytes as the counters of a process that is gone: not such a file, or owners
+ * and totals that can be read to the last slot.
  *
- * The first byte: bit 0, put a right check sum over the head, or nothing would come behind it; the rest,
- * how many pages of zeros follow the input.
+ * The first byte: bit 0, put a right check sum over the head, or nothing would come behind it; the
+ * rest, how many pages of zeros follow the input.
  */
 #include <assert.h>
 #include <stdio.h>

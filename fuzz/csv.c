@@ -1,5 +1,5 @@
-/* csv.c - any bytes as comma-separated text: fields stay inside it, and quoted and read once more they
- * are the same.
+/* csv.c - any bytes as comma-separated text: fields stay inside it, and quoted and read once more
+ * they are the same.
  */
 #include <assert.h>
 #include <stdlib.h>

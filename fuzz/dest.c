@@ -1,5 +1,5 @@
-/* dest.c - any bytes as a destination in both wire orders and as text: what is read is written and read
- * again as the same, and nothing is read beyond it.
+/* dest.c - any bytes as a destination in both wire orders and as text: what is read is written and
+ * read again as the same, and nothing is read beyond it.
  */
 #include <assert.h>
 #include <string.h>

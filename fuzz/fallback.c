@@ -1,6 +1,6 @@
-/* fallback.c - a server name, an ALPN and the first bytes of a stranger, a line each: who gets him is
- * among those configured, and for a path only when he asked for it.  The name is tried as an address
- * of a backend too.
+/* fallback.c - a server name, an ALPN and the first bytes of a stranger, a line each: who gets him
+ * is among those configured, and for a path only when he asked for it.  The name is tried as an
+ * address of a backend too.
  */
 #include <assert.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* panel_admin.c - any JSON as a user and as a node of the panel: refused with a reason, or what it became
- * is shown, and what was shown is taken back unchanged.
+/* panel_admin.c - any JSON as a user and as a node of the panel: refused with a reason, or what it
+ * became is shown, and what was shown is taken back unchanged.
  */
 #include <assert.h>
 #include <errno.h>

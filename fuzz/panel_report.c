@@ -1,5 +1,5 @@
-/* panel_report.c - any bytes as the body of push, of YaSSP's traffic and of alive: refused, or what comes out keeps its
- * promises.
+/* panel_report.c - any bytes as the body of push, of YaSSP's traffic and of alive: refused, or what
+ * comes out keeps its promises.
  */
 #include <assert.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* panel_url.c - an address from the configuration, a key and a node's id, a line each, through every
- * dialect: what is asked holds them escaped, and what is logged of it does not hold the key.
+/* panel_url.c - an address from the configuration, a key and a node's id, a line each, through
+ * every dialect: what is asked holds them escaped, and what is logged of it does not hold the key.
  */
 #include <assert.h>
 #include <ctype.h>

@@ -1,5 +1,5 @@
-/* pem.c - any bytes as a certificate chain and its key: one certificate that can be found and pinned, or
- * a sentence and nothing added.
+/* pem.c - any bytes as a certificate chain and its key: one certificate that can be found and
+ * pinned, or a sentence and nothing added.
  */
 #include <assert.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* plugin_options.c - any bytes as SIP003 options: refused, or what comes out says the same when it is
- * written and read again.
+/* plugin_options.c - any bytes as SIP003 options: refused, or what comes out says the same when it
+ * is written and read again.
  */
 #include <assert.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* proxy_proto.c - any bytes: nothing is read beyond the header, and what was understood survives being
- * written and read again.
+/* proxy_proto.c - any bytes: nothing is read beyond the header, and what was understood survives
+ * being written and read again.
  */
 #include <assert.h>
 #include <string.h>

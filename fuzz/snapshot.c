@@ -1,5 +1,5 @@
-/* snapshot.c - any bytes as a file of the last good state: no snapshot, or one that is the same once it
- * has been saved and loaded again.
+/* snapshot.c - any bytes as a file of the last good state: no snapshot, or one that is the same
+ * once it has been saved and loaded again.
  */
 #include <assert.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* text_codes.c - any bytes as base64, hexadecimal and UUID: what is read, written and read again is the
- * same.
+/* text_codes.c - any bytes as base64, hexadecimal and UUID: what is read, written and read again is
+ * the same.
  */
 #include <assert.h>
 #include <stdlib.h>

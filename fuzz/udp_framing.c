@@ -1,5 +1,5 @@
-/* udp_framing.c - packets inside a stream, as Trojan, VLESS and XUDP frame them, in both roles: the same
- * packets and the same end however the stream is cut, and what was read can be said again.
+/* udp_framing.c - packets inside a stream, as Trojan, VLESS and XUDP frame them, in both roles: the
+ * same packets and the same end however the stream is cut, and what was read can be said again.
  *
  * The first byte: framing, role, and the sizes of the pieces.
  */

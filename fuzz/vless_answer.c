@@ -1,5 +1,5 @@
-/* vless_answer.c - what a server says to our VLESS client, in pieces: behind a right answer every byte
- * comes out, a wrong one or half of one is an error.  The first byte chooses the pieces.
+/* vless_answer.c - what a server says to our VLESS client, in pieces: behind a right answer every
+ * byte comes out, a wrong one or half of one is an error.  The first byte chooses the pieces.
  */
 #include <assert.h>
 #include <errno.h>

@@ -152,7 +152,8 @@ struct buf *bufq_tail_room(struct bufq *q, size_t want)
 	return b;
 }
 
-/* The tail may be a fresh chunk that nothing was written to: find its predecessor and cut it off. */
+/* The tail may be a fresh chunk that nothing was written to: find its predecessor and cut it off.
+ */
 static void drop_empty_tail(struct bufq *q)
 {
 	struct buf *b = q->tail, *prev = q->head;
@@ -261,7 +262,8 @@ size_t bufq_move(struct bufq *dst, struct bufq *src, size_t max)
 		size_t n = MIN(buf_len(from), max - moved);
 		bool fits = dst->tail && buf_room(dst->tail) >= n;
 
-		/* A short piece that fits behind what is there is cheaper copied: chunks stay full. */
+		/* A short piece that fits behind what is there is cheaper copied: chunks stay full.
+		 */
 		if (n == buf_len(from) && dst->pool == src->pool && !(fits && n <= 1024)) {
 			bufq_push(dst, bufq_shift(src));
 		} else {

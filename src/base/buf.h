@@ -41,7 +41,7 @@ void buf_pool_init(struct buf_pool *p, size_t keep, size_t max);
 void buf_pool_done(struct buf_pool *p); /* every chunk must be back */
 void buf_pool_trim(struct buf_pool *p); /* give the free list back to the heap */
 
-/* Memory that is taken elsewhere, about `n` chunks of it.  False: over `max`, nothing is counted. */
+/* Memory that is taken elsewhere, about `n` chunks of it. False: over `max`, nothing is counted. */
 MUST_CHECK bool buf_pool_hold(struct buf_pool *p, size_t n);
 void buf_pool_let_go(struct buf_pool *p, size_t n);
 
@@ -98,7 +98,7 @@ static inline size_t bufq_space(const struct bufq *q)
 	return q->len < q->limit ? q->limit - q->len : 0;
 }
 
-/* Copy `len` bytes to the end.  0, or -ENOMEM with nothing appended.  Does not look at the limit. */
+/* Copy `len` bytes to the end. 0, or -ENOMEM with nothing appended. Does not look at the limit. */
 MUST_CHECK int bufq_append(struct bufq *q, const void *data, size_t len);
 
 /* Copy `len` bytes to the front.  0, or -ENOMEM with nothing changed. */
@@ -131,12 +131,12 @@ size_t bufq_take(struct bufq *q, void *dst, size_t len);
  */
 const uint8_t *bufq_linear(struct bufq *q, size_t n, size_t *got);
 
-/* Fill up to `max` iovecs with the bytes from the front, up to `bytes`.  Returns the number used. */
+/* Fill up to `max` iovecs with the bytes from the front, up to `bytes`. Returns the number used. */
 int bufq_iov(const struct bufq *q, struct iovec *iov, int max, size_t bytes);
 
 /* A chunk at the end with at least `want` (1..BUF_PAYLOAD) bytes of room: the caller writes at
- * data + end, then calls bufq_commit() with how many.  NULL when memory ran out.  A fresh chunk that
- * receives no commit is freed by bufq_commit(q, 0).
+ * data + end, then calls bufq_commit() with how many.  NULL when memory ran out.  A fresh chunk
+ * that receives no commit is freed by bufq_commit(q, 0).
  */
 struct buf *bufq_tail_room(struct bufq *q, size_t want);
 void bufq_commit(struct bufq *q, size_t n);

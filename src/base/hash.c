@@ -1,5 +1,5 @@
-/* hash.c - SipHash-2-4 after its paper (Aumasson, Bernstein, "SipHash: a fast short-input PRF"), and
- * linear probing.
+/* hash.c - SipHash-2-4 after its paper (Aumasson, Bernstein, "SipHash: a fast short-input PRF"),
+ * and linear probing.
  */
 #include "base/hash.h"
 

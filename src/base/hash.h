@@ -1,5 +1,5 @@
-/* hash.h - hashing for tables: SipHash-2-4, keyed, so that nobody outside can choose collisions; and
- * a small open-addressing index over an array of the caller's.
+/* hash.h - hashing for tables: SipHash-2-4, keyed, so that nobody outside can choose collisions;
+ * and a small open-addressing index over an array of the caller's.
  */
 #ifndef WEIR_HASH_H
 #define WEIR_HASH_H
@@ -20,8 +20,8 @@ uint64_t hash_bytes(const struct hash_key *key, const void *data, size_t len);
  *             if (memcmp(entry[i].id, id, 16) == 0)
  *                     return &entry[i];
  *
- * Eight bytes a slot (an entry's number and 32 bits of its hash), at most 3/4 full.  Threads: reading
- * needs no lock while nobody writes.
+ * Eight bytes a slot (an entry's number and 32 bits of its hash), at most 3/4 full.  Threads:
+ * reading needs no lock while nobody writes.
  */
 struct hash_slot {
 	uint32_t entry_plus1; /* 0: empty; UINT32_MAX: was removed */

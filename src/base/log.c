@@ -14,8 +14,8 @@
 #include "base/err.h"
 #include "base/utf8.h"
 
-/* The descriptor keeps its number while it is open: reopening puts another file behind it (dup3), so
- * no thread can write to a number that has just been closed.
+/* The descriptor keeps its number while it is open: reopening puts another file behind it (dup3),
+ * so no thread can write to a number that has just been closed.
  */
 static struct {
 	atomic_int fd, level;
@@ -320,7 +320,8 @@ void log_error_of(struct log_line *l, int err)
 
 /* ---- writing it -------------------------------------------------------------------------- */
 
-/* Whether a line can be written without waiting: a pipe that polls writable takes PIPE_BUF bytes. */
+/* Whether a line can be written without waiting: a pipe that polls writable takes PIPE_BUF bytes.
+ */
 static bool writable(int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLOUT};

@@ -12,12 +12,12 @@
  *     2026-01-31T12:00:00.123Z info  session: ended user=7 to=example.com:443
  *     {"time":"2026-01-31T12:00:00.123Z","level":"info","area":"session","msg":"ended","user":7,...}
  *
- * Values are escaped: no text of a peer can start a line of its own or look like another key.  Never
- * a credential, a token or payload.  Library folders do not log (docs/ARCHITECTURE.md).
+ * Values are escaped: no text of a peer can start a line of its own or look like another key.
+ * Never a credential, a token or payload.  Library folders do not log (docs/ARCHITECTURE.md).
  *
- * The sink is the one global of the program.  Any thread may log; a line is one write().  A sink that
- * would block (a stuck pipe) loses lines rather than time; how many is said in the next line that
- * gets through.  Opening and reopening are for one thread at a time.
+ * The sink is the one global of the program.  Any thread may log; a line is one write().  A sink
+ * that would block (a stuck pipe) loses lines rather than time; how many is said in the next line
+ * that gets through.  Opening and reopening are for one thread at a time.
  */
 #ifndef WEIR_LOG_H
 #define WEIR_LOG_H
@@ -41,7 +41,9 @@ struct log_conf {
 	bool to_stdout;	  /* where there is no path */
 };
 
-/* Before the first call lines of LOG_INFO and above go to stderr.  0, or -errno with nothing changed. */
+/* Before the first call lines of LOG_INFO and above go to stderr.  0, or -errno with nothing
+ * changed.
+ */
 MUST_CHECK int log_open(const struct log_conf *conf);
 int log_reopen(void); /* the same path again, after a rotation; -errno: goes on with the old file */
 void log_close(void); /* back to how it began */
@@ -68,8 +70,8 @@ void log_num(struct log_line *l, const char *key, int64_t value);
 void log_error_of(struct log_line *l, int err); /* err=ECONNRESET */
 void log_end(struct log_line *l);
 
-/* For what may repeat quickly: true when `l` may speak, at most once per `every`.  *missed is how often
- * it was told no since the last time.  One thread's.
+/* For what may repeat quickly: true when `l` may speak, at most once per `every`.  *missed is how
+ * often it was told no since the last time.  One thread's.
  */
 struct log_limit {
 	nsec_t next;

@@ -1,8 +1,8 @@
 /* rd.h - a reading cursor with a sticky error.
  *
  * Reads past the end set -ERR_MORE, a wrong byte sets -ERR_MALFORMED; the first error stays, and
- * `pos` stays at the byte that caused it.  After an error every read returns zero and moves nothing, so
- * a parser is a straight list of reads with one look at `err` at its end.
+ * `pos` stays at the byte that caused it.  After an error every read returns zero and moves
+ * nothing, so a parser is a straight list of reads with one look at `err` at its end.
  */
 #ifndef WEIR_RD_H
 #define WEIR_RD_H

@@ -4,7 +4,8 @@
 
 #include "base/base.h"
 
-/* Length of the well-formed sequence (RFC 3629) at `p`: 1 to 4; 0 when there is none within `len`. */
+/* Length of the well-formed sequence (RFC 3629) at `p`: 1 to 4; 0 when there is none within `len`.
+ */
 static inline size_t utf8_len(const void *text, size_t len)
 {
 	const uint8_t *p = text;

@@ -87,8 +87,8 @@ static struct dial *outbound_dial(struct dialer *dialer, struct loop *l, const s
 	return &d->dial;
 }
 
-/* Shadowsocks has packets of its own, beside its streams: straight to the server, whatever the latter
- * are wrapped in.
+/* Shadowsocks has packets of its own, beside its streams: straight to the server, whatever the
+ * latter are wrapped in.
  */
 static int shadowsocks_dgram(struct outbound *o, struct loop *l, struct dgram **out)
 {

@@ -1,5 +1,5 @@
-/* probe.h - a transfer through an outbound to a target of our own: how many bytes went each way, and
- * whether they were the right ones.
+/* probe.h - a transfer through an outbound to a target of our own: how many bytes went each way,
+ * and whether they were the right ones.
  *
  * Both ends live on one loop.  The target answers `up` bytes of a pattern with `down` bytes of
  * another; both ends compare what they get.

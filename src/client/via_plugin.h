@@ -3,8 +3,8 @@
  *     via_plugin_start(loop, &spec, ready, ended, arg, &v, why)
  *     ready(arg): conf.via is where streams go from now on
  *
- * A port of loopback is chosen; should the plugin end before it listens there, another one, three in
- * all.  Threads: the loop's, which is the thread that started us (a child dies with it).
+ * A port of loopback is chosen; should the plugin end before it listens there, another one, three
+ * in all.  Threads: the loop's, which is the thread that started us (a child dies with it).
  */
 #ifndef WEIR_CLIENT_VIA_PLUGIN_H
 #define WEIR_CLIENT_VIA_PLUGIN_H

@@ -102,8 +102,8 @@ static int link_from_file(const char *path, struct arena *mem, struct share_link
 	return link_of_xray(doc, mem, link, trust, why);
 }
 
-/* A plugin that is a program of its own: kept for later, and no business of the outbound's.  A link may
- * come from anybody: it names programs that are installed, not files.
+/* A plugin that is a program of its own: kept for later, and no business of the outbound's.  A link
+ * may come from anybody: it names programs that are installed, not files.
  */
 static int take_plugin(struct connect *c, struct share_link *link, char why[FROM_LINK_WHY])
 {

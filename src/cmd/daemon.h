@@ -9,8 +9,8 @@
 /* Make it, private, with what leads to it.  0 once it can be written to, or -errno. */
 MUST_CHECK int daemon_make_dir(const char *dir);
 
-/* Two processes in one folder would share listeners and report the same batches.  0 with the lock in
- * *fd, which closing gives back; -EBUSY: another process has it.
+/* Two processes in one folder would share listeners and report the same batches.  0 with the lock
+ * in *fd, which closing gives back; -EBUSY: another process has it.
  */
 MUST_CHECK int daemon_lock_dir(const char *dir, int *fd);
 
@@ -19,8 +19,8 @@ MUST_CHECK int daemon_lock_dir(const char *dir, int *fd);
  */
 const char *daemon_state_root(char out[PATH_MAX]);
 
-/* A connection takes up to four descriptors, and the usual soft limit of 1024 is there for the sake of
- * select(), which nobody here calls.
+/* A connection takes up to four descriptors, and the usual soft limit of 1024 is there for the sake
+ * of select(), which nobody here calls.
  */
 void daemon_raise_files(void);
 

@@ -1,7 +1,8 @@
-/* demo.c - `weir demo`: a panel, a node that it drives, and a client's bytes passing, on this machine.
+/* demo.c - `weir demo`: a panel, a node that it drives, and a client's bytes passing, on this
+ * machine.
  *
- * The panel runs in this process, the node as `weir run` does, the client is `weir connect`'s.  What
- * the client counted and what the panel was told must be the same number.
+ * The panel runs in this process, the node as `weir run` does, the client is `weir connect`'s.
+ * What the client counted and what the panel was told must be the same number.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -281,7 +281,9 @@ static void stop(struct program *p)
 	one_closed(p);
 }
 
-/* Asked twice: no grace and no last push.  What is not reported is in the ledger, for the next start. */
+/* Asked twice: no grace and no last push.  What is not reported is in the ledger, for the next
+ * start.
+ */
 static void stop_now(struct program *p)
 {
 	p->hurry = true;

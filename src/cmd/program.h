@@ -1,5 +1,5 @@
-/* program.h - the running node program: everything that `weir run` puts together, and how it starts,
- * reloads and ends.
+/* program.h - the running node program: everything that `weir run` puts together, and how it
+ * starts, reloads and ends.
  *
  * Threads: the control thread's, which is main's.
  */
@@ -42,8 +42,8 @@ struct program {
 	unsigned closing; /* nodes that have not closed yet */
 };
 
-/* Takes the configuration over; with `watch` a change of its files reloads it.  0, or an error that has
- * been logged and nothing is running.
+/* Takes the configuration over; with `watch` a change of its files reloads it.  0, or an error that
+ * has been logged and nothing is running.
  */
 MUST_CHECK int program_start(struct program *p, struct config *conf, bool watch);
 

@@ -24,8 +24,8 @@
 
 enum conf_read_flags {
 	CONF_FILL = 1, /* only what no earlier text has set */
-	CONF_REMOTE =
-		2, /* from a panel: CONF_LOCAL rows are passed over, what is wrong only warns */
+	/* from a panel: CONF_LOCAL rows are passed over, what is wrong only warns */
+	CONF_REMOTE = 2,
 };
 
 struct conf_reader {

@@ -70,8 +70,8 @@ enum conf_flags {
 };
 
 struct conf_word {
-	const char
-		*name; /* several rows of one value are spellings; the first is the one we print */
+	/* several rows of one value are spellings; the first is the one we print */
+	const char *name;
 	int64_t value;
 	bool not_yet;
 };

@@ -16,8 +16,8 @@ struct aead_message {
 	int n;
 	uint8_t *out;
 	bool seal;
-	uint8_t *const
-		*outs; /* where each piece goes by itself; NULL: one behind the other at `out` */
+	/* where each piece goes by itself; NULL: one behind the other at `out` */
+	uint8_t *const *outs;
 };
 
 struct aead_engine {

@@ -27,8 +27,8 @@ AES_TARGET static inline __m128i run_on(__m128i x)
 	return _mm_xor_si128(x, _mm_slli_si128(x, 8));
 }
 
-/* The S-box over the last word, in all four places; with `mask` turned or not.  All columns being equal,
- * the instruction's shift of rows does nothing.
+/* The S-box over the last word, in all four places; with `mask` turned or not.  All columns being
+ * equal, the instruction's shift of rows does nothing.
  */
 AES_TARGET static inline __m128i sub_word(__m128i x, __m128i mask, int c)
 {

@@ -1,7 +1,7 @@
 /* aead_find.h - which of many keys opens a message whose nonce is all zero.
  *
- * Made for trying: first only the keystream of the message's beginning is computed, for many keys at
- * once, and the caller says whether text could begin like that; what passes is opened in full.
+ * Made for trying: first only the keystream of the message's beginning is computed, for many keys
+ * at once, and the caller says whether text could begin like that; what passes is opened in full.
  *
  * Threads: any.
  */

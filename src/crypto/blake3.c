@@ -34,7 +34,9 @@ static const uint8_t schedule[7][16] = {
 	{11, 15, 5, 0, 1, 9, 8, 6, 14, 10, 2, 12, 3, 4, 7, 13},
 };
 
-/* The node of the tree that is not compressed yet: what it yields depends on whether it is the root. */
+/* The node of the tree that is not compressed yet: what it yields depends on whether it is the
+ * root.
+ */
 struct node {
 	uint32_t cv[8];
 	uint32_t words[16];

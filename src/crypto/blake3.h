@@ -1,8 +1,8 @@
 /* blake3.h - BLAKE3 (the paper of 2020-01-09): hash and key derivation.
  *
  * libcrypto has none.  What protocols ask for is short: a key, a salt, an identity; these are one
- * compression each, on four-lane vectors.  Longer input is hashed correctly, chunk by chunk, without
- * the parallelism that bulk hashing would want.
+ * compression each, on four-lane vectors.  Longer input is hashed correctly, chunk by chunk,
+ * without the parallelism that bulk hashing would want.
  *
  * Threads: any.
  */

@@ -1,5 +1,5 @@
-/* SHA-1 (FIPS 180-4), one digest per lane of a vector register.  Every message here is one block behind
- * a known state: a key, the info, or a digest with the info.
+/* SHA-1 (FIPS 180-4), one digest per lane of a vector register.  Every message here is one block
+ * behind a known state: a key, the info, or a digest with the info.
  */
 #include "crypto/hkdf_many.h"
 

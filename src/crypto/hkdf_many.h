@@ -1,7 +1,7 @@
 /* hkdf_many.h - HKDF-SHA1 of many keys under one salt, sixteen at a time.
  *
- * For finding out whose key it was: one salt, thousands of candidates.  The lanes of a vector register
- * each run a digest of their own, which brings a key down from about 500 ns to about 50.
+ * For finding out whose key it was: one salt, thousands of candidates.  The lanes of a vector
+ * register each run a digest of their own, which brings a key down from about 500 ns to about 50.
  *
  *     hkdf_many_start(&m, salt, saltlen, "ss-subkey");
  *     hkdf_many(&m, keys, n, keylen, out);

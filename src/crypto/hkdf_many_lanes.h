@@ -1,6 +1,7 @@
 /* hkdf_many_lanes.h - the body of hkdf_many.c, included once per width of a vector register.
  *
- * Wants LANES, TARGET (what the compiler may use) and F(name) (the name of a function at this width).
+ * Wants LANES, TARGET (what the compiler may use) and F(name) (the name of a function at this
+ * width).
  */
 #include "crypto/hkdf_many.h"
 
@@ -51,7 +52,8 @@ TARGET static void F(set_all)(lanes *to, const uint32_t *from)
 		to[i] = (lanes){0} + from[i];
 }
 
-/* The digest in w[0..5) ends its message: padding for `total` bytes, the block before it included. */
+/* The digest in w[0..5) ends its message: padding for `total` bytes, the block before it included.
+ */
 TARGET static void F(pad_digest)(lanes *w)
 {
 	w[5] = (lanes){0} + 0x80000000u;

@@ -23,8 +23,8 @@ struct dns_options {
 };
 struct dns *dns_new_with(struct loop *l, const struct dns_options *opt);
 
-/* resolv.conf has changed.  Who waits for an answer of the old servers asks the new ones; answers in the
- * cache stay.  0, or an error and the old ones stay.
+/* resolv.conf has changed.  Who waits for an answer of the old servers asks the new ones; answers
+ * in the cache stay.  0, or an error and the old ones stay.
  */
 MUST_CHECK int dns_reread(struct dns *d);
 

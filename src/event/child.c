@@ -121,7 +121,7 @@ static bool overridden(const char *entry, const char *const *env)
 	return false;
 }
 
-/* Our environment under the child's own entries.  The array is the caller's, its strings are not. */
+/* Our environment under the child's own entries. The array is the caller's, its strings are not. */
 static char **merge_env(const char *const *env, char *const *ours)
 {
 	size_t n = 0, extra = 0;

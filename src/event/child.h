@@ -1,8 +1,8 @@
 /* child.h - another program, run for us: plugins, lego, external servers.
  *
  * It leads a process group of its own, so that its helpers go with it, and dies with us (PDEATHSIG:
- * with the *thread* that started it, so only the control thread starts children).  Its end is an event
- * of the loop.  It gets the descriptors it is given and no others.
+ * with the *thread* that started it, so only the control thread starts children).  Its end is an
+ * event of the loop.  It gets the descriptors it is given and no others.
  */
 #ifndef WEIR_EVENT_CHILD_H
 #define WEIR_EVENT_CHILD_H
@@ -24,7 +24,8 @@ struct child {
 	pid_t pid; /* 0: not running */
 	struct watch watch;
 	struct timer kill;
-	/* `status` as waitpid() gives it.  The child is gone; starting it again from here is fine. */
+	/* `status` as waitpid() gives it.  The child is gone; starting it again from here is fine.
+	 */
 	void (*exited)(struct child *c, int status);
 };
 

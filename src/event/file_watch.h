@@ -1,7 +1,8 @@
 /* file_watch.h - tells when one of some files has been changed, replaced, or has come back.
  *
  * Directories are watched, not the files: editors write a new file and rename it over the old one.
- * What happens within the settling time is one change.  Meant for configuration: a handful of files.
+ * What happens within the settling time is one change.  Meant for configuration: a handful of
+ * files.
  *
  * Threads: the loop's.
  */

@@ -1,10 +1,10 @@
-/* io.c - the epoll backend: descriptors of the data path (edge-triggered, one registration for life),
- * descriptors of libraries (level-triggered), and the eventfd that ends a sleep.
+/* io.c - the epoll backend: descriptors of the data path (edge-triggered, one registration for
+ * life), descriptors of libraries (level-triggered), and the eventfd that ends a sleep.
  *
- * epoll carries a pointer to the io or the watch, told apart by the lowest bit; NULL is the eventfd.
- * An io's events only set bits and queue waiters, so nothing can be freed between the kernel's answer
- * and its use.  Watches call out: they are called after that, from the array of events, where
- * watch_set() blots out what it removes.
+ * epoll carries a pointer to the io or the watch, told apart by the lowest bit; NULL is the
+ * eventfd.  An io's events only set bits and queue waiters, so nothing can be freed between the
+ * kernel's answer and its use.  Watches call out: they are called after that, from the array of
+ * events, where watch_set() blots out what it removes.
  */
 #include "event/loop_impl.h"
 

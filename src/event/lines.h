@@ -4,9 +4,9 @@
  *     child_start(...);
  *     close(fd);
  *
- * A line is at most LINES_MAX bytes; a longer one comes in pieces.  Lines come at most LINES_BURST at
- * once and LINES_PER_S on average; what is beyond that is counted and told by the next that comes.
- * Bytes that are not printable become '.'.
+ * A line is at most LINES_MAX bytes; a longer one comes in pieces.  Lines come at most LINES_BURST
+ * at once and LINES_PER_S on average; what is beyond that is counted and told by the next that
+ * comes.  Bytes that are not printable become '.'.
  *
  * Threads: the loop's.
  */

@@ -28,8 +28,8 @@ struct loop;
  */
 struct loop *loop_new(enum loop_backend backend, uint64_t seed);
 
-/* On the loop's thread, or once that is gone.  Messages still in the mailbox run, timers and waiters
- * are unlinked, memory let go is freed; every chunk of the pool must be back by then.
+/* On the loop's thread, or once that is gone.  Messages still in the mailbox run, timers and
+ * waiters are unlinked, memory let go is freed; every chunk of the pool must be back by then.
  */
 void loop_free(struct loop *l);
 
@@ -38,8 +38,8 @@ void loop_free(struct loop *l);
  */
 int loop_turn(struct loop *l, nsec_t max_wait);
 
-/* Turns until loop_stop(), which may have come first; a virtual loop also ends when nothing can ever
- * happen again.
+/* Turns until loop_stop(), which may have come first; a virtual loop also ends when nothing can
+ * ever happen again.
  */
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
@@ -71,7 +71,8 @@ static inline void waiter_init(struct waiter *w, void (*wake)(struct waiter *w))
 
 void loop_queue(struct loop *l, struct waiter *w);
 
-/* Off the run queue: no wake follows.  Whoever holds a pointer to it (an io) forgets it separately. */
+/* Off the run queue: no wake follows.  Whoever holds a pointer to it (an io) forgets it separately.
+ */
 static inline void waiter_cancel(struct waiter *w)
 {
 	list_del(&w->link);
@@ -126,7 +127,7 @@ void io_del(struct loop *l, struct io *io);
 /* Queue `w` at the next edge of `ev`, at once if one is already noted in `ready`.  One-shot. */
 void io_want(struct loop *l, struct io *io, unsigned ev, struct waiter *w);
 
-/* ---- descriptors of libraries (curl, c-ares, sqlite's none): level-triggered, any thread's loop  */
+/* ---- descriptors of libraries (curl, c-ares, sqlite's none): level-triggered, any loop */
 struct watch {
 	int fd;
 	/* ev: enum io_event bits; errors come as both */
@@ -150,9 +151,10 @@ void loop_post(struct loop *l, struct message *m); /* never fails, never blocks 
  */
 void loop_free_later(struct loop *l, void *p);
 
-/* ---- what a loop keeps for others ----------------------------------------------------------------
- * One object per loop and purpose (a pipe pool, a name cache), made when first needed.  `key` is the
- * address of something static in the file that owns the purpose.  loop_free() calls `free`.
+/* ---- what a loop keeps for others ------------------------------------------------------------ */
+
+/* One object per loop and purpose (a pipe pool, a name cache), made when first needed.  `key` is
+ * the address of something static in the file that owns the purpose.  loop_free() calls `free`.
  */
 struct loop_local {
 	struct loop_local *next;

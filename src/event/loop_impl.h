@@ -46,8 +46,8 @@ struct loop {
 MUST_CHECK int io_backend_open(struct loop *l);
 void io_backend_close(struct loop *l);
 
-/* Sleep until `deadline` (loop time; LOOP_NEVER: for ever; not at all when it has passed), then queue
- * the waiters of what became ready and note the watches.
+/* Sleep until `deadline` (loop time; LOOP_NEVER: for ever; not at all when it has passed), then
+ * queue the waiters of what became ready and note the watches.
  */
 void io_poll(struct loop *l, nsec_t deadline);
 void io_wakeup(struct loop *l);	     /* any thread */

@@ -15,7 +15,9 @@ struct signals {
 	void (*caught)(struct signals *s, int signo);
 };
 
-/* `list` ends with 0.  SIGPIPE is ignored from then on: a write to a dead peer is an error, no more. */
+/* `list` ends with 0.  SIGPIPE is ignored from then on: a write to a dead peer is an error, no
+ * more.
+ */
 void signals_block(const int *list);
 
 /* Catch those of `list`, which must be blocked in every thread.  0 or -errno. */

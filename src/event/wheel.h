@@ -2,12 +2,12 @@
  *
  * Eight levels of 64 slots, one slot of level n being 64^n ticks.  A timer lies at the level of the
  * highest digit (base 64) in which its tick differs from the current one, so all of level n comes
- * before all of level n+1, and looking for what is next is one look at a bitmap per level.  When time
- * enters a slot of a higher level, its timers are dealt out again below: at most seven moves in a
- * timer's life, and timers of one tick fire in the order in which they were set.
+ * before all of level n+1, and looking for what is next is one look at a bitmap per level.  When
+ * time enters a slot of a higher level, its timers are dealt out again below: at most seven moves
+ * in a timer's life, and timers of one tick fire in the order in which they were set.
  *
- * timer_stop() knows no wheel and leaves the bitmap alone: a bit may stand for an empty slot, and is
- * cleared when that is noticed.
+ * timer_stop() knows no wheel and leaves the bitmap alone: a bit may stand for an empty slot, and
+ * is cleared when that is noticed.
  *
  * Only the loop uses this; everybody else uses timer_set() and timer_stop() of loop.h.
  */
@@ -40,8 +40,8 @@ void wheel_add(struct wheel *w, struct timer *t, nsec_t now);
 /* Moves what has come due by `now` to `due`. */
 void wheel_advance(struct wheel *w, nsec_t now);
 
-/* When wheel_advance() has something to do next, WHEEL_NEVER if nothing is set, 0 if timers are due.
- * It may be before the first timer: then there are slots to deal out.
+/* When wheel_advance() has something to do next, WHEEL_NEVER if nothing is set, 0 if timers are
+ * due.  It may be before the first timer: then there are slots to deal out.
  */
 nsec_t wheel_next(struct wheel *w);
 

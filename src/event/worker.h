@@ -20,8 +20,8 @@ struct worker_ops {
 	/* First thing on the thread.  Not 0: worker_start() returns it and the thread ends, without
 	 * teardown().  May be NULL. */
 	int (*setup)(struct worker *w, void *arg);
-	/* Last thing on the thread, the loop still there: stop timers, free what sessions are left.  May
-	 * be NULL. */
+	/* Last thing on the thread, the loop still there: stop timers, free what sessions are left.
+	 * May be NULL. */
 	void (*teardown)(struct worker *w, void *arg);
 };
 

@@ -1,12 +1,12 @@
 /* own_addr.h - the addresses of this host's own interfaces.
  *
- * Users must not reach the node itself through the node: what listens on a public address of this host
- * is as private as what listens on loopback.  One object for the process; control refreshes it every
- * minute or so, workers look addresses up.
+ * Users must not reach the node itself through the node: what listens on a public address of this
+ * host is as private as what listens on loopback.  One object for the process; control refreshes it
+ * every minute or so, workers look addresses up.
  *
- * Threads: own_addr_has() from any; the rest from the one that owns it.  A table, once published, is
- * not changed; a replaced one is kept for OWN_ADDR_KEPT further changes (not refreshes: an unchanged set
- * is not published again), far beyond the few nanoseconds a look-up takes.
+ * Threads: own_addr_has() from any; the rest from the one that owns it.  A table, once published,
+ * is not changed; a replaced one is kept for OWN_ADDR_KEPT further changes (not refreshes: an
+ * unchanged set is not published again), far beyond the few nanoseconds a look-up takes.
  */
 #ifndef WEIR_NET_OWN_ADDR_H
 #define WEIR_NET_OWN_ADDR_H

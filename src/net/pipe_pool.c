@@ -47,8 +47,9 @@ static struct pipe_pool *pool_of(struct loop *l)
 	return pool;
 }
 
-/* Beyond the user's share of pipe memory (pipe-user-pages-soft) an unprivileged process gets pipes of
- * one or two pages, and growing them is refused.  Splicing through those costs more than copying.
+/* Beyond the user's share of pipe memory (pipe-user-pages-soft) an unprivileged process gets pipes
+ * of one or two pages, and growing them is refused.  Splicing through those costs more than
+ * copying.
  */
 #define PIPE_WORTH_IT (64 * 1024)
 

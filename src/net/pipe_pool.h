@@ -1,8 +1,8 @@
 /* pipe_pool.h - pipes for splice(), kept per loop.
  *
- * A pipe holds 1 MiB where the kernel agrees (what is spliced at once decides the cost per byte), what
- * the kernel gives by default otherwise.  Making one costs three system calls, so a few empty ones are
- * kept.  A pipe that may still hold bytes is closed, never kept.
+ * A pipe holds 1 MiB where the kernel agrees (what is spliced at once decides the cost per byte),
+ * what the kernel gives by default otherwise.  Making one costs three system calls, so a few empty
+ * ones are kept.  A pipe that may still hold bytes is closed, never kept.
  *
  * The pool comes into being with the first pipe and goes with the loop.
  */

@@ -26,8 +26,8 @@ struct proxy_header {
 /* Either version.  Reads the header and nothing behind it. */
 MUST_CHECK int proxy_parse(struct rd *in, struct proxy_header *out);
 
-/* TCP, no TLVs.  `version` 1 or 2; addresses of different families, or unset, make UNKNOWN or LOCAL.
- * v4-mapped addresses go out as IPv4.
+/* TCP, no TLVs.  `version` 1 or 2; addresses of different families, or unset, make UNKNOWN or
+ * LOCAL.  v4-mapped addresses go out as IPv4.
  */
 void proxy_emit(struct wr *w, int version, const struct addr *src, const struct addr *dst);
 

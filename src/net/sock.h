@@ -34,8 +34,8 @@ int sock_set_tfo_connect(int fd, bool on);
 /* Close with a reset instead of an end of stream. */
 int sock_set_abort(int fd);
 
-/* Bind to a source address; a port of 0 is chosen when connecting (IP_BIND_ADDRESS_NO_PORT), so that
- * sources are not limited to 28,000 connections in all.
+/* Bind to a source address; a port of 0 is chosen when connecting (IP_BIND_ADDRESS_NO_PORT), so
+ * that sources are not limited to 28,000 connections in all.
  */
 int sock_bind_source(int fd, const struct addr *src);
 

@@ -158,8 +158,8 @@ static bool fallback_on(const struct config_node *conf, const struct node_info *
 	return info->remote.set & REMOTE_FALLBACK ? info->remote.enable_fallback : false;
 }
 
-/* Default: the web server behind, if there is one; else say nothing until the deadline.  To close at once
- * would be to say which beginnings could still become a request.
+/* Default: the web server behind, if there is one; else say nothing until the deadline.  To close
+ * at once would be to say which beginnings could still become a request.
  */
 static int rejection(struct inbound *in, const struct config_node *conf,
 		     const struct node_info *info, char why[INBOUND_WHY_MAX])

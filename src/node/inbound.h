@@ -1,8 +1,8 @@
 /* inbound.h - what a node listens with: everything that one configuration of it needs.
  *
- * Built by control from the local file and the panel's answer, immutable from then on.  It is called a
- * generation where several of one node are alive: the newest serves new connections, older ones
- * their sessions (seat.h).
+ * Built by control from the local file and the panel's answer, immutable from then on.  It is
+ * called a generation where several of one node are alive: the newest serves new connections, older
+ * ones their sessions (seat.h).
  *
  * Threads: building and references by control; reading by all.
  */

@@ -46,8 +46,8 @@ static uint64_t least_above(const char *root, const char *mount, char *group, co
 	}
 }
 
-/* Lines of /proc/self/cgroup: "0::/path" is v2, "4:memory:/path" v1.  In a container the path may be the
- * host's while the mount shows our own group as its root: that is looked at in any case.
+/* Lines of /proc/self/cgroup: "0::/path" is v2, "4:memory:/path" v1.  In a container the path may
+ * be the host's while the mount shows our own group as its root: that is looked at in any case.
  */
 static uint64_t group_limit(const char *root)
 {

@@ -1,5 +1,5 @@
-/* The life of a node: what its control source may ask for besides an apply (node_apply.c), files that
- * change under it, and its end.
+/* The life of a node: what its control source may ask for besides an apply (node_apply.c), files
+ * that change under it, and its end.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* node.h - one node of the configuration: takes configuration and users from its control source,
  * serves them on all workers, gives back who is online.
  *
- * States: NEW (nothing known yet), READY (built, not listening), SERVING, SUSPENDED (the panel closed
- * it), DRAINING (no new connections), GONE.
+ * States: NEW (nothing known yet), READY (built, not listening), SERVING, SUSPENDED (the panel
+ * closed it), DRAINING (no new connections), GONE.
  *
  * Threads: control only.
  */
@@ -44,15 +44,15 @@ const char *node_state_name(enum node_state s);
 /* Whoever offered the apply under way will not be there for its end. */
 void node_forget_asker(struct node *n);
 
-/* The file has been read again.  The old one may go after.  With `rebuild` the inbound is built anew;
- * without, only what is looked up later changes.  A failure keeps the inbound that runs, and is tried
- * again every minute.
+/* The file has been read again.  The old one may go after.  With `rebuild` the inbound is built
+ * anew; without, only what is looked up later changes.  A failure keeps the inbound that runs, and
+ * is tried again every minute.
  */
 MUST_CHECK int node_set_conf(struct node *n, const struct config *file,
 			     const struct config_node *conf, bool rebuild);
 
-/* No listeners any more; sessions end within `grace` (0: now).  `done` comes once they have.  Again, for
- * another grace and another `done` in the first one's place, as long as it has not come.
+/* No listeners any more; sessions end within `grace` (0: now).  `done` comes once they have.
+ * Again, for another grace and another `done` in the first one's place, as long as it has not come.
  */
 void node_close(struct node *n, nsec_t grace, void (*done)(void *arg), void *arg);
 

@@ -3,8 +3,8 @@
  *   prepare   on control: build the generation, bind what is missing, compute the users' new table.
  *             Anything that fails here leaves the node exactly as it was; the users come last, and
  *             behind them nothing can fail.
- *   install   on every worker: users first, then the generation and its listeners.  A worker that has no
- *             memory for it is asked again; until all have it the node is not said to serve it.
+ *   install   on every worker: users first, then the generation and its listeners.  A worker that
+ *             has no memory for it is asked again; until all have it the node is not said to serve it.
  *   finish    on control: acknowledge the table, let go of the old generation, tell who asked
  */
 #include <errno.h>
@@ -178,7 +178,8 @@ static void close_fds(struct node *n, struct apply *a)
 }
 
 /* The workers share the port by SO_REUSEPORT, which would also let another node, or another program
- * of ours, share it: half of the clients would land there.  Without it the kernel says who is there.
+ * of ours, share it: half of the clients would land there.  Without it the kernel says who is
+ * there.
  */
 static int probe(const struct addr *at, bool udp)
 {
@@ -269,8 +270,8 @@ static void take_inbound(struct node *n, struct apply *a)
 	node_set_state(n, NODE_SERVING);
 }
 
-/* Its listeners have been closed before all workers had it: those that did not get it give back their
- * references, and what was there before counts.
+/* Its listeners have been closed before all workers had it: those that did not get it give back
+ * their references, and what was there before counts.
  */
 static void give_up_inbound(struct node *n, struct apply *a)
 {

@@ -38,8 +38,8 @@ struct node {
 	struct rate cap[2];   /* NodeSpeedLimit, by enum traffic_dir */
 	struct timer reopen;  /* after a suspension */
 	struct timer poll;    /* closing: have the sessions ended? */
-	/* Of the sessions when listeners close; < 0: they stay.  The newest counts, also for a message that
-	 * is still on its way to a worker. */
+	/* Of the sessions when listeners close; < 0: they stay.  The newest counts, also for a
+	 * message that is still on its way to a worker. */
 	_Atomic nsec_t grace;
 	nsec_t close_by;
 	_Atomic unsigned lodgers; /* seats that still have generations */

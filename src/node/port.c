@@ -160,8 +160,8 @@ static void on_echo(struct message *m)
 	loop_post(p->worker->control, &p->home);
 }
 
-/* On control.  A hurry that crossed this message on its way is still in the worker's mailbox: what is
- * sent behind it comes back after it.
+/* On control.  A hurry that crossed this message on its way is still in the worker's mailbox: what
+ * is sent behind it comes back after it.
  */
 static void on_home(struct message *m)
 {
@@ -176,8 +176,8 @@ static void on_home(struct message *m)
 	loop_post(p->worker->loop, &p->open);
 }
 
-/* Nobody has a pointer into this port any more, but for memory that goes at the end of this turn and
- * that nobody reads.
+/* Nobody has a pointer into this port any more, but for memory that goes at the end of this turn
+ * and that nobody reads.
  */
 static void go_home(struct port *p)
 {
@@ -365,8 +365,8 @@ static void remember_number(struct port *p, int fd)
 		p->bound = addr_port(&at);
 }
 
-/* A port of its own on each address; an IPv6 wildcard must leave the IPv4 one alone that stands beside
- * it in the list.
+/* A port of its own on each address; an IPv6 wildcard must leave the IPv4 one alone that stands
+ * beside it in the list.
  */
 static bool beside_ip4(const struct addr *v, unsigned n)
 {
@@ -377,8 +377,8 @@ static bool beside_ip4(const struct addr *v, unsigned n)
 	return false;
 }
 
-/* A second descriptor of the same socket.  The numbers stay what they are until the old port is closed,
- * which only control asks for.
+/* A second descriptor of the same socket.  The numbers stay what they are until the old port is
+ * closed, which only control asks for.
  */
 static int inherited(const struct port *old, const struct addr *at, bool udp, int *out)
 {

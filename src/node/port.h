@@ -1,12 +1,12 @@
 /* port.h - one port with its own users: what a Shadowsocks manager runs by the thousand.
  *
  * A node is one inbound on all workers, with a table of users that is published, generations and
- * panels.  A port is the light kind: one listener on one worker, users that never change, one way to
- * end.  Another configuration is another port object.  Connections take the same path as a node's:
- * stack, session, relay, counters.
+ * panels.  A port is the light kind: one listener on one worker, users that never change, one way
+ * to end.  Another configuration is another port object.  Connections take the same path as a
+ * node's: stack, session, relay, counters.
  *
  *     ports_new(&world, &ports);
- *     port_open(ports, &conf, &p);          bound when it returns; its worker takes over in a moment
+ *     port_open(ports, &conf, &p);          bound when it returns; its worker takes over soon
  *     port_close(p, 0, closed, arg);        closed() once nothing counts any more
  *     port_traffic(p), user_fixed_slots(port_users(p)), ...
  *     port_free(p, settled);
@@ -27,17 +27,19 @@
 struct port;
 struct ports;
 
-/* What one port speaks.  Made by control, freed there when the port is; the two in between run on the
- * port's worker.
+/* What one port speaks.  Made by control, freed there when the port is; the two in between run on
+ * the port's worker.
  */
 struct port_service {
-	/* TCP: the protocol's layer over an accepted stream, whose ownership passes.  NULL: no memory. */
+	/* TCP: the protocol's layer over an accepted stream, whose ownership passes.  NULL: no
+	 * memory.
+	 */
 	struct stream *(*server)(struct port_service *s, struct stream *lower,
 				 const struct proto_inbound *in);
 	/* First thing on the worker: what its protocol wants to find in `in`.  May be NULL. */
 	void (*settle_in)(struct port_service *s, struct session_inbound *in);
-	/* UDP: takes a bound socket, which on failure stays the caller's.  NULL where there is none.
-	 * For each association that opens it calls port_take_udp(). */
+	/* UDP: takes a bound socket, which on failure stays the caller's.  NULL where there is
+	 * none.  For each association that opens it calls port_take_udp(). */
 	int (*udp_start)(struct port_service *s, int fd, struct session_inbound *in);
 	void (*udp_stop)(struct port_service *s); /* all of them; the associations end */
 	void (*free)(struct port_service *s);
@@ -52,8 +54,9 @@ struct port_conf {
 	struct user_registry_conf users; /* of its `counters` and `node` the world's are taken */
 	const struct user_entry *entries;
 	size_t nentries;
-	/* Running now, to be closed right after: where both listen on the same address, this one goes on
-	 * with its socket, and nobody who connects meanwhile finds the port closed.  May be NULL. */
+	/* Running now, to be closed right after: where both listen on the same address, this one
+	 * goes on with its socket, and nobody who connects meanwhile finds the port closed.  May be
+	 * NULL. */
 	const struct port *inherit;
 };
 
@@ -67,18 +70,19 @@ struct port_world {
 MUST_CHECK int ports_new(const struct port_world *world, struct ports **out);
 void ports_free(struct ports *ps); /* every port has been freed, the workers still run */
 
-/* 0: listening.  -ERR_MALFORMED, -EEXIST: the users; -errno of bind(): nothing is open.  -EAGAIN: not
- * while `inherit` is there.
+/* 0: listening.  -ERR_MALFORMED, -EEXIST: the users; -errno of bind(): nothing is open.  -EAGAIN:
+ * not while `inherit` is there.
  */
 MUST_CHECK int port_open(struct ports *ps, const struct port_conf *conf, struct port **out);
 
 /* No listener and no new connection from now on; those that are there end within `grace` (0: now).
- * Again with 0 for those who cannot wait.  `closed` comes when the last one has gone: what they moved is final then.
+ * Again with 0 for those who cannot wait.  `closed` comes when the last one has gone: what they
+ * moved is final then.
  */
 void port_close(struct port *p, nsec_t grace, void (*closed)(void *arg), void *arg);
 
-/* After `closed`.  Settled: its slots are released; else their bytes stay in the counters file, for the
- * ledger's next start.
+/* After `closed`.  Settled: its slots are released; else their bytes stay in the counters file, for
+ * the ledger's next start.
  */
 void port_free(struct port *p, bool settled);
 

@@ -165,8 +165,8 @@ static void on_accept_failed(struct listener *l, int err)
 		err == -ENOBUFS ? "connections hold all of MemoryLimit" : err_text(err));
 }
 
-/* Memory has run out: nobody new, and those who let their bytes lie go first.  Without the latter a few
- * readers that never read would keep everybody out until they are idle.
+/* Memory has run out: nobody new, and those who let their bytes lie go first.  Without the latter a
+ * few readers that never read would keep everybody out until they are idle.
  */
 static bool is_full(struct listener *l)
 {
@@ -296,7 +296,7 @@ static int open_one(struct generation *g, struct seat_listener *sl, int tcp, int
 	return err;
 }
 
-/* Listeners for all of in->listen, the seat's own where it has them.  `fresh` gets what was made. */
+/* Listeners for all of in->listen, the seat's own where it has them. `fresh` gets what was made. */
 static int open_listeners(struct seat *s, struct generation *g, const int *fds,
 			  struct seat_listener **all)
 {

@@ -1,4 +1,5 @@
-/* share_link.h - the addresses that clients import: vless://, trojan://, ss:// (config G.14).  Pure.
+/* share_link.h - the addresses that clients import: vless://, trojan://, ss:// (config G.14).
+ * Pure.
  *
  *     vless://UUID@HOST:PORT?security=reality&type=tcp&encryption=none&flow=…&sni=…&fp=…&pbk=…&sid=…#NAME
  *     trojan://PASSWORD@HOST:PORT?security=tls&type=ws&path=…&host=…&sni=…#NAME

@@ -1,4 +1,5 @@
-/* share_ss.h - the ss:// links of SIP002 and the older form, as share_link.c asks for them.  Pure. */
+/* share_ss.h - the ss:// links of SIP002 and the older form, as share_link.c asks for them.  Pure.
+ */
 #ifndef WEIR_NODE_SHARE_SS_H
 #define WEIR_NODE_SHARE_SS_H
 
@@ -9,8 +10,8 @@
 MUST_CHECK int share_ss_account(const char *text, size_t len, struct arena *a,
 				struct share_link *out);
 
-/* The older form, where "method:password@host:port" is base64 as a whole: that text.  NULL with 0: it
- * is not that. */
+/* The older form, where "method:password@host:port" is base64 as a whole: that text.  NULL with 0:
+ * it is not that. */
 MUST_CHECK int share_ss_unpack(const char *text, size_t len, struct arena *a, const char **out);
 
 void share_ss_emit_account(const struct share_link *l, struct wr *w);

@@ -105,8 +105,9 @@ static void trim_end_of_heap(void)
 
 /* What a burst of connections leaves behind are holes: chunks and handshakes (14 KB each in libssl)
  * between the small objects of those that stay.  Once it is quiet the pages in them go back: 1,140
- * bytes per idle connection became 970.  Never while connections come: they would use them again.  And
- * once more when they have gone: 3,000 strangers who began a handshake took 140 MB along for good.
+ * bytes per idle connection became 970.  Never while connections come: they would use them again.
+ * And once more when they have gone: 3,000 strangers who began a handshake took 140 MB along for
+ * good.
  */
 static void on_quiet(struct timer *t)
 {
@@ -204,8 +205,8 @@ int workers_start(struct workers *ws, struct loop *control, unsigned n,
 {
 	int err;
 
-	/* Left alone, glibc raises it to twice the largest block that was ever freed: a list of 100,000
-	 * users would make each worker keep 64 MiB from then on.
+	/* Left alone, glibc raises it to twice the largest block that was ever freed: a list of
+	 * 100,000 users would make each worker keep 64 MiB from then on.
 	 */
 	mallopt(M_TRIM_THRESHOLD, HEAP_END);
 

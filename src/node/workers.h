@@ -40,7 +40,8 @@ struct workers {
 MUST_CHECK int workers_start(struct workers *ws, struct loop *control, unsigned n,
 			     const struct counters *counters);
 
-/* Bytes for what the connections of all of them hold; 0: no limit, as at the start.  0 or -ENOMEM. */
+/* Bytes for what the connections of all of them hold; 0: no limit, as at the start.  0 or -ENOMEM.
+ */
 MUST_CHECK int workers_set_budget(struct workers *ws, uint64_t budget);
 
 /* Ends the threads.  Whatever lives on them must be gone by then. */
@@ -51,17 +52,18 @@ void workers_stop(struct workers *ws);
  */
 void workers_reread_resolv(struct workers *ws, bool always);
 
-/* On the worker: nine tenths of its budget are out, or have been and three quarters still are.  Nobody
- * new is let in then.
+/* On the worker: nine tenths of its budget are out, or have been and three quarters still are.
+ * Nobody new is let in then.
  */
 bool node_worker_full(struct node_worker *w);
 
-/* Run `fn` on every worker, then `done` (may be NULL) on control.  0 or -ENOMEM with nothing begun. */
+/* Run `fn` on every worker, then `done` (may be NULL) on control.  0 or -ENOMEM with nothing begun.
+ */
 MUST_CHECK int workers_each(struct workers *ws, void (*fn)(struct node_worker *w, void *arg),
 			    void (*done)(void *arg), void *arg);
 
-/* The same in two steps, for what must not fail any more when its time has come.  Not sent, it is freed;
- * NULL is fine.
+/* The same in two steps, for what must not fail any more when its time has come.  Not sent, it is
+ * freed; NULL is fine.
  */
 struct workers_call *workers_call_new(struct workers *ws,
 				      void (*fn)(struct node_worker *w, void *arg),

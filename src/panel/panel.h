@@ -22,14 +22,14 @@ struct panel_conf {
 	const char *listen;	 /* "127.0.0.1:8080", "[::1]:0" */
 	const char *db;		 /* file, made when absent */
 	const char *admin_token; /* NULL: the one whose digest is in the file, or a new one */
-	const char
-		*node_path; /* also serve the node API here, "/…"; NULL: only where it always is */
+	/* also serve the node API here, "/…"; NULL: only where it always is */
+	const char *node_path;
 	unsigned threads;
-	unsigned alive_ttl_s;	  /* how long an address counts as online (P6) */
-	unsigned rate_per_s;	  /* requests of one node (P8); 0: no limit */
-	unsigned repeat_window_s; /* ignore an identical push without a key within this (P5); 0:
-				     apply */
-	unsigned stop_ms;	  /* how long panel_stop() lets requests finish */
+	unsigned alive_ttl_s; /* how long an address counts as online (P6) */
+	unsigned rate_per_s;  /* requests of one node (P8); 0: no limit */
+	/* ignore an identical push without a key within this (P5); 0: apply */
+	unsigned repeat_window_s;
+	unsigned stop_ms; /* how long panel_stop() lets requests finish */
 };
 
 #define PANEL_CONF_DEFAULT                                                                       \

@@ -23,8 +23,8 @@ struct node_memory {
 	int64_t last_seen;     /* wall clock, seconds; 0: not yet */
 	uint8_t last_push[32]; /* digest of the last push without a key, and when it came */
 	nsec_t last_push_at;
-	char profiles_etag[RESOURCE_TAG]; /* the YaSSP list and since when it is what it is, wall
-					     clock */
+	/* the YaSSP list and since when it is what it is, wall clock */
+	char profiles_etag[RESOURCE_TAG];
 	int64_t profiles_since;
 	char told_etag[RESOURCE_TAG]; /* the YaSSP list that its host was told of last */
 	unsigned tell_tries;

@@ -12,8 +12,8 @@
  */
 MUST_CHECK int plugin_find(const char *name, const char *const *path, char out[PATH_MAX]);
 
-/* Ours without secrets, and the variables of SIP003.  A NULL-terminated array of strings, to be freed
- * with plugin_environ_free().  NULL: no memory.
+/* Ours without secrets, and the variables of SIP003.  A NULL-terminated array of strings, to be
+ * freed with plugin_environ_free().  NULL: no memory.
  */
 char **plugin_environ(const struct plugin_spec *s);
 void plugin_environ_free(char **env);

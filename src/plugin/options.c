@@ -18,8 +18,8 @@ int plugin_options_check(const char *text)
 	return strpbrk(text, "\r\n") ? -ERR_MALFORMED : 0;
 }
 
-/* Bytes up to an unescaped one of `ends`, without their backslashes, and a NUL.  NULL: the text ends
- * in a backslash.
+/* Bytes up to an unescaped one of `ends`, without their backslashes, and a NUL.  NULL: the text
+ * ends in a backslash.
  */
 static const char *take(const char *at, const char *ends, char **to)
 {

@@ -1,4 +1,5 @@
-/* options.h - the option string of SIP003: key=value;key2;key3=v3 (docs/protocols/sip003.md).  Pure.
+/* options.h - the option string of SIP003: key=value;key2;key3=v3 (docs/protocols/sip003.md).
+ * Pure.
  *
  *     struct plugin_options o;
  *
@@ -7,8 +8,8 @@
  *     plugin_options_done(&o);
  *
  * A backslash takes the next byte literally.  A key without '=' is present: its value is "1".  An
- * option given again is kept; where one value is wanted the first counts.  What a plugin gets is the
- * text as it was configured, never one that was parsed and written again.
+ * option given again is kept; where one value is wanted the first counts.  What a plugin gets is
+ * the text as it was configured, never one that was parsed and written again.
  */
 #ifndef WEIR_PLUGIN_OPTIONS_H
 #define WEIR_PLUGIN_OPTIONS_H
@@ -28,8 +29,8 @@ struct plugin_options {
 	char *mem;
 };
 
-/* 0; -ERR_MALFORMED (an empty key, a backslash at the end, a newline), -ERR_TOO_BIG, -ENOMEM, with a
- * phrase in *why (static storage).  "" has no options.
+/* 0; -ERR_MALFORMED (an empty key, a backslash at the end, a newline), -ERR_TOO_BIG, -ENOMEM, with
+ * a phrase in *why (static storage).  "" has no options.
  */
 MUST_CHECK int plugin_options_parse(const char *text, struct plugin_options *out, const char **why);
 void plugin_options_done(struct plugin_options *o);

@@ -11,9 +11,9 @@
  *     plugin_free(p);                                   in stopped(), or at any time
  *
  * A plugin that ends by itself is started again after 1, 2, 4 ... 60 s, with the same variables, so
- * what listens on loopback may stay as it is.  After ten failures in a row, or when it says that its
- * configuration is wrong (status 23) or cannot be executed, it is given up until it is started anew.
- * It leads a process group of its own and dies with us.  What it prints goes to the log.
+ * what listens on loopback may stay as it is.  After ten failures in a row, or when it says that
+ * its configuration is wrong (status 23) or cannot be executed, it is given up until it is started
+ * anew.  It leads a process group of its own and dies with us.  What it prints goes to the log.
  *
  * Threads: the control thread's loop only (a child dies with the thread that started it).
  */
@@ -57,8 +57,8 @@ struct plugin_hooks {
 	void *arg;
 	/* It has ended by itself: "exited with status 3".  NULL: nobody needs to know. */
 	void (*ended)(void *arg, struct plugin *p, const char *how);
-	/* Once after each start: it accepts connections, or the time to wait for that (client 3 s, server
-	 * 5 s) is over.  NULL likewise. */
+	/* Once after each start: it accepts connections, or the time to wait for that (client 3 s,
+	 * server 5 s) is over.  NULL likewise. */
 	void (*ready)(void *arg, struct plugin *p, bool accepts);
 };
 
@@ -113,8 +113,8 @@ enum plugin_place {
 	PLUGIN_LOOPBACK, /* Shadowsocks behind the plugin */
 };
 
-/* Where Shadowsocks listens for TCP and for UDP, of the server's mode and the plugin's.  -ERR_CONFIG:
- * the plugin would have nothing to do.
+/* Where Shadowsocks listens for TCP and for UDP, of the server's mode and the plugin's.
+ * -ERR_CONFIG: the plugin would have nothing to do.
  */
 MUST_CHECK int plugin_places(enum plugin_net server, enum plugin_net plugin, enum plugin_place *tcp,
 			     enum plugin_place *udp);

@@ -1,4 +1,5 @@
-/* client.h - the client side of header-only protocols: a request in front, perhaps an answer to skip.
+/* client.h - the client side of header-only protocols: a request in front, perhaps an answer to
+ * skip.
  *
  * The request goes out together with the first bytes pushed; a stream that is only read or shut
  * sends it alone.  Everything else passes through.

@@ -24,7 +24,9 @@ struct proto {
 	/* Credential text to index key.  -ERR_MALFORMED: an invalid user (panel-apis 3.2).  NULL:
 	 * Shadowsocks, where it takes the inbound's method (ss_user_derive()). */
 	int (*user_key)(const char *credential, size_t len, uint8_t *key);
-	/* The inbound layer over `lower`, whose ownership passes.  NULL: no memory, `lower` is freed. */
+	/* The inbound layer over `lower`, whose ownership passes.  NULL: no memory, `lower` is
+	 * freed.
+	 */
 	struct stream *(*server)(struct stream *lower, const struct proto_inbound *inbound);
 };
 

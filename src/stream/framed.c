@@ -129,7 +129,7 @@ static int parse_head(struct framed *f, struct framed_head *h, size_t *used)
 	return err;
 }
 
-/* 1: p holds a packet.  0: something else was consumed, look again.  -ERR_MORE: bytes are missing. */
+/* 1: p holds a packet. 0: something else was consumed, look again. -ERR_MORE: bytes are missing. */
 static int parse_one(struct framed *f, struct packet *p)
 {
 	struct framed_head h = {0};
@@ -243,8 +243,8 @@ static void framed_free(struct dgram *d)
 {
 	struct framed *f = container_of(d, struct framed, d);
 
-	/* A head that no packet has carried goes alone, before the end: without it the peer would take the
-	 * end for an error. */
+	/* A head that no packet has carried goes alone, before the end: without it the peer would
+	 * take the end for an error. */
 	if (f->open || !f->st.client)
 		flush(f);
 	waiter_cancel(&f->run);

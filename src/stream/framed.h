@@ -38,8 +38,8 @@ struct framing {
 	int (*emit)(struct framed_state *st, struct wr *w, const struct dest *dest, size_t len);
 };
 
-/* A datagram association over `lower`, whose ownership passes; on NULL (no memory) `lower` is freed.
- * `fixed` (may be NULL) is copied.  `first` (may be NULL) goes out before the first packet.
+/* A datagram association over `lower`, whose ownership passes; on NULL (no memory) `lower` is
+ * freed.  `fixed` (may be NULL) is copied.  `first` (may be NULL) goes out before the first packet.
  */
 struct dgram *framed_new(struct stream *lower, const struct framing *framing, bool client,
 			 const struct dest *fixed, struct bufq *first);

@@ -73,10 +73,10 @@ struct relay {
 	bool ended;
 };
 
-/* Both streams are open().  `first` (may be NULL, at most RELAY_HEAD bytes) goes to `a` together with
- * the first bytes from `b`, or alone before the end when there are none: a protocol's answer, which
- * would give itself away as a record of its own.  It is not metered, and left empty.  Nothing moves
- * before the next wake.
+/* Both streams are open().  `first` (may be NULL, at most RELAY_HEAD bytes) goes to `a` together
+ * with the first bytes from `b`, or alone before the end when there are none: a protocol's answer,
+ * which would give itself away as a record of its own.  It is not metered, and left empty.  Nothing
+ * moves before the next wake.
  */
 void relay_start(struct relay *r, struct loop *loop, struct stream *a, struct stream *b,
 		 struct bufq *first, struct meter *meter, const struct relay_conf *conf,

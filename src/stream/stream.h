@@ -53,20 +53,20 @@ enum stream_network {
 struct stream_request {
 	struct user *user; /* a reference of the layer's; the session takes its own */
 	enum stream_network network;
-	struct dest dest; /* of UDP: the first or only destination; DEST_NONE when packets carry
-			     their own */
+	/* of UDP: the first or only destination; DEST_NONE when packets carry their own */
+	struct dest dest;
 	/* UDP: wrap `s` (this layer, ownership passes) into a dgram.  NULL for TCP. */
 	struct dgram *(*udp)(struct stream *s);
 };
 
 enum stream_attr {
-	STREAM_REQUEST,	   /* .request: once open() has returned 0 */
-	STREAM_PEER,	   /* .addr: the far end's address; -ENOTSUP when unknown */
-	STREAM_LOCAL,	   /* .addr */
-	STREAM_HALF_CLOSE, /* .num: 1 if an end of stream can be sent while reading goes on; default
-			      1 */
-	STREAM_SNI,	   /* .text: server name, lower case, "" for none */
-	STREAM_ALPN,	   /* .text: negotiated, "" for none */
+	STREAM_REQUEST, /* .request: once open() has returned 0 */
+	STREAM_PEER,	/* .addr: the far end's address; -ENOTSUP when unknown */
+	STREAM_LOCAL,	/* .addr */
+	/* .num: 1 if an end of stream can be sent while reading goes on; default 1 */
+	STREAM_HALF_CLOSE,
+	STREAM_SNI,	    /* .text: server name, lower case, "" for none */
+	STREAM_ALPN,	    /* .text: negotiated, "" for none */
 	STREAM_TLS_VERSION, /* .num: 0x0303, 0x0304 */
 	STREAM_REJECT, /* .stream: after -ERR_REJECTED, the stream that already mirrors a target */
 	STREAM_RECORD_MODE, /* set only: .num bits of 1 << enum stream_dir */

@@ -240,8 +240,7 @@ static int udp_send(struct dgram *d, struct packet *p, int n)
 	return done;
 }
 
-/* ----------------------------------------------------------------------------------------------------
- */
+/* ---- waiting, and the end -------------------------------------------------------------------- */
 
 static void udp_want(struct dgram *d, unsigned ev, struct waiter *w)
 {

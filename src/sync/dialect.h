@@ -42,10 +42,12 @@ struct json_value;
 struct dialect {
 	const char *name;
 	uint32_t batch_users; /* TR3 */
-	bool whole_push;      /* a push is applied whole or not at all: every answer >= 400 is
-				 definitive, and repeating is the default (TR4, TR5) */
-	bool may_lack_alive;  /* panels exist without alive and alivelist (B.1) */
-	bool conditional;     /* sends and understands ETags */
+	/* a push is applied whole or not at all: every answer >= 400 is definitive, and repeating
+	 * is the default (TR4, TR5)
+	 */
+	bool whole_push;
+	bool may_lack_alive; /* panels exist without alive and alivelist (B.1) */
+	bool conditional;    /* sends and understands ETags */
 
 	/* The address of a question; sets out->err when memory runs out. */
 	void (*url)(const struct panel *p, enum ask a, struct text *out);

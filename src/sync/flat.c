@@ -196,8 +196,8 @@ void flat_routes(struct flat *f)
 	if (v && v->type == JSON_T_STRING && !v->bad &&
 	    !json_parse(v->text, v->len, 0, f->pick.mem, &inner, NULL, NULL))
 		v = inner;
-	if (v && v->type != JSON_T_ARRAY &&
-	    v->type != JSON_T_OBJECT) { /* an object: a PHP list with gaps */
+	/* an object: a PHP list with gaps */
+	if (v && v->type != JSON_T_ARRAY && v->type != JSON_T_OBJECT) {
 		notes_add(f->pick.notes, "routes: not a list");
 		v = NULL;
 	}

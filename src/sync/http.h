@@ -53,8 +53,8 @@ struct http_call {
 	void (*done)(struct http_call *c); /* once; not after http_cancel() */
 
 	/* The answer, valid from done() until http_call_reset(). */
-	int err; /* 0: a complete answer with `status`; negative: none (E-net, or the limits of H9)
-		  */
+	/* 0: a complete answer with `status`; negative: none (E-net, or the limits of H9) */
+	int err;
 	int status;	   /* also next to an err when the head had arrived */
 	bool body_sent;	   /* the first body byte was on its way: a failure is ambiguous (TR5) */
 	char *answer;	   /* gathered, NUL-terminated, never NULL after done; freed by reset */

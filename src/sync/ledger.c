@@ -36,8 +36,7 @@ void ledger_path(const struct ledger *l, const char *prefix, const uint8_t *epoc
 		n += snprintf(out + n, size - (size_t)n, "%02x", epoch[i]);
 }
 
-/* ---- opening ------------------------------------------------------------------------------------
- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 /* Ours alone: SQLite gives its side files the mode of the database. */
 static int make_private(const char *path)

@@ -65,15 +65,15 @@ int ledger_sync_counters(struct ledger *l);
 MUST_CHECK int ledger_node(struct ledger *l, const char *url, int64_t id, const char *type,
 			   uint32_t *node);
 
-/* ---- freezing ---------------------------------------------------------------------------------
- */
+/* ---- freezing -------------------------------------------------------------------------------- */
 struct ledger_freeze {
 	uint64_t threshold;   /* only users with more than this many bytes pending; 0: everybody */
 	uint32_t batch_users; /* PushBatchUsers; 0: 5000 */
 	uint32_t max_waiting; /* no freeze while more batches wait; 0: LEDGER_MAX_WAITING */
 	bool always;	      /* the last freeze before the end: however many wait */
-	/* Instead of the threshold, for each user with pending bytes, ascending; who is gone is taken
-	 * without asking.  Asked inside a transaction that may still fail.  NULL: the threshold.
+	/* Instead of the threshold, for each user with pending bytes, ascending; who is gone is
+	 * taken without asking.  Asked inside a transaction that may still fail.  NULL: the
+	 * threshold.
 	 */
 	bool (*due)(void *arg, int64_t user, uint64_t bytes);
 	void *due_arg;
@@ -87,14 +87,14 @@ MUST_CHECK int ledger_freeze(struct ledger *l, uint32_t node, const struct ledge
  */
 int ledger_settle(void *ledger, const uint32_t *slots, size_t n);
 
-/* For a node whose traffic nobody takes in batches, but looks at with ledger_unreported(): the carried
- * bytes of users that `keep` says no to are dropped, those of each other user gathered in one place.
+/* For a node whose traffic nobody takes in batches, but looks at with ledger_unreported(): the
+ * carried bytes of users that `keep` says no to are dropped, those of each other user gathered in
+ * one place.
  */
 MUST_CHECK int ledger_prune(struct ledger *l, uint32_t node, bool (*keep)(void *arg, int64_t user),
 			    void *arg);
 
-/* ---- batches ------------------------------------------------------------------------------------
- */
+/* ---- batches --------------------------------------------------------------------------------- */
 struct ledger_entry {
 	int64_t user;
 	uint64_t up, down; /* <= LEDGER_VALUE_MAX */

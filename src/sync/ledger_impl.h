@@ -75,8 +75,7 @@ int ledger_db_open(struct ledger *l, const char *path);
 int ledger_db_error(struct ledger *l); /* what SQLite has met, noted in l->why */
 void ledger_db_close(struct ledger *l);
 
-/* ---- SQLite, a step shorter --------------------------------------------------------------------
- */
+/* ---- SQLite, a step shorter ------------------------------------------------------------------ */
 
 /* A statement ready to be bound.  Binding cannot be seen to fail: a value that could not be bound
  * is NULL, which no column takes.

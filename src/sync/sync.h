@@ -78,8 +78,7 @@ void sync_stop(struct sync *s, nsec_t budget, sync_stopped *done, void *arg);
 void sync_node_free(struct sync_node *n);
 void sync_free(struct sync *s); /* with all nodes */
 
-/* ---- questions ----------------------------------------------------------------------------------
- */
+/* ---- questions ------------------------------------------------------------------------------- */
 enum sync_phase {
 	SYNC_STARTING, /* nothing is served yet */
 	SYNC_CACHED,   /* serving from the last good snapshot */

@@ -155,8 +155,7 @@ struct sync_node {
 	struct sync_status status;
 };
 
-/* ---- sync.c -------------------------------------------------------------------------------------
- */
+/* ---- sync.c ---------------------------------------------------------------------------------- */
 nsec_t node_now(const struct sync_node *n);
 void node_kick(struct sync_node *n);	 /* node_next() in the run queue */
 void node_idle(struct sync_node *n);	 /* what was under way is over */
@@ -170,8 +169,7 @@ void node_send(struct sync_node *n, void (*done)(struct http_call *c));
 void node_received(struct sync_node *n); /* first thing in done() */
 void node_call_off(struct sync_node *n); /* the request under way, if any */
 
-/* ---- sync_pull.c --------------------------------------------------------------------------------
- */
+/* ---- sync_pull.c ----------------------------------------------------------------------------- */
 void pull_begin(struct sync_node *n, enum ask a);
 void pull_repeat(struct timer *t);		     /* n->retry */
 void pull_forget(struct sync_node *n);		     /* what was read and not applied */
@@ -181,15 +179,13 @@ void pull_optional(struct sync_node *n, enum ask a); /* B.1: does the panel lack
 void quota_begin(struct sync_node *n);		     /* leave out who has spent his quota since */
 void validator_clear(struct validator *v);
 
-/* ---- sync_start.c -------------------------------------------------------------------------------
- */
+/* ---- sync_start.c ---------------------------------------------------------------------------- */
 /* A question of the first rounds was answered (nothing served yet, or only a snapshot). */
 void start_answered(struct sync_node *n, enum ask a, enum answer_class class);
 void start_applied(struct sync_node *n, int err);
 void start_save(struct sync_node *n, bool config, bool users); /* C9 */
 
-/* ---- sync_push.c --------------------------------------------------------------------------------
- */
+/* ---- sync_push.c ----------------------------------------------------------------------------- */
 void push_tick(struct sync_node *n);
 bool push_begin(struct sync_node *n);	   /* the next batch; false: none left */
 bool online_begin(struct sync_node *n);	   /* the online report; false: nobody to report */
@@ -197,8 +193,7 @@ void push_round_over(struct sync_node *n); /* config and users of a round are kn
 void push_final(struct sync_node *n);
 void push_forget(struct sync_node *n);
 
-/* ---- sync_quota.c -----------------------------------------------------------------------------
- */
+/* ---- sync_quota.c ---------------------------------------------------------------------------- */
 const struct user_list *quota_filter(struct sync_node *n,
 				     const struct user_list *list); /* of a new list */
 const struct user_list *quota_check(struct sync_node *n);	    /* NULL: nobody more */
@@ -206,8 +201,7 @@ void quota_keep(struct sync_node *n, struct user_list *list); /* takes it over w
 void quota_acked(struct sync_node *n, const struct ledger_batch *b);
 void quota_forget(struct sync_node *n);
 
-/* ---- sync_log.c ---------------------------------------------------------------------------------
- */
+/* ---- sync_log.c ------------------------------------------------------------------------------ */
 void node_log(struct sync_node *n, enum log_level level, const char *fmt, ...) PRINTF(3, 4);
 bool node_first_time(struct sync_node *n, const void *bytes, size_t len); /* and never again */
 void node_remarks(struct sync_node *n, const struct notes *notes);

@@ -436,8 +436,8 @@ static void tell_failure(struct sync_node *n, int err)
 	char key[96];
 	int len = snprintf(key, sizeof(key), "apply %s %d", what, err);
 
-	if (err == -EAGAIN ||
-	    !node_first_time(n, key, (size_t)len)) /* EAGAIN: the node is closing */
+	/* EAGAIN: the node is closing */
+	if (err == -EAGAIN || !node_first_time(n, key, (size_t)len))
 		return;
 	node_log(n, ours ? LOG_ERROR : LOG_WARN, "%s could not be applied: %s%s", what,
 		 err_text(err), n->served ? "; what ran runs on" : "");

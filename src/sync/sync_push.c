@@ -160,8 +160,7 @@ static bool next_batch(struct sync_node *n, int64_t *seq)
 	return true;
 }
 
-/* --- giving up ---------------------------------------------------------------------------------
- */
+/* --- giving up -------------------------------------------------------------------------------- */
 
 static void drop(struct sync_node *n, const struct ledger_batch *b, const char *why)
 {
@@ -221,8 +220,7 @@ static bool panel_is_down(const struct sync_node *n)
 	return n->panel_down && node_now(n) - n->round_at <= node_pull_interval(n) * NSEC_SEC;
 }
 
-/* --- answers -----------------------------------------------------------------------------------
- */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 static void ambiguous(struct sync_node *n)
 {
@@ -333,8 +331,7 @@ static void on_pushed(struct http_call *c)
 	node_idle(n);
 }
 
-/* --- sending -----------------------------------------------------------------------------------
- */
+/* --- sending ---------------------------------------------------------------------------------- */
 
 static void set_post(struct sync_node *n, enum ask a)
 {
@@ -402,8 +399,7 @@ void push_forget(struct sync_node *n)
 	n->sending = (struct ledger_batch){0};
 }
 
-/* --- who is online ------------------------------------------------------------------------------
- */
+/* --- who is online ---------------------------------------------------------------------------- */
 
 static void on_told(struct http_call *c)
 {

@@ -190,8 +190,8 @@ size_t tls_records_need(const struct bufq *in)
 	return TLS_HEADER + (size_t)(h[3] << 8 | h[4]);
 }
 
-/* What a header says against the rules: 0, or the alert that answers it.  The order, and with it the
- * answer to plain HTTP, is that of the libssl we are built with.
+/* What a header says against the rules: 0, or the alert that answers it.  The order, and with it
+ * the answer to plain HTTP, is that of the libssl we are built with.
  */
 static int header_alert(const uint8_t h[TLS_HEADER], size_t len)
 {
@@ -204,8 +204,8 @@ static int header_alert(const uint8_t h[TLS_HEADER], size_t len)
 	if (len > TLS_CIPHER_MAX && (!since_3_2 || h[0] == TLS_DATA))
 		return TLS_RECORD_OVERFLOW;
 	if (h[0] != TLS_DATA)
-		return TLS_UNEXPECTED_MESSAGE; /* ChangeCipherSpec too, once the handshake is over
-						*/
+		/* ChangeCipherSpec too, once the handshake is over */
+		return TLS_UNEXPECTED_MESSAGE;
 	if (h[2] != 3)
 		return TLS_DECODE_ERROR;
 	return 0;

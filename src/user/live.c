@@ -61,8 +61,7 @@ void user_live_yield(struct user *u)
 	atomic_fetch_and_explicit(&u->refs, ~USER_BUSY, memory_order_release);
 }
 
-/* ---- devices -----------------------------------------------------------------------------------
- */
+/* ---- devices --------------------------------------------------------------------------------- */
 
 static bool is_mapped(const uint8_t ip[16])
 {

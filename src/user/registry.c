@@ -171,8 +171,7 @@ bool user_registry_take_limits(struct user_registry *r, struct user *u, const st
 	return user_registry_refresh(r, u);
 }
 
-/* ---- after the workers have changed over --------------------------------------------------------
- */
+/* ---- after the workers have changed over ----------------------------------------------------- */
 
 void user_publication_free(struct user_publication *pub)
 {

@@ -29,9 +29,9 @@ struct user_rules {	       /* LimitConfig; changes live */
 	uint64_t speed_bps;    /* cap on everybody; 0: none */
 	uint32_t device_limit; /* for users without their own */
 	uint32_t conn_limit;
-	uint32_t grace_s; /* a device counts this long after its last connection: max(60, 2 * push)
-			   */
-	bool sum;	  /* SpeedLimitScope: sum */
+	/* a device counts this long after its last connection: max(60, 2 * push) */
+	uint32_t grace_s;
+	bool sum; /* SpeedLimitScope: sum */
 };
 
 struct user_registry_conf {
@@ -81,8 +81,8 @@ MUST_CHECK int user_registry_apply(struct user_registry *r, const struct user_li
  */
 void user_registry_renew(struct user_registry *r, bool on);
 
-/* Append the present users to `out`, as a list that would make them again (used and quota, which the
- * registry does not know, aside).  0 or -ENOMEM.
+/* Append the present users to `out`, as a list that would make them again (used and quota, which
+ * the registry does not know, aside).  0 or -ENOMEM.
  */
 MUST_CHECK int user_registry_list(const struct user_registry *r, struct user_list *out);
 

@@ -83,8 +83,7 @@ static inline int64_t user_id(const struct user *u)
 	return atomic_load_explicit(&u->id, memory_order_relaxed);
 }
 
-/* ---- the table: immutable, read by all workers ------------------------------------------------
- */
+/* ---- the table: immutable, read by all workers ----------------------------------------------- */
 struct user_table;
 
 /* The user with this key (the registry's key_len bytes), or NULL.  An empty or NULL table has none.
@@ -95,15 +94,13 @@ struct user *user_table_find(const struct user_table *t, const void *key);
 size_t user_table_count(const struct user_table *t);
 struct user *user_table_at(const struct user_table *t, size_t i);
 
-/* ---- references ---------------------------------------------------------------------------------
- */
+/* ---- references ------------------------------------------------------------------------------ */
 
 /* True with a reference taken; false: the user has been removed. */
 MUST_CHECK bool user_get(struct user *u);
 void user_put(struct user *u);
 
-/* ---- one per worker thread, shared by all nodes -------------------------------------------------
- */
+/* ---- one per worker thread, shared by all nodes ---------------------------------------------- */
 struct user_worker {
 	struct loop *loop;
 	const struct counters *counters; /* NULL: nothing is counted */
@@ -119,8 +116,7 @@ void user_worker_init(struct user_worker *w, struct loop *loop, const struct cou
 /* Every conn has ended and the loop will not run again (its mailbox is no longer read). */
 void user_worker_done(struct user_worker *w);
 
-/* ---- a session's hold on its user ---------------------------------------------------------------
- */
+/* ---- a session's hold on its user ------------------------------------------------------------ */
 struct user_device;
 
 struct user_conn {

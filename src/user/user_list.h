@@ -14,8 +14,10 @@ struct user_entry {
 	uint64_t speed_bps;    /* bits per second; 0: none */
 	uint32_t device_limit; /* 0: none */
 	uint32_t conn_limit;   /* 0: none */
-	uint64_t used, quota;  /* bytes, as the panel knows them; quota 0: none.  For EnforceQuota:
-				* the  registry does not look at them. */
+	/* bytes, as the panel knows them; quota 0: none.  For EnforceQuota: the  registry does not
+	 * look at them.
+	 */
+	uint64_t used, quota;
 };
 
 struct user_list {

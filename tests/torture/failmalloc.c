@@ -3,13 +3,13 @@
  *     FAILMALLOC_AT=n LD_PRELOAD=failmalloc.so test
  *
  * Only allocations that the program's own code asks for count, known by the return address:
- * what a library does without memory is its authors' business, and FAILMALLOC_SKIP=FROM-TO (offsets,
- * hexadecimal) leaves out what the test itself asks for.  At the end the number of counted allocations
- * goes to the file FAILMALLOC_COUNT names.
+ * what a library does without memory is its authors' business, and FAILMALLOC_SKIP=FROM-TO
+ * (offsets, hexadecimal) leaves out what the test itself asks for.  At the end the number of
+ * counted allocations goes to the file FAILMALLOC_COUNT names.
  *
- * A program that dies says where: `died of SIGNAL in the same|a later call at OFFSET OFFSET...`, the
- * innermost place of its own code first.  The call is the test's into our code: one that dies in a later
- * call than the one that was refused memory went on with what it had not got.
+ * A program that dies says where: `died of SIGNAL in the same|a later call at OFFSET OFFSET...`,
+ * the innermost place of its own code first.  The call is the test's into our code: one that dies
+ * in a later call than the one that was refused memory went on with what it had not got.
  */
 #include <dlfcn.h>
 #include <errno.h>

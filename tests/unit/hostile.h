@@ -75,8 +75,7 @@ void talker_start(struct talker *t, struct stream *s, size_t total, uint8_t tx, 
 bool talker_done(const struct talker *t); /* all sent, shut and read to the end; or failed */
 void talker_stop(struct talker *t);	  /* frees the stream; idempotent, and fine on zeroes */
 
-/* ---- driving -----------------------------------------------------------------------------------
- */
+/* ---- driving --------------------------------------------------------------------------------- */
 
 /* Turns until `done` says so.  False: nothing was left to do before that, or 1,000,000 turns
  * passed. */

@@ -8,8 +8,8 @@
 /* A parser whose result, if it has one, is of no interest. */
 typedef int parser(struct rd *in);
 
-/* `msg` is one whole message: a strict prefix asks for more, what stands behind it is not touched, and
- * no wrong bit does worse than fail.
+/* `msg` is one whole message: a strict prefix asks for more, what stands behind it is not touched,
+ * and no wrong bit does worse than fail.
  */
 static inline void keeps_parser_rules(parser *parse, const uint8_t *msg, size_t len)
 {

@@ -9,8 +9,7 @@
 #include "packets.h"
 #include "stage.h"
 
-/* ---- the outside -------------------------------------------------------------------------------
- */
+/* ---- the outside ----------------------------------------------------------------------------- */
 
 struct stage_dial {
 	struct dial dial;
@@ -123,8 +122,7 @@ static const struct dialer_ops dialer_ops = {
 	.dgram = stage_dgram,
 };
 
-/* ---- the inbound -------------------------------------------------------------------------------
- */
+/* ---- the inbound ----------------------------------------------------------------------------- */
 
 static struct stream *build_stack(struct session_inbound *in, struct stream *leaf)
 {
@@ -272,8 +270,7 @@ size_t stage_request(struct stage *g, const char *name, const char *to, uint8_t 
 	return w.len;
 }
 
-/* ---- bytes by hand ------------------------------------------------------------------------------
- */
+/* ---- bytes by hand --------------------------------------------------------------------------- */
 
 void put_bytes(struct stream *s, const void *bytes, size_t len)
 {

@@ -93,8 +93,7 @@ struct dgram *stage_client_udp(struct stage *g, struct stream *lower, const char
 /* The request as the client would send it.  Returns its length. */
 size_t stage_request(struct stage *g, const char *name, const char *to, uint8_t out[1024]);
 
-/* ---- bytes by hand ------------------------------------------------------------------------------
- */
+/* ---- bytes by hand --------------------------------------------------------------------------- */
 
 void put_bytes(struct stream *s, const void *bytes, size_t len);
 /* Everything that is there, up to `max`; *end is set to what pull() said behind it. */

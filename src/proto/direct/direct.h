@@ -1,8 +1,8 @@
 /* direct.h - the outbound that goes straight to the destination, and the one that goes nowhere.
  *
- * Names are resolved, the addresses tried as RFC 8305 says, and what the configuration does not allow
- * is refused after resolution: private, loopback, link-local, unique-local and this host's own
- * addresses (config G.9).
+ * Names are resolved, the addresses tried as RFC 8305 says, and what the configuration does not
+ * allow is refused after resolution: private, loopback, link-local, unique-local and this host's
+ * own addresses (config G.9).
  *
  * Threads: one per worker loop, with that loop's resolver.
  */

@@ -1,5 +1,5 @@
-/* Happy eyeballs (RFC 8305): resolve, then start an attempt every 250 ms, or at once when one fails;
- * the first that connects wins and the others are let go.
+/* Happy eyeballs (RFC 8305): resolve, then start an attempt every 250 ms, or at once when one
+ * fails; the first that connects wins and the others are let go.
  */
 #include <errno.h>
 #include <stdlib.h>

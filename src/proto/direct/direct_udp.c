@@ -1,9 +1,9 @@
 /* One UDP association: unconnected sockets, every packet names its destination (udp.md).
  *
  * A name keeps the one address it resolved to for the life of the association, and what that
- * address sends is labelled with the name again, so that the client recognises it.  Beyond NAMES_MAX
- * the name that was longest not used is forgotten.  What waits for answers is bounded in all: a chunk each, whatever its
- * size, and names that never resolve cost their sender nothing.
+ * address sends is labelled with the name again, so that the client recognises it.  Beyond
+ * NAMES_MAX the name that was longest not used is forgotten.  What waits for answers is bounded in
+ * all: a chunk each, whatever its size, and names that never resolve cost their sender nothing.
  */
 #include <errno.h>
 #include <stdlib.h>

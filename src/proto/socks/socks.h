@@ -1,7 +1,8 @@
 /* socks.h - a SOCKS5 server (RFC 1928) without authentication: CONNECT and UDP ASSOCIATE.
  *
  * For loopback: `weir connect`.  CONNECT is answered at once, before anything is dialled, as the
- * programs in this field do; a destination that cannot be reached then shows as a closed connection.
+ * programs in this field do; a destination that cannot be reached then shows as a closed
+ * connection.
  */
 #ifndef WEIR_PROTO_SOCKS_H
 #define WEIR_PROTO_SOCKS_H

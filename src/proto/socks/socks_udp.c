@@ -1,5 +1,5 @@
-/* The client's datagrams with their SOCKS headers taken off and put on.  The client is whoever sends
- * the first one from the address that the control connection has.
+/* The client's datagrams with their SOCKS headers taken off and put on.  The client is whoever
+ * sends the first one from the address that the control connection has.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -101,8 +101,8 @@ static int socks_recv(struct dgram *d, struct packet *p, int max)
 {
 	int n = 0;
 
-	while (n == 0 &&
-	       !of(d)->over) /* strangers' packets do not count: until the socket is empty */
+	/* strangers' packets do not count: until the socket is empty */
+	while (n == 0 && !of(d)->over)
 		n = recv_batch(of(d), p, max);
 	return n;
 }

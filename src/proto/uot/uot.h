@@ -1,7 +1,8 @@
 /* uot.h - UDP over TCP as sing-box has it: a request to a name that nobody owns, then packets
  * (docs/protocols/udp.md, section 3).  Carried by any protocol whose requests name a destination.
  *
- * Version 1 begins with the packets.  Version 2 says first whether all of them are for one destination.
+ * Version 1 begins with the packets.  Version 2 says first whether all of them are for one
+ * destination.
  */
 #ifndef WEIR_PROTO_UOT_H
 #define WEIR_PROTO_UOT_H

@@ -1,6 +1,6 @@
-/* The server side of VLESS.  Nothing is answered before the whole request is right, so every flaw in it,
- * behind a known id too, goes to the reject policy, as with Trojan: there is one answer to whatever is
- * wrong.
+/* The server side of VLESS.  Nothing is answered before the whole request is right, so every flaw
+ * in it, behind a known id too, goes to the reject policy, as with Trojan: there is one answer to
+ * whatever is wrong.
  *  UDP bodies: command 2 is length-prefixed packets of one destination,
  * command 3 is one XUDP association (mux.cool with a single UDP session).
  */

@@ -86,7 +86,8 @@ int vless_addons_parse(struct rd *in, uint8_t *flow)
 		}
 	}
 	if (r.err) {
-		/* The length came first, so running out here is a lie about it, not a short read. */
+		/* The length came first, so running out here is a lie about it, not a short read.
+		 */
 		return -ERR_MALFORMED;
 	}
 	*in = r;

@@ -1,8 +1,8 @@
 /* vless_wire.h - the VLESS messages, both roles, pure (docs/protocols/vless.md).
  *
  * Bytes in, values out; no sockets, no users.  parse() moves `in` only when a whole message is
- * there; -ERR_MORE asks for more, -ERR_MALFORMED can never be right, -ERR_AUTH says that the peer has
- * not shown a user id at all (wrong version), so that a fallback may still take the bytes.
+ * there; -ERR_MORE asks for more, -ERR_MALFORMED can never be right, -ERR_AUTH says that the peer
+ * has not shown a user id at all (wrong version), so that a fallback may still take the bytes.
  */
 #ifndef WEIR_PROTO_VLESS_WIRE_H
 #define WEIR_PROTO_VLESS_WIRE_H

@@ -1,7 +1,7 @@
 /* xudp_wire.h - one UDP association as mux.cool frames: XUDP (docs/protocols/udp.md, section 2).
  *
- * A frame is `u16 L, L bytes of metadata [, u16 N, N bytes of data]`.  Here only what a single-session
- * UDP stream carries; the multiplexer proper has more.
+ * A frame is `u16 L, L bytes of metadata [, u16 N, N bytes of data]`.  Here only what a
+ * single-session UDP stream carries; the multiplexer proper has more.
  */
 #ifndef WEIR_TRANSPORT_XUDP_WIRE_H
 #define WEIR_TRANSPORT_XUDP_WIRE_H

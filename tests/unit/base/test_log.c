@@ -118,7 +118,8 @@ static void a_level_that_is_off_writes_nothing(void **state)
 	assert_int_equal(log_level_parse("loud", &level), -EINVAL);
 }
 
-/* Every length around the limit, in both forms: one line, closed quotes, never beyond the buffer. */
+/* Every length around the limit, in both forms: one line, closed quotes, never beyond the buffer.
+ */
 static void a_long_line_is_cut_and_stays_well_formed(void **state)
 {
 	static char big[3 * LOG_LINE_MAX];

@@ -85,7 +85,9 @@ static void no_timer_is_early_or_more_than_a_tick_late(void **state)
 	free(a);
 }
 
-/* Set, moved and stopped at random while time passes in random steps; checked against a plain array. */
+/* Set, moved and stopped at random while time passes in random steps; checked against a plain
+ * array.
+ */
 static void the_wheel_agrees_with_a_plain_list(void **state)
 {
 	enum { MANY = 200, STEPS = 20000 };

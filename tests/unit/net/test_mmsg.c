@@ -108,7 +108,9 @@ static void a_packet_too_long_for_a_chunk_is_dropped_and_counted(void **state)
 	buf_pool_done(&pool);
 }
 
-/* A wildcard socket, of one family or of both, asked at an address of the host that is not its first. */
+/* A wildcard socket, of one family or of both, asked at an address of the host that is not its
+ * first.
+ */
 static void an_answer_comes_from_the_address_that_was_asked(void **state)
 {
 	static const char *const wildcard[] = {"0.0.0.0:0", "[::]:0"};

@@ -17,7 +17,8 @@ struct bed {
 
 static uint8_t ticket_key[TLS_TICKET_KEY_LEN];
 
-/* A node with these options beside the required ones; the panel says VLESS on port 443, in clear. */
+/* A node with these options beside the required ones; the panel says VLESS on port 443, in clear.
+ */
 static void open_bed(struct bed *b, const char *options)
 {
 	struct conf_report report;

@@ -73,8 +73,8 @@ static unsigned applies_until_it_fits(struct bed *b, const struct user_list *l)
 	return 0;
 }
 
-/* A table that was made and never sent would leave its removed users for ever, which the registry's end
- * does not forgive.
+/* A table that was made and never sent would leave its removed users for ever, which the registry's
+ * end does not forgive.
  */
 static void an_apply_that_finds_no_memory_can_be_repeated(void **state)
 {

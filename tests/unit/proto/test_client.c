@@ -117,8 +117,8 @@ static void who_only_ends_sends_it_alone(void **state)
 	one_close(&o);
 }
 
-/* Until then the lower stream would hand over bytes of ours as the payload.  A pair cannot be bypassed,
- * so that what it says tells that it has been asked.
+/* Until then the lower stream would hand over bytes of ours as the payload.  A pair cannot be
+ * bypassed, so that what it says tells that it has been asked.
  */
 static void the_lower_stream_is_bypassed_only_behind_the_headers(void **state)
 {

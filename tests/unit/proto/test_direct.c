@@ -13,8 +13,7 @@
 
 #include "packets.h"
 
-/* ---- a resolver in the test's hands ------------------------------------------------------------
- */
+/* ---- a resolver in the test's hands ---------------------------------------------------------- */
 
 struct fake {
 	struct resolver r;
@@ -101,8 +100,7 @@ static void fake_says(struct fake *f, const char *a, const char *b, const char *
 	}
 }
 
-/* ---- the outbound ------------------------------------------------------------------------------
- */
+/* ---- the outbound ---------------------------------------------------------------------------- */
 
 struct bench {
 	struct loop *l;
@@ -189,8 +187,7 @@ static const char *named(const char *text)
 	return out;
 }
 
-/* ---- selection ---------------------------------------------------------------------------------
- */
+/* ---- selection ------------------------------------------------------------------------------- */
 
 static const char *selected(struct bench *b, const char *list)
 {
@@ -269,8 +266,7 @@ static void private_and_own_addresses_are_left_out(void **state)
 	bench_close(&b);
 }
 
-/* ---- dialling ----------------------------------------------------------------------------------
- */
+/* ---- dialling -------------------------------------------------------------------------------- */
 
 static void an_address_is_dialled_and_the_stream_is_open(void **state)
 {
@@ -529,8 +525,7 @@ static void block_goes_nowhere(void **state)
 	bench_close(&b);
 }
 
-/* ---- UDP ---------------------------------------------------------------------------------------
- */
+/* ---- UDP ------------------------------------------------------------------------------------- */
 
 struct udp_bench {
 	struct bench b;

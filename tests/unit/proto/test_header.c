@@ -127,8 +127,7 @@ static ssize_t pull_none(struct stream *s)
 	return n;
 }
 
-/* ---- who is served -----------------------------------------------------------------------------
- */
+/* ---- who is served --------------------------------------------------------------------------- */
 
 static void a_request_in_two_pieces_is_served_and_nothing_behind_it_is_lost(void **state)
 {
@@ -243,8 +242,7 @@ static void a_user_who_has_been_taken_out_is_a_stranger(void **state)
 	}
 }
 
-/* ---- who is not --------------------------------------------------------------------------------
- */
+/* ---- who is not ------------------------------------------------------------------------------ */
 
 /* The layer has failed: what the peer sent is there again, whole. */
 static void gives_all_back(struct gate *g, const uint8_t *sent, size_t len)
@@ -503,8 +501,7 @@ static void who_waits_for_the_request_sleeps(void **state)
 	people_done(&people);
 }
 
-/* ---- both roles, over streams that misbehave ---------------------------------------------------
- */
+/* ---- both roles, over streams that misbehave ------------------------------------------------- */
 
 /* Opens a server layer, peels it, and relays it to the talker behind. */
 struct served {

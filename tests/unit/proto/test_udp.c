@@ -120,8 +120,7 @@ static int receive_size(struct dgram *d)
 	return n;
 }
 
-/* ---- who names what ----------------------------------------------------------------------------
- */
+/* ---- who names what -------------------------------------------------------------------------- */
 
 static void an_answer_carries_its_source_where_the_framing_can(void **state)
 {
@@ -197,8 +196,7 @@ static void the_vless_answer_rides_with_the_first_packet(void **state)
 	}
 }
 
-/* ---- sizes -------------------------------------------------------------------------------------
- */
+/* ---- sizes ----------------------------------------------------------------------------------- */
 
 static void the_largest_packet_passes_and_a_larger_one_is_dropped_never_split(void **state)
 {
@@ -266,8 +264,7 @@ static void larger_packets_of_a_peer_arrive_up_to_a_chunk(void **state)
 	loop_free(l);
 }
 
-/* ---- XUDP's own rules --------------------------------------------------------------------------
- */
+/* ---- XUDP's own rules ------------------------------------------------------------------------ */
 
 struct xudp {
 	struct loop *l;
@@ -360,8 +357,7 @@ static void a_second_session_or_tcp_ends_the_association(void **state)
 	xudp_close(&t);
 }
 
-/* ---- both roles, over streams that misbehave ---------------------------------------------------
- */
+/* ---- both roles, over streams that misbehave ------------------------------------------------- */
 
 struct duo {
 	struct people people;

@@ -470,8 +470,7 @@ static void a_stream_that_breaks_under_it_wakes_who_waits_to_send(void **state)
 	one_close(&o);
 }
 
-/* ---- all of it, over a stream that misbehaves --------------------------------------------------
- */
+/* ---- all of it, over a stream that misbehaves ------------------------------------------------ */
 
 struct duo {
 	struct correspondent a, b;

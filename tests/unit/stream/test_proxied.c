@@ -177,8 +177,7 @@ static void who_waits_for_the_header_sleeps(void **state)
 	loop_free(l);
 }
 
-/* ---- over a stream that misbehaves -------------------------------------------------------------
- */
+/* ---- over a stream that misbehaves ----------------------------------------------------------- */
 
 struct duo {
 	struct talker a, b;

@@ -171,8 +171,8 @@ static void an_ambiguous_push_is_repeated_where_panels_take_it_once(void **state
 	move_bytes(1, 100, 0);
 	w.http.reply[TELL_TRAFFIC] = (struct reply){.err = -ERR_TIMEOUT};
 	run_for(&w, 65);
-	w.http.reply[TELL_TRAFFIC] =
-		(struct reply){.body = "<html>bad gateway</html>"}; /* taken, answer lost */
+	/* taken, answer lost */
+	w.http.reply[TELL_TRAFFIC] = (struct reply){.body = "<html>bad gateway</html>"};
 	run_for(&w, 65);
 	assert_int_equal(bill.up[1], 100);
 	assert_int_equal(totals().batches, 1);

@@ -292,8 +292,8 @@ static void u8_a_removed_user_is_settled_after_its_last_connection(void **state)
 	assert_int_equal(user_registry_reap(v.reg, note_settled, NULL), 1);
 	assert_int_equal(nsettled, 0);
 	user_put(u);
-	settle_answer =
-		-ERR_DATABASE; /* the ledger fails: nothing is freed, the next time does it */
+	/* the ledger fails: nothing is freed, the next time does it */
+	settle_answer = -ERR_DATABASE;
 	assert_int_equal(user_registry_reap(v.reg, note_settled, NULL), -ERR_DATABASE);
 	settle_answer = 0;
 	assert_int_equal(user_registry_reap(v.reg, note_settled, NULL), 0);
