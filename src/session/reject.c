@@ -9,6 +9,7 @@
 
 #define FIRST_LOOK 8192
 #define DRAIN_READ 65536
+#define PARTING	   NSEC_SEC /* from our end of stream to closing */
 
 /* The PROXY header in front of all that the stranger has sent. */
 static int add_proxy_header(struct session *s, struct bufq *sent, uint8_t version)
@@ -104,6 +105,24 @@ int session_drain(struct session *s)
 		return -EAGAIN;
 	}
 	return -ERR_AUTH;
+}
+
+/* Closing with bytes unread would be a reset, and tell who keeps sending from who is silent: the
+ * deadline says the end of stream, and what still comes is read for a moment.  Within TLS the
+ * end of the record layer is the same for all.
+ */
+bool session_part(struct session *s)
+{
+	union stream_value v;
+
+	if (s->phase != PHASE_DRAIN || !stream_query(s->client, STREAM_ALPN, &v))
+		return false;
+	s->phase = PHASE_PARTING;
+	timer_set(s->in->loop, &s->deadline, loop_now(s->in->loop) + PARTING);
+	if (stream_shut(s->client))
+		return false;
+	loop_queue(s->in->loop, &s->run);
+	return true;
 }
 
 int session_closing(struct session *s)

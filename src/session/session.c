@@ -17,6 +17,7 @@ static const struct {
 	[PHASE_RELAY] = {session_relay},	 [PHASE_UDP] = {session_udp},
 	[PHASE_REJECT] = {session_reject},	 [PHASE_DRAIN] = {session_drain},
 	[PHASE_FALL_DIAL] = {session_fall_dial}, [PHASE_CLOSING] = {session_closing},
+	[PHASE_PARTING] = {session_drain},
 };
 
 static struct session *of_run(struct waiter *w)
@@ -137,7 +138,8 @@ static void on_deadline(struct timer *t)
 		loop_queue(s->in->loop, &s->run);
 		return;
 	}
-	session_end(s, s->rejected ? -ERR_AUTH : -ERR_TIMEOUT);
+	if (!session_part(s))
+		session_end(s, s->rejected ? -ERR_AUTH : -ERR_TIMEOUT);
 }
 
 static size_t session_allow(struct meter *m, enum relay_dir dir, size_t want, nsec_t now,

@@ -121,11 +121,16 @@ def test_half_close_by_the_target_still_takes_the_rest(path, target):
     user.assert_billed()
 
 
+# sing-box 1.14.1 writes down its salt of 2022 only after sending it, and gives up over an answer that is faster.
+SINGBOX_SALT = 0.02
+
+
 @pytest.mark.parametrize("version", (1, 2))
 @pytest.mark.parametrize("method", ("aes-256-gcm", "2022-blake3-aes-128-gcm"))
-def test_udp_over_tcp(lab, method, version, target, udp_target):
+def test_udp_over_tcp(lab, method, version, target, udp_target, monkeypatch):
     user = lab.user()
     way = lab.until_served(lab.client(method, "sing-box", user, uot=version), target, user)
+    monkeypatch.setattr(udp_target, "delay", SINGBOX_SALT)
     with socks.Udp(way.port) as u:
         for i, to in enumerate(udp_target.addresses):
             data = random.Random(i).randbytes(1200)

@@ -15,6 +15,7 @@ import random
 import selectors
 import socket
 import threading
+import time
 
 CHUNK = 256 * 1024
 
@@ -180,6 +181,7 @@ class UdpEcho:
             self.socks.append(s)
         self.addresses = [s.getsockname()[:2] for s in self.socks]
         self.received = self.sent = 0
+        self.delay = 0  # seconds before an answer
         self.sources = [set() for _ in self.socks]
         self._stop = False
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -209,6 +211,7 @@ class UdpEcho:
         if data.startswith(b"VIA "):
             i = int(data.split(b" ", 2)[1])
         answer = b"%d:%s" % (i, data)
+        time.sleep(self.delay)
         try:
             self.sent += self.socks[i].sendto(answer, source)
         except OSError:
