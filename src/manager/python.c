@@ -2,6 +2,7 @@
  *
  * Commands go one at a time, the next after the answer.  Who does not answer within ten seconds has
  * failed; before the next command a ping is sent, and what comes ahead of its pong is not listened to.
+ * A process that leaves the ping unanswered too, or any command while we stop, hangs and is killed.
  * A profile that the process dies over is not offered to its successor.
  *
  * It reports what has been moved since its last report, every ten seconds, also for ports that were
@@ -61,6 +62,7 @@ struct python {
 	nsec_t started, asked;
 	struct member *busy; /* whose command is out */
 	bool deaf;	     /* until the pong */
+	bool killed;	     /* told to end, because it hangs */
 	uint32_t *last;	     /* by port: the last generation */
 };
 
@@ -78,6 +80,16 @@ static void say(struct python *py, const char *text, size_t len)
 {
 	py->asked = now_of(py);
 	endpoint_send(&py->ours, &py->theirs, text, len);
+}
+
+/* Once: another call would put SIGKILL off. */
+static void kill_it(struct python *py)
+{
+	if (!py->child.pid || py->killed)
+		return;
+	log_msg(LOG_WARN, "manager", "ssserver does not answer");
+	py->killed = true;
+	child_stop(&py->child, EXTERNAL_STOP);
 }
 
 /* ---- commands ---------------------------------------------------------------------------- */
@@ -280,7 +292,7 @@ static int launch(struct python *py)
 	py->started = now_of(py);
 	py->phase = WAKING;
 	py->busy = NULL;
-	py->deaf = false;
+	py->deaf = py->killed = false;
 	return external_run(&py->e, &py->child, argv);
 }
 
@@ -332,7 +344,10 @@ static void give_up_waiting(struct python *py)
 	}
 	py->busy = NULL;
 	py->deaf = true;
-	say(py, "ping", 4);
+	if (py->e.stopping)
+		kill_it(py);
+	else
+		say(py, "ping", 4);
 	if (m && m->step == REMOVING)
 		engine_gone(&m->i);
 	else if (m && m->step == ADDING)
@@ -341,12 +356,10 @@ static void give_up_waiting(struct python *py)
 
 static void wake(struct python *py)
 {
-	if (now_of(py) - py->started > START_WITHIN) {
-		log_msg(LOG_WARN, "manager", "ssserver does not answer");
-		child_stop(&py->child, EXTERNAL_STOP);
-		return;
-	}
-	(void)!endpoint_try(&py->ours, &py->theirs, "ping", 4); /* it may not be there yet */
+	if (now_of(py) - py->started > START_WITHIN)
+		kill_it(py);
+	else /* it may not be there yet */
+		(void)!endpoint_try(&py->ours, &py->theirs, "ping", 4);
 }
 
 /* Those that nobody has heard of while there is no process. */
@@ -378,6 +391,8 @@ static void on_tick(struct timer *t)
 		wake(py);
 	else if ((py->busy || py->phase == CLEANING) && now - py->asked > ANSWER_WITHIN)
 		give_up_waiting(py);
+	else if (py->deaf && now - py->asked > ANSWER_WITHIN)
+		kill_it(py);
 	if (py->phase == DOWN || py->phase == WAKING)
 		lose_patience(py);
 	pump(py);
@@ -427,8 +442,11 @@ static void python_stop(struct instance *i, nsec_t grace)
 	struct python *py = of(i->engine);
 	struct member *m = container_of(i, struct member, i);
 
-	if (m->step == REMOVING || m->step == UNWANTED)
+	if (m->step == REMOVING || m->step == UNWANTED) {
+		if (i->engine->stopping && grace <= 0)
+			kill_it(py); /* asked for the second time */
 		return;
+	}
 	if (m->step == WANTED || py->phase == DOWN) {
 		engine_gone(i);
 		return;

@@ -1,0 +1,302 @@
+/* The driver of ssserver over a stand-in: this program itself, started again with ssserver's options.
+ * Passwords tell it what to do, a clock that runs ahead makes half minutes short.
+ */
+#include "unit.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "manager/endpoint.h"
+#include "manager/engine_impl.h"
+
+/* ---- time -------------------------------------------------------------------------------- */
+
+static nsec_t ahead;
+
+/* In libc's place. */
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+	int result = (int)syscall(SYS_clock_gettime, id, ts);
+	nsec_t t = ts->tv_sec * NSEC_SEC + ts->tv_nsec + (id == CLOCK_MONOTONIC ? ahead : 0);
+
+	ts->tv_sec = t / NSEC_SEC;
+	ts->tv_nsec = t % NSEC_SEC;
+	return result;
+}
+
+/* ---- the stand-in ------------------------------------------------------------------------ */
+
+static void note(const char *dir, const char *text)
+{
+	char path[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/log", dir);
+	f = fopen(path, "a");
+	fprintf(f, "%s\n", text);
+	fclose(f);
+}
+
+static void obey(const char *dir, char *text, char answer[8])
+{
+	char mute[128];
+
+	snprintf(mute, sizeof(mute), "%s/mute", dir);
+	snprintf(answer, 8, strncmp(text, "ping", 4) == 0 ? "pong" : "ok");
+	if (strncmp(text, "add:", 4) != 0)
+		return;
+	note(dir, text);
+	if (strstr(text, "\"die\""))
+		_exit(1);
+	if (strstr(text, "\"hang\""))
+		raise(SIGSTOP);
+	if (access(mute, F_OK) == 0)
+		*answer = '\0';
+}
+
+static int stand_in(const char *path)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX}, from;
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	char *dir = strndup(path, (size_t)(strrchr(path, '/') - path));
+	char text[2048], answer[8];
+
+	snprintf(text, sizeof(text), "start %d", getpid());
+	note(dir, text);
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
+	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
+		return 1;
+	for (;;) {
+		socklen_t len = sizeof(from);
+		ssize_t n = recvfrom(fd, text, sizeof(text) - 1, 0, (struct sockaddr *)&from, &len);
+
+		if (n < 0)
+			return 1;
+		text[n] = '\0';
+		obey(dir, text, answer);
+		if (*answer)
+			sendto(fd, answer, strlen(answer), 0, (struct sockaddr *)&from, len);
+	}
+}
+
+/* ---- the engine over it ------------------------------------------------------------------ */
+
+struct bed {
+	struct loop *loop;
+	struct counters *counters;
+	struct engine *e;
+	char dir[32];
+	int err, answers, stopped;
+};
+
+static void open_bed(struct bed *b)
+{
+	static const uint8_t epoch[COUNTERS_EPOCH_LEN];
+	char why[PROFILE_WHY_MAX];
+	struct engine_conf conf;
+
+	log_set_level(LOG_NONE);
+	*b = (struct bed){.dir = "/tmp/weir-python-XXXXXX"};
+	assert_non_null(mkdtemp(b->dir));
+	b->loop = loop_new(LOOP_EPOLL, 0);
+	loop_turn(b->loop, NSEC_MS); /* for its clock */
+	assert_int_equal(counters_create(NULL, epoch, 2, &b->counters), 0);
+	conf = (struct engine_conf){.loop = b->loop,
+				    .counters = b->counters,
+				    .program = "/proc/self/exe",
+				    .run_dir = b->dir};
+	assert_int_equal(engine_new("python", &conf, &b->e, why), 0);
+}
+
+/* Ten times as fast as it is; false: not within `seconds`. */
+static bool turn_until(struct bed *b, int seconds, bool (*met)(struct bed *b, int n), int n)
+{
+	nsec_t end = loop_now(b->loop) + (nsec_t)seconds * NSEC_SEC;
+
+	while (!met(b, n)) {
+		if (loop_now(b->loop) > end)
+			return false;
+		ahead += 90 * NSEC_MS;
+		usleep(10000);
+		loop_turn(b->loop, 0);
+	}
+	return true;
+}
+
+static bool answered_times(struct bed *b, int n)
+{
+	return b->answers >= n;
+}
+
+static bool has_stopped(struct bed *b, int n)
+{
+	return b->stopped == n;
+}
+
+static bool in_state(struct bed *b, int port, enum engine_state state)
+{
+	struct engine_server s;
+
+	return engine_get(b->e, (uint16_t)port, &s) && s.state == state;
+}
+
+static bool runs(struct bed *b, int port)
+{
+	return in_state(b, port, ENGINE_RUNNING);
+}
+
+static bool waits(struct bed *b, int port)
+{
+	return in_state(b, port, ENGINE_WAITING);
+}
+
+/* How many lines of the stand-ins begin with `word`, and the number behind it in the last one. */
+static int noted(const struct bed *b, const char *word, int *last)
+{
+	char path[128], line[2048];
+	int n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/log", b->dir);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (strncmp(line, word, strlen(word)) != 0)
+			continue;
+		n++;
+		if (last)
+			*last = atoi(line + strlen(word));
+	}
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static int starts(const struct bed *b)
+{
+	return noted(b, "start ", NULL);
+}
+
+static void send_signal(const struct bed *b, int signo)
+{
+	int pid = 0;
+
+	assert_true(noted(b, "start ", &pid) > 0);
+	assert_int_equal(kill(pid, signo), 0);
+}
+
+static void answered(void *arg, int err, const char *why)
+{
+	struct bed *b = arg;
+
+	b->err = err;
+	b->answers++;
+}
+
+static void put(struct bed *b, int port, const char *password)
+{
+	const struct profile p = {.port = (uint16_t)port,
+				  .password = password,
+				  .method = "aes-256-gcm",
+				  .extra = "{}"};
+
+	engine_put(b->e, &(struct engine_put){.profile = &p, .keep = true}, answered, b);
+}
+
+static void note_stopped(void *arg)
+{
+	((struct bed *)arg)->stopped++;
+}
+
+static void free_bed(struct bed *b)
+{
+	static const char *const names[] = {"log", "mute", "client.sock", "server.sock"};
+	char path[128];
+
+	engine_free(b->e);
+	counters_free(b->counters);
+	loop_free(b->loop);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", b->dir, names[i]);
+		unlink(path);
+	}
+	rmdir(b->dir);
+}
+
+static void close_bed(struct bed *b)
+{
+	engine_stop(b->e, 0, note_stopped, b);
+	assert_true(turn_until(b, 30, has_stopped, 1));
+	free_bed(b);
+}
+
+static void open_with_two(struct bed *b)
+{
+	open_bed(b);
+	put(b, 1, "a");
+	put(b, 2, "b");
+	assert_true(turn_until(b, 60, answered_times, 2));
+	assert_int_equal(b->err, 0);
+}
+
+/* ---- a process that hangs ---------------------------------------------------------------- */
+
+static void one_that_hangs_is_killed_and_its_ports_come_back(void **state)
+{
+	struct bed b;
+
+	open_with_two(&b);
+	send_signal(&b, SIGSTOP);
+	put(&b, 3, "c");
+	assert_true(turn_until(&b, 15, answered_times, 3));
+	assert_int_equal(b.err, -ETIMEDOUT);
+	put(&b, 4, "d"); /* no command of this one ever leaves */
+	assert_true(turn_until(&b, 30, answered_times, 4));
+	assert_int_equal(b.err, -ETIMEDOUT);
+	assert_true(turn_until(&b, 10, waits, 1));
+	for (int port = 1; port <= 4; port++)
+		assert_true(turn_until(&b, 90, runs, port));
+	assert_int_equal(starts(&b), 2);
+	close_bed(&b);
+}
+
+static void the_end_does_not_wait_for_one_that_hangs(void **state)
+{
+	struct bed b;
+
+	open_with_two(&b);
+	send_signal(&b, SIGSTOP);
+	engine_stop(b.e, 0, note_stopped, &b);
+	assert_true(turn_until(&b, 20, has_stopped, 1));
+	free_bed(&b);
+}
+
+static void to_stop_for_the_second_time_is_to_hurry(void **state)
+{
+	struct bed b;
+
+	open_with_two(&b);
+	send_signal(&b, SIGSTOP);
+	engine_stop(b.e, 0, note_stopped, &b);
+	assert_false(turn_until(&b, 2, has_stopped, 1));
+	engine_stop(b.e, 0, note_stopped, &b);
+	assert_true(turn_until(&b, 7, has_stopped, 1));
+	free_bed(&b);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_that_hangs_is_killed_and_its_ports_come_back),
+		cmocka_unit_test(the_end_does_not_wait_for_one_that_hangs),
+		cmocka_unit_test(to_stop_for_the_second_time_is_to_hurry),
+	};
+
+	if (argc > 2 && !strcmp(argv[1], "--manager-address"))
+		return stand_in(argv[2]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
