@@ -12,7 +12,7 @@
 
 #define AES_BLOCK 16
 
-/* `keylen` is 16 or 32; `out` may be `in`.  0 or -ERR_CRYPTO. */
+/* `keylen` is 16 or 32, else -ERR_CRYPTO; `out` may be `in`.  0 or -ERR_CRYPTO. */
 MUST_CHECK int aes_block_encrypt(const uint8_t *key, size_t keylen, const uint8_t in[AES_BLOCK],
 				 uint8_t out[AES_BLOCK]);
 MUST_CHECK int aes_block_decrypt(const uint8_t *key, size_t keylen, const uint8_t in[AES_BLOCK],

@@ -371,13 +371,20 @@ static void arrived_x(struct ss_udp *u, struct arrival *in)
 
 /* ---- the socket -------------------------------------------------------------------------- */
 
+static bool can_serve(const struct ss_method *m)
+{
+	return m->class == SS_AEAD || m->class == SS_2022;
+}
+
 static void arrived(struct ss_udp *u, struct mmsg *m)
 {
 	const struct ss_method *method = u->service.method;
 	struct arrival in = {.m = m, .b = m->buf};
 
 	u->count.packets++;
-	if (method->class == SS_AEAD)
+	if (!can_serve(method))
+		in.refused = true;
+	else if (method->class == SS_AEAD)
 		arrived_aead(u, &in);
 	else if (method->alg == AEAD_CHACHA20_POLY1305)
 		arrived_x(u, &in);
@@ -439,9 +446,12 @@ static void set_service(struct ss_udp *u, const struct ss_udp_service *service,
 int ss_udp_new(struct loop *loop, int fd, int family, const struct ss_udp_service *service,
 	       ss_udp_opened *opened, void *arg, struct ss_udp **out)
 {
-	struct ss_udp *u = calloc(1, sizeof(*u));
+	struct ss_udp *u;
 	int err;
 
+	if (!can_serve(service->method))
+		return -ERR_UNSUPPORTED;
+	u = calloc(1, sizeof(*u));
 	if (!u)
 		return -ENOMEM;
 	u->loop = loop;

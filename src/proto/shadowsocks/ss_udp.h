@@ -40,13 +40,16 @@ struct ss_udp_service {
 typedef void ss_udp_opened(void *arg, struct dgram *client, const struct stream_request *request,
 			   const struct addr *peer);
 
-/* `fd` is a bound UDP socket, non-blocking; on failure it stays the caller's.  0, -ENOMEM, -errno. */
+/* `fd` is a bound UDP socket, non-blocking; on failure it stays the caller's.  0, -ENOMEM, -errno;
+ * -ERR_UNSUPPORTED: packets of that method have no form here.
+ */
 MUST_CHECK int ss_udp_new(struct loop *loop, int fd, int family,
 			  const struct ss_udp_service *service, ss_udp_opened *opened, void *arg,
 			  struct ss_udp **out);
 
 /* New associations are as `service` says.  Those that are there go on with the old one, unless its
- * method or server key was another: then they end.
+ * method or server key was another: then they end.  Of a method that is neither SS_AEAD nor SS_2022
+ * every packet is refused.
  */
 void ss_udp_use(struct ss_udp *u, const struct ss_udp_service *service, ss_udp_opened *opened,
 		void *arg);

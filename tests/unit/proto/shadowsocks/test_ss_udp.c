@@ -383,6 +383,39 @@ static void strangers_get_silence_and_leave_nothing(void **state)
 	}
 }
 
+/* Of "none" and the stream ciphers there are no packets, whatever a socket is told to serve. */
+static void a_method_without_packets_refuses_every_one(void **state)
+{
+	for (size_t i = 0; ss_method_at(i); i++) {
+		struct ss_udp_service s;
+		uint8_t noise[256];
+		struct ss_udp *none;
+		struct raw stranger;
+		struct port p;
+
+		if (!ss_method_insecure(ss_method_at(i)))
+			continue;
+		port_open(&p, "aes-256-gcm");
+		raw_open(&stranger);
+		s = p.service;
+		s.method = ss_method_at(i);
+		s.finder = NULL;
+		assert_int_equal(ss_udp_new(p.loop, stranger.fd, AF_INET, &s, opened, &p, &none),
+				 -ERR_UNSUPPORTED);
+		ss_udp_use(p.udp, &s, opened, &p);
+		for (size_t n = 0; n <= sizeof(noise); n += 8) {
+			random_bytes(noise, sizeof(noise));
+			raw_send(&p, &stranger, noise, n);
+		}
+		assert_int_equal(p.n, 0);
+		assert_true(counted(&p).packets > 0);
+		assert_int_equal(counted(&p).refused, counted(&p).packets);
+		assert_false(raw_answered(&stranger));
+		close(stranger.fd);
+		port_close(&p);
+	}
+}
+
 static void a_recording_is_refused_from_wherever_it_comes(void **state)
 {
 	for (size_t m = 0; m < ARRAY_LEN(ss_sealed_methods); m++) {
@@ -686,6 +719,7 @@ int main(void)
 		cmocka_unit_test(another_server_key_ends_what_was_opened_under_the_old_one),
 		cmocka_unit_test(an_association_that_nobody_reads_holds_so_much_and_no_more),
 		cmocka_unit_test(strangers_get_silence_and_leave_nothing),
+		cmocka_unit_test(a_method_without_packets_refuses_every_one),
 		cmocka_unit_test(a_recording_is_refused_from_wherever_it_comes),
 		cmocka_unit_test(an_answer_that_is_thrown_back_is_no_request),
 		cmocka_unit_test(a_2022_session_goes_on_from_another_address),
