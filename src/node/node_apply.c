@@ -181,12 +181,12 @@ static void close_fds(struct node *n, struct apply *a)
  * of ours, share it: half of the clients would land there.  Without it the kernel says who is
  * there.
  */
-static int probe(const struct addr *at, bool udp)
+static int probe(const struct addr *at, bool tcp, bool udp)
 {
 	const struct listener_conf alone = {0};
-	int fd, err = listener_bind(at, &alone, &fd);
+	int fd, err = tcp ? listener_bind(at, &alone, &fd) : 0;
 
-	if (!err)
+	if (!err && tcp)
 		close(fd);
 	if (!err && udp) {
 		err = sock_udp_open(at, false, &fd);
@@ -196,14 +196,14 @@ static int probe(const struct addr *at, bool udp)
 	return err;
 }
 
-static int bind_one(struct node *n, struct apply *a, unsigned i)
+static int bind_one(struct node *n, struct apply *a, unsigned i, bool tcp, bool udp)
 {
 	struct inbound *in = a->in;
-	bool udp = inbound_has_udp(in);
-	int err = probe(&in->listen[i], udp);
+	int err = probe(&in->listen[i], tcp, udp);
 
 	for (unsigned w = 0; w < n->env.workers->n && !err; w++) {
-		err = listener_bind(&in->listen[i], &in->listener, fd_of(a, w, i));
+		if (tcp)
+			err = listener_bind(&in->listen[i], &in->listener, fd_of(a, w, i));
 		if (!err && udp)
 			err = sock_udp_open(&in->listen[i], true,
 					    fd_of(a, w, INBOUND_LISTEN_MAX + i));
@@ -211,8 +211,8 @@ static int bind_one(struct node *n, struct apply *a, unsigned i)
 	if (err) {
 		char text[ADDR_TEXT_MAX];
 
-		log_msg(LOG_ERROR, "node", "%s: cannot listen on %s: %s", n->tag,
-			addr_format(&in->listen[i], text), err_text(err));
+		log_msg(LOG_ERROR, "node", "%s: cannot listen on %s%s: %s", n->tag,
+			addr_format(&in->listen[i], text), tcp ? "" : " (UDP)", err_text(err));
 	}
 	return err;
 }
@@ -220,6 +220,7 @@ static int bind_one(struct node *n, struct apply *a, unsigned i)
 static int bind_missing(struct node *n, struct apply *a)
 {
 	unsigned total = n->env.workers->n * INBOUND_FDS;
+	bool has_udp = n->in && inbound_has_udp(n->in), wants_udp = inbound_has_udp(a->in);
 	int err = 0;
 
 	a->fds = malloc(total * sizeof(*a->fds));
@@ -228,8 +229,11 @@ static int bind_missing(struct node *n, struct apply *a)
 	for (unsigned i = 0; i < total; i++)
 		a->fds[i] = -1;
 	for (unsigned i = 0; i < a->in->nlisten && !err; i++) {
-		if (!listens_at(n, &a->in->listen[i]))
-			err = bind_one(n, a, i);
+		bool tcp = !listens_at(n, &a->in->listen[i]);
+		bool udp = wants_udp && (tcp || !has_udp); /* a change of cipher may bring it */
+
+		if (tcp || udp)
+			err = bind_one(n, a, i, tcp, udp);
 	}
 	return err;
 }

@@ -283,53 +283,84 @@ static void let_listener_go(struct seat_listener *sl)
 	io_del(sl->l.loop, &sl->l.io);
 }
 
-static int open_one(struct generation *g, struct seat_listener *sl, int tcp, int udp)
+static struct seat_listener *listener_new(struct seat *s, const struct addr *at, int fd)
 {
-	struct ss_udp_service service = udp_service(g);
-	int err = listener_adopt(&sl->l, tcp);
+	struct seat_listener *sl = calloc(1, sizeof(*sl));
 
-	if (err || udp < 0)
-		return err;
-	err = ss_udp_new(g->si.loop, udp, sl->at.sa.sa_family, &service, on_udp, g, &sl->udp);
-	if (err)
-		let_listener_go(sl);
-	return err;
+	if (!sl)
+		return NULL;
+	listener_init(&sl->l, s->worker->loop, on_accept);
+	sl->l.failed = on_accept_failed;
+	sl->l.busy = is_full;
+	sl->at = *at;
+	sl->seat = s;
+	if (listener_adopt(&sl->l, fd)) {
+		free(sl);
+		return NULL;
+	}
+	return sl;
 }
 
-/* Listeners for all of in->listen, the seat's own where it has them. `fresh` gets what was made. */
+/* What these two sockets, where they are, have made of it.  They stay the caller's. */
+static void undo_one(struct seat_listener *sl, int tcp, int udp)
+{
+	if (udp >= 0) {
+		ss_udp_let_go(sl->udp);
+		sl->udp = NULL;
+	}
+	if (tcp >= 0) {
+		let_listener_go(sl);
+		free(sl);
+	}
+}
+
+/* The seat's own listener where it has one, which may lack the UDP beside it. */
+static int open_one(struct seat *s, struct generation *g, unsigned i, const int *fds,
+		    struct seat_listener **out)
+{
+	const struct addr *at = &g->in->listen[i];
+	int tcp = fds[i], udp = fds[INBOUND_LISTEN_MAX + i];
+	struct seat_listener *sl = tcp < 0 ? listener_at(s, at) : listener_new(s, at, tcp);
+	struct ss_udp_service service = udp_service(g);
+
+	if (!sl)
+		return -ENOMEM;
+	if (udp >= 0 &&
+	    ss_udp_new(g->si.loop, udp, at->sa.sa_family, &service, on_udp, g, &sl->udp)) {
+		undo_one(sl, tcp, -1);
+		return -ENOMEM;
+	}
+	*out = sl;
+	return 0;
+}
+
+/* Listeners for all of in->listen. */
 static int open_listeners(struct seat *s, struct generation *g, const int *fds,
 			  struct seat_listener **all)
 {
-	const struct inbound *in = g->in;
-	unsigned i;
+	for (unsigned i = 0; i < g->in->nlisten; i++) {
+		int err = open_one(s, g, i, fds, &all[i]);
 
-	for (i = 0; i < in->nlisten; i++) {
-		all[i] = fds[i] < 0 ? listener_at(s, &in->listen[i]) : calloc(1, sizeof(*all[i]));
-		if (!all[i])
-			goto fail;
-		if (fds[i] < 0)
+		if (!err)
 			continue;
-		listener_init(&all[i]->l, s->worker->loop, on_accept);
-		all[i]->l.failed = on_accept_failed;
-		all[i]->l.busy = is_full;
-		all[i]->at = in->listen[i];
-		all[i]->seat = s;
-		if (open_one(g, all[i], fds[i], fds[INBOUND_LISTEN_MAX + i])) {
-			free(all[i]);
-			goto fail;
-		}
+		while (i-- > 0)
+			undo_one(all[i], fds[i], fds[INBOUND_LISTEN_MAX + i]);
+		return err;
 	}
 	return 0;
+}
 
-fail:
-	while (i-- > 0) {
-		if (fds[i] < 0)
-			continue;
-		let_listener_go(all[i]);
-		ss_udp_let_go(all[i]->udp);
-		free(all[i]);
+/* Its UDP goes on as the new generation says; one that has none gives its socket back. */
+static void renew_udp(struct seat_listener *sl, struct generation *g)
+{
+	struct ss_udp_service service = udp_service(g);
+
+	if (sl->udp && inbound_has_udp(g->in)) {
+		ss_udp_use(sl->udp, &service, on_udp, g);
+		return;
 	}
-	return -ENOMEM;
+	ss_udp_close(sl->udp);
+	sl->udp = NULL;
 }
 
 static bool among(struct seat_listener *const *all, unsigned n, const struct seat_listener *l)
@@ -371,11 +402,8 @@ int seat_install(struct seat *s, struct inbound *in, const int *fds)
 		loop_free_later(s->worker->loop, s->listeners[i]);
 	}
 	for (unsigned i = 0; i < in->nlisten; i++) {
-		struct ss_udp_service service = udp_service(g);
-
 		s->listeners[i] = all[i];
-		if (all[i]->udp)
-			ss_udp_use(all[i]->udp, &service, on_udp, g);
+		renew_udp(all[i], g);
 	}
 	s->nlisteners = in->nlisten;
 	retire(old);

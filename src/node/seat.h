@@ -34,8 +34,9 @@ void seat_init(struct seat *s, struct node_worker *w, void (*let_go)(struct inbo
 
 /* New connections are served as `in` says; a reference of `in` is the seat's, until let_go().
  * fds[i] >= 0 is a listening socket for in->listen[i]; -1: the seat has one already; behind
- * INBOUND_LISTEN_MAX of these those for UDP.  Listeners that `in` does not name are drained, and
- * their UDP associations end.  0 or -ENOMEM: nothing changed, the fds stay the caller's.
+ * INBOUND_LISTEN_MAX of these those for UDP, -1 also where `in` has none.  Listeners that `in` does
+ * not name are drained, and their UDP associations end; so does the UDP beside listeners that stay
+ * when `in` has none.  0 or -ENOMEM: nothing changed, the fds stay the caller's.
  */
 MUST_CHECK int seat_install(struct seat *s, struct inbound *in, const int *fds);
 

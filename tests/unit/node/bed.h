@@ -62,7 +62,8 @@ static inline uint16_t free_port(void)
 	return ntohs(a.in.sin_port);
 }
 
-static inline void open_bed(struct bed *b, enum node_security security)
+/* `options`: more of the node's in the file, each behind a comma. */
+static inline void open_bed_with(struct bed *b, enum node_security security, const char *options)
 {
 	static const uint8_t epoch[COUNTERS_EPOCH_LEN];
 	struct node_world env;
@@ -76,7 +77,7 @@ static inline void open_bed(struct bed *b, enum node_security security)
 	b->control = loop_new(LOOP_VIRTUAL, 1);
 	assert_int_equal(counters_create(NULL, epoch, 1, &b->counters), 0);
 	assert_int_equal(workers_start(&b->workers, b->control, 1, b->counters), 0);
-	b->file = file_with(b, "");
+	b->file = file_with(b, options);
 	env = (struct node_world){.workers = &b->workers, .counters = b->counters};
 	assert_int_equal(node_new(&env, b->file, b->file->nodes[0], 1, &b->node), 0);
 	user_list_init(&b->none);
@@ -84,6 +85,11 @@ static inline void open_bed(struct bed *b, enum node_security security)
 	b->info->type = NODE_VLESS;
 	b->info->security = security;
 	b->info->port = free_port();
+}
+
+static inline void open_bed(struct bed *b, enum node_security security)
+{
+	open_bed_with(b, security, "");
 }
 
 /* Until `*flag`, with the virtual clock still.  Workers take their real time. */

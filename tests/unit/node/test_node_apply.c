@@ -1,4 +1,6 @@
-/* What an apply leaves behind when memory runs out in the middle of it. */
+/* What an apply leaves behind when memory runs out in the middle of it, and what becomes of a port
+ * whose cipher changes.
+ */
 #include "node/bed.h"
 
 #include <dlfcn.h>
@@ -152,12 +154,138 @@ static void a_node_that_closes_meanwhile_does_not_try_on(void **state)
 	close_bed(&b);
 }
 
+/* ---- another cipher on the same port ------------------------------------------------------ */
+
+static bool has_udp(const struct bed *b)
+{
+	struct addr a;
+	bool taken;
+	int fd;
+
+	assert_int_equal(addr_parse_ip(&a, "127.0.0.1", (uint16_t)b->info->port), 0);
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_true(fd >= 0);
+	taken = bind(fd, &a.sa, a.len) != 0;
+	close(fd);
+	return taken;
+}
+
+static void shout(const struct bed *b)
+{
+	uint8_t noise[64] = {1, 2, 3};
+	struct addr a;
+	int fd;
+
+	assert_int_equal(addr_parse_ip(&a, "127.0.0.1", (uint16_t)b->info->port), 0);
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_true(fd >= 0);
+	for (size_t n = 0; n <= sizeof(noise); n++)
+		sendto(fd, noise, n, 0, &a.sa, a.len);
+	close(fd);
+}
+
+static void say_cipher(struct bed *b, const char *cipher)
+{
+	uint16_t port = (uint16_t)b->info->port;
+
+	b->info = (node_info_put(b->info), node_info_new());
+	b->info->type = NODE_SHADOWSOCKS;
+	b->info->port = port;
+	b->info->ss.cipher = cipher;
+	b->info->ss.server_key = strstr(cipher, "2022") ? "AAECAwQFBgcICQoLDA0ODw==" : NULL;
+}
+
+static void open_ss_bed(struct bed *b)
+{
+	open_bed_with(b, SECURITY_NONE,
+		      ",\"InsecureCiphers\":[\"none\",\"aes-192-cfb\",\"rc4-md5\"]");
+}
+
+static void udp_comes_and_goes_with_the_cipher(void **state)
+{
+	static const struct {
+		const char *cipher;
+		bool udp;
+	} walk[] = {
+		{"aes-128-gcm", true},	{"none", false},       {"2022-blake3-aes-128-gcm", true},
+		{"aes-192-cfb", false}, {"aes-192-gcm", true}, {"2022-blake3-aes-128-gcm", true},
+		{"rc4-md5", false},	{"none", false},       {"chacha20-ietf-poly1305", true},
+	};
+	struct bed b;
+
+	open_ss_bed(&b);
+	for (size_t i = 0; i < ARRAY_LEN(walk); i++) {
+		say_cipher(&b, walk[i].cipher);
+		serve(&b);
+		assert_int_equal(has_udp(&b), walk[i].udp);
+		shout(&b);
+		settle(&b);
+		assert_true(connects(&b));
+	}
+	close_bed(&b);
+}
+
+static void udp_that_somebody_has_leaves_the_node_as_it_is(void **state)
+{
+	struct addr a;
+	struct bed b;
+	int fd;
+
+	open_ss_bed(&b);
+	say_cipher(&b, "none");
+	serve(&b);
+	assert_int_equal(addr_parse_ip(&a, "127.0.0.1", (uint16_t)b.info->port), 0);
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	assert_int_equal(bind(fd, &a.sa, a.len), 0);
+	say_cipher(&b, "aes-128-gcm");
+	assert_int_equal(apply(&b), -EADDRINUSE);
+	assert_true(connects(&b));
+	close(fd);
+	serve(&b);
+	assert_true(has_udp(&b));
+	close_bed(&b);
+}
+
+static void a_worker_without_memory_for_udp_is_asked_until_it_has_it(void **state)
+{
+	int failed = 0;
+
+	if (!OWN_CALLOC)
+		skip();
+	is_control = true;
+	for (int n = 1; n <= 8; n++) {
+		struct bed b;
+
+		open_ss_bed(&b);
+		say_cipher(&b, "none");
+		serve(&b);
+		settle(&b);
+		say_cipher(&b, "aes-128-gcm");
+		atomic_store(&left_elsewhere, n);
+		assert_int_equal(apply(&b), -EINPROGRESS);
+		settle(&b);
+		failed += !b.applied;
+		atomic_store(&left_elsewhere, 0);
+		if (!b.applied)
+			loop_turn(b.control, NSEC_SEC);
+		wait_for(&b, &b.applied);
+		assert_true(has_udp(&b));
+		assert_true(connects(&b));
+		settle(&b);
+		close_bed(&b);
+	}
+	assert_true(failed >= 2); /* the generation's memory, and that of UDP */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_apply_that_finds_no_memory_can_be_repeated),
 		cmocka_unit_test(a_worker_without_memory_is_asked_until_it_serves),
 		cmocka_unit_test(a_node_that_closes_meanwhile_does_not_try_on),
+		cmocka_unit_test(udp_comes_and_goes_with_the_cipher),
+		cmocka_unit_test(udp_that_somebody_has_leaves_the_node_as_it_is),
+		cmocka_unit_test(a_worker_without_memory_for_udp_is_asked_until_it_has_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
