@@ -3,7 +3,8 @@
  * Commands go one at a time, the next after the answer.  Who does not answer within ten seconds has
  * failed; before the next command a ping is sent, and what comes ahead of its pong is not listened to.
  * A process that leaves the ping unanswered too, or any command while we stop, hangs and is killed.
- * A profile that the process dies over is not offered to its successor.
+ * Whom the process dies over, or hangs over until it is killed, is offered to its successor once more,
+ * behind all others; the second time he is given up.
  *
  * It reports what has been moved since its last report, every ten seconds, also for ports that were
  * removed meanwhile: those numbers go to the account that the port had last.
@@ -47,7 +48,7 @@ struct member {
 	struct tally tally;
 	enum step step;
 	bool announced; /* engine_started() has been told */
-	bool poison;	/* the process died over it */
+	bool poison;	/* given up */
 	nsec_t since;
 };
 
@@ -60,10 +61,12 @@ struct python {
 	enum phase phase;
 	struct timer tick;
 	nsec_t started, asked;
-	struct member *busy; /* whose command is out */
-	bool deaf;	     /* until the pong */
-	bool killed;	     /* told to end, because it hangs */
-	uint32_t *last;	     /* by port: the last generation */
+	struct member *busy;   /* whose command is out */
+	bool deaf;	       /* until the pong */
+	bool killed;	       /* told to end, because it hangs */
+	uint16_t suspect;      /* the port whose command it became deaf over; 0: it did nothing */
+	uint32_t *last;	       /* by port: the last generation, plus 1 */
+	uint8_t deaths[PORTS]; /* of processes over the port, since it was last added */
 };
 
 static struct python *of(struct engine *e)
@@ -146,21 +149,25 @@ static void send_remove(struct python *py, struct member *m)
 	say(py, text, strlen(text));
 }
 
-/* Removing goes first: what comes may want the same port. */
+/* Removing goes first: what comes may want the same port; whom a process died over goes last. */
 static struct member *next_member(struct python *py)
 {
 	struct list_node *pos;
-	struct member *wanted = NULL;
+	struct member *wanted = NULL, *doubtful = NULL;
 
 	list_for_each(pos, &py->e.live) {
 		struct member *m = container_of(pos, struct member, i.link);
 
 		if (m->step == UNWANTED)
 			return m;
-		if (!wanted && m->step == WANTED && !m->poison)
+		if (m->step != WANTED || m->poison)
+			continue;
+		if (!wanted && !py->deaths[m->p->port])
 			wanted = m;
+		else if (!doubtful && py->deaths[m->p->port])
+			doubtful = m;
 	}
-	return wanted;
+	return wanted ? wanted : doubtful;
 }
 
 static void pump(struct python *py)
@@ -178,9 +185,10 @@ static void pump(struct python *py)
 
 /* ---- members ----------------------------------------------------------------------------- */
 
-static void taken(struct member *m)
+static void taken(struct python *py, struct member *m)
 {
 	m->step = ADDED;
+	py->deaths[m->p->port] = 0;
 	if (m->announced) {
 		engine_tell(&m->i, ENGINE_UP, 0, NULL);
 		return;
@@ -198,6 +206,12 @@ static void refused(struct member *m, int err, const char *why)
 		engine_tell(&m->i, m->poison ? ENGINE_GAVE_UP : ENGINE_DOWN, err, why);
 }
 
+static void given_up(struct member *m, const char *why)
+{
+	m->poison = true;
+	refused(m, -ERR_CONFIG, why);
+}
+
 static void answered_ok(struct python *py)
 {
 	struct member *m = py->busy;
@@ -211,7 +225,7 @@ static void answered_ok(struct python *py)
 		else if (m->step == UNWANTED)
 			; /* changed its mind while it was being added: removed next */
 		else
-			taken(m);
+			taken(py, m);
 	}
 	pump(py);
 }
@@ -298,22 +312,25 @@ static int launch(struct python *py)
 
 static void process_ended(struct python *py, const char *how)
 {
-	struct member *guilty = py->busy && py->busy->step == ADDING ? py->busy : NULL;
 	struct list_node *pos, *tmp;
+	struct member *over = py->busy && py->busy->step == ADDING ? py->busy : NULL;
+	uint16_t port = over ? over->p->port : py->deaf ? py->suspect : 0;
 
-	py->phase = DOWN;
+	if (port && py->deaths[port] < UINT8_MAX)
+		py->deaths[port]++;
 	py->busy = NULL;
 	list_for_each_safe(pos, tmp, &py->e.live) {
 		struct member *m = container_of(pos, struct member, i.link);
 
 		if (m->step == UNWANTED || m->step == REMOVING) {
 			engine_gone(&m->i);
-		} else if (m == guilty) {
-			m->poison = true;
-			refused(m, -ECHILD, how);
-		} else if (m->announced) {
+		} else if (m == over && py->deaths[port] > 1) {
+			given_up(m, how);
+		} else if (m->announced && !m->poison) {
 			m->step = WANTED;
 			engine_tell(&m->i, ENGINE_DOWN, -ECHILD, how);
+		} else if (m == over) {
+			m->step = WANTED;
 		}
 	}
 }
@@ -323,6 +340,7 @@ static void on_ended(struct child *c, int status)
 	struct python *py = container_of(c, struct python, child);
 	char how[64];
 
+	py->phase = DOWN; /* an answer among its last words shall not bring out another command */
 	endpoint_drain(&py->ours);
 	external_how(status, how);
 	if (py->e.ending) {
@@ -344,13 +362,16 @@ static void give_up_waiting(struct python *py)
 	}
 	py->busy = NULL;
 	py->deaf = true;
+	py->suspect = m && m->step == ADDING ? m->p->port : 0;
 	if (py->e.stopping)
 		kill_it(py);
 	else
 		say(py, "ping", 4);
 	if (m && m->step == REMOVING)
 		engine_gone(&m->i);
-	else if (m && m->step == ADDING)
+	else if (py->suspect && py->deaths[py->suspect])
+		given_up(m, "ssserver does not answer, for the second time");
+	else if (py->suspect)
 		refused(m, -ETIMEDOUT, "ssserver does not answer");
 }
 
@@ -431,6 +452,8 @@ static int python_start(struct engine *e, const struct profile *p, uint32_t gene
 		free(m);
 		return err;
 	}
+	if (py->last[p->port] != generation + 1)
+		py->deaths[p->port] = 0; /* another one */
 	py->last[p->port] = generation + 1;
 	timer_set(e->conf.loop, &py->tick, now_of(py)); /* once it is in the list */
 	*out = &m->i;

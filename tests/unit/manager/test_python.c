@@ -155,6 +155,11 @@ static bool waits(struct bed *b, int port)
 	return in_state(b, port, ENGINE_WAITING);
 }
 
+static bool given_up(struct bed *b, int port)
+{
+	return in_state(b, port, ENGINE_FAILED);
+}
+
 /* How many lines of the stand-ins begin with `word`, and the number behind it in the last one. */
 static int noted(const struct bed *b, const char *word, int *last)
 {
@@ -179,6 +184,11 @@ static int noted(const struct bed *b, const char *word, int *last)
 static int starts(const struct bed *b)
 {
 	return noted(b, "start ", NULL);
+}
+
+static bool adds_sent(struct bed *b, int n)
+{
+	return noted(b, "add:", NULL) >= n;
 }
 
 static void send_signal(const struct bed *b, int signo)
@@ -288,12 +298,66 @@ static void to_stop_for_the_second_time_is_to_hurry(void **state)
 	free_bed(&b);
 }
 
+/* ---- a profile that it dies over ------------------------------------------------------------ */
+
+static void who_is_deadly_is_given_up_and_the_others_are_served(void **state)
+{
+	static const char *const deadly[] = {"die", "hang"};
+
+	for (size_t i = 0; i < ARRAY_LEN(deadly); i++) {
+		struct bed b;
+		int n;
+
+		open_bed(&b);
+		put(&b, 1, deadly[i]);
+		put(&b, 2, "b");
+		assert_true(turn_until(&b, 90, runs, 2));
+		assert_true(turn_until(&b, 90, given_up, 1));
+		assert_true(turn_until(&b, 90, waits, 2));
+		assert_true(turn_until(&b, 90, runs, 2));
+		n = starts(&b);
+		assert_int_equal(n, 3);
+		assert_false(turn_until(&b, 40, waits, 2));
+		assert_int_equal(starts(&b), n);
+		assert_true(given_up(&b, 1));
+		put(&b, 1, "a"); /* mended */
+		assert_true(turn_until(&b, 15, runs, 1));
+		close_bed(&b);
+	}
+}
+
+static void who_was_being_added_when_it_was_killed_is_added_again(void **state)
+{
+	char path[64];
+	struct bed b;
+	int fd, n;
+
+	open_with_two(&b);
+	snprintf(path, sizeof(path), "%s/mute", b.dir);
+	fd = open(path, O_CREAT | O_WRONLY, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	n = noted(&b, "add:", NULL);
+	send_signal(&b, SIGKILL);
+	assert_true(turn_until(&b, 60, adds_sent, n + 1));
+	assert_int_equal(starts(&b), 2);
+	unlink(path);
+	send_signal(&b, SIGKILL);
+	assert_true(turn_until(&b, 90, adds_sent, n + 3));
+	assert_true(turn_until(&b, 10, runs, 1));
+	assert_true(turn_until(&b, 10, runs, 2));
+	assert_int_equal(starts(&b), 3);
+	close_bed(&b);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_that_hangs_is_killed_and_its_ports_come_back),
 		cmocka_unit_test(the_end_does_not_wait_for_one_that_hangs),
 		cmocka_unit_test(to_stop_for_the_second_time_is_to_hurry),
+		cmocka_unit_test(who_is_deadly_is_given_up_and_the_others_are_served),
+		cmocka_unit_test(who_was_being_added_when_it_was_killed_is_added_again),
 	};
 
 	if (argc > 2 && !strcmp(argv[1], "--manager-address"))
