@@ -3,6 +3,7 @@
  * one to two times the measure.  Tables start small and double: a port that nobody uses has none.
  *
  * An entry is the keyed hash of its salt, and for 2022 the salt itself, so that what counts is equality.
+ * It has room for the longest, zeros behind a shorter one: all methods may share one memory.
  * Of AEAD's 131,072 hashes of 64 bits none will meet another by chance.
  *
  * One lock: it is held for a look into two tables once per connection, and a replay has to be seen
@@ -48,6 +49,7 @@ int ss_replay_new(bool timed, struct ss_replay **out)
 	pthread_mutex_init(&r->lock, NULL);
 	random_bytes(&r->hash, sizeof(r->hash));
 	r->timed = timed;
+	r->stride = (uint8_t)(sizeof(uint64_t) + (timed ? SALT_MAX : 0));
 	r->min = SS_REPLAY_MIN;
 	r->start = START;
 	*out = r;
@@ -157,13 +159,9 @@ static void age(struct ss_replay *r, nsec_t now)
 	turn(r, now);
 }
 
-static int add(struct ss_replay *r, const uint8_t *salt, size_t len, nsec_t now)
+/* `salt` is SALT_MAX bytes. */
+static int add(struct ss_replay *r, const uint8_t *salt, uint64_t h, nsec_t now)
 {
-	uint64_t h = hash_bytes(&r->hash, salt, len);
-
-	h += h == 0;
-	if (!r->stride)
-		r->stride = (uint8_t)(sizeof(h) + (r->timed ? len : 0));
 	age(r, now);
 	if (has(r, &r->young, h, salt) || has(r, &r->old, h, salt))
 		return -ERR_REPLAY;
@@ -175,11 +173,16 @@ static int add(struct ss_replay *r, const uint8_t *salt, size_t len, nsec_t now)
 
 int ss_replay_add(struct ss_replay *r, const uint8_t *salt, size_t len, nsec_t now)
 {
+	uint8_t padded[SALT_MAX] = {0};
+	uint64_t h;
 	int err;
 
 	assert(len <= SALT_MAX);
+	memcpy(padded, salt, len);
+	h = hash_bytes(&r->hash, salt, len);
+	h += h == 0;
 	pthread_mutex_lock(&r->lock);
-	err = add(r, salt, len, now);
+	err = add(r, padded, h, now);
 	pthread_mutex_unlock(&r->lock);
 	return err;
 }

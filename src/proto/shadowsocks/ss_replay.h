@@ -28,8 +28,8 @@ void ss_replay_free(struct ss_replay *r); /* NULL is fine */
 /* Of AEAD, before the first salt: another number than SS_REPLAY_MIN. */
 void ss_replay_set_min(struct ss_replay *r, uint32_t min);
 
-/* Remember this salt (16 to 32 bytes, always the same number).  0; -ERR_REPLAY: it has been there before;
- * -ERR_AUTH: there is no memory to remember it in.
+/* Remember this salt (16 to 32 bytes; of one memory not always the same number).  0; -ERR_REPLAY:
+ * it has been there before; -ERR_AUTH: there is no memory to remember it in.
  */
 MUST_CHECK int ss_replay_add(struct ss_replay *r, const uint8_t *salt, size_t len, nsec_t now);
 

@@ -33,6 +33,34 @@ static void a_salt_comes_once(void **state)
 	}
 }
 
+/* Ports of several methods share one memory: what lies behind a short salt is not of it. */
+static void salts_of_all_lengths_share_a_memory(void **state)
+{
+	static const size_t orders[][3] = {{32, 16, 24}, {16, 32, 24}, {24, 16, 32}};
+
+	for (size_t i = 0; i < 2 * ARRAY_LEN(orders); i++) {
+		const size_t *lens = orders[i / 2];
+		struct ss_replay *r;
+		uint8_t salt[32];
+
+		assert_int_equal(ss_replay_new(i % 2, &r), 0);
+		for (uint32_t n = 0; n < 300; n++) {
+			salt_of(n, salt);
+			salt[0] = (uint8_t)lens[n % 3];
+			memset(salt + lens[n % 3], 'a', sizeof(salt) - lens[n % 3]);
+			assert_int_equal(ss_replay_add(r, salt, lens[n % 3], NSEC_SEC), 0);
+		}
+		for (uint32_t n = 0; n < 300; n++) {
+			salt_of(n, salt);
+			salt[0] = (uint8_t)lens[n % 3];
+			memset(salt + lens[n % 3], 'b', sizeof(salt) - lens[n % 3]);
+			assert_int_equal(ss_replay_add(r, salt, lens[n % 3], NSEC_SEC),
+					 -ERR_REPLAY);
+		}
+		ss_replay_free(r);
+	}
+}
+
 static void one_of_2022_is_kept_a_minute_and_not_for_ever(void **state)
 {
 	struct ss_replay *r;
@@ -139,6 +167,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_salt_comes_once),
+		cmocka_unit_test(salts_of_all_lengths_share_a_memory),
 		cmocka_unit_test(one_of_2022_is_kept_a_minute_and_not_for_ever),
 		cmocka_unit_test(of_aead_so_many_are_kept_and_no_more),
 		cmocka_unit_test(the_salt_of_zeros_is_one_like_others),
