@@ -39,6 +39,7 @@ struct plugin {
 	struct lines out;
 	struct port_probe probe;
 	struct timer rest, drain;
+	struct timer lived; /* where nothing tells whether it accepts */
 	nsec_t started_at;
 	unsigned failures;
 	struct waiter gone;
@@ -104,6 +105,26 @@ static void on_probed(struct port_probe *probe, bool accepts)
 		p->hooks.ready(p->hooks.arg, p, accepts);
 }
 
+static void on_lived(struct timer *t)
+{
+	struct plugin *p = container_of(t, struct plugin, lived);
+
+	if (p->hooks.ready)
+		p->hooks.ready(p->hooks.arg, p, true);
+}
+
+/* How it does after a start.  One that cannot be asked is well when it is still there. */
+static void watch(struct plugin *p)
+{
+	nsec_t wait = p->spec.client ? CLIENT_WAIT : SERVER_WAIT;
+	struct addr at;
+
+	if (!p->spec.no_probe && probe_at(p, &at) == 0)
+		port_probe_start(&p->probe, &at, wait);
+	else
+		timer_set(p->loop, &p->lived, p->started_at + wait);
+}
+
 static int run(struct plugin *p, const char *file, char **env)
 {
 	const char *argv[ARGS_MAX + 2] = {p->spec.name};
@@ -130,7 +151,6 @@ static int run(struct plugin *p, const char *file, char **env)
 static int launch(struct plugin *p)
 {
 	char file[PATH_MAX];
-	struct addr at;
 	char **env;
 	int err = plugin_find(p->spec.name, p->spec.path, file);
 
@@ -145,8 +165,7 @@ static int launch(struct plugin *p)
 		return err;
 	p->state = PLUGIN_RUNNING;
 	p->started_at = loop_now(p->loop);
-	if (!p->spec.no_probe && probe_at(p, &at) == 0)
-		port_probe_start(&p->probe, &at, p->spec.client ? CLIENT_WAIT : SERVER_WAIT);
+	watch(p);
 	return 0;
 }
 
@@ -200,6 +219,7 @@ static void on_exited(struct child *c, int status)
 	char how[PLUGIN_WHY_MAX];
 
 	port_probe_stop(&p->probe);
+	timer_stop(&p->lived);
 	lines_close(&p->out);
 	if (p->state == PLUGIN_STOPPING) {
 		timer_stop(&p->drain);
@@ -236,6 +256,7 @@ void plugin_stop(struct plugin *p, void (*stopped)(void *arg, struct plugin *p),
 	if (p->state >= PLUGIN_STOPPING)
 		return;
 	timer_stop(&p->rest);
+	timer_stop(&p->lived);
 	port_probe_stop(&p->probe);
 	if (p->state == PLUGIN_RUNNING) {
 		p->state = PLUGIN_STOPPING;
@@ -251,6 +272,7 @@ void plugin_free(struct plugin *p)
 		return;
 	timer_stop(&p->rest);
 	timer_stop(&p->drain);
+	timer_stop(&p->lived);
 	port_probe_stop(&p->probe);
 	waiter_cancel(&p->gone);
 	child_done(&p->child);
@@ -336,6 +358,7 @@ int plugin_start(struct loop *l, const struct plugin_spec *spec, const struct pl
 	port_probe_init(&p->probe, l, on_probed);
 	timer_init(&p->rest, on_rested);
 	timer_init(&p->drain, on_drained);
+	timer_init(&p->lived, on_lived);
 	waiter_init(&p->gone, on_gone);
 	err = copy_spec(p, spec) ? launch(p) : -ENOMEM;
 	if (err) {

@@ -58,7 +58,7 @@ struct plugin_hooks {
 	/* It has ended by itself: "exited with status 3".  NULL: nobody needs to know. */
 	void (*ended)(void *arg, struct plugin *p, const char *how);
 	/* Once after each start: it accepts connections, or the time to wait for that (client 3 s,
-	 * server 5 s) is over.  NULL likewise. */
+	 * server 5 s) is over; where nobody can look, it is taken to accept then.  NULL likewise. */
 	void (*ready)(void *arg, struct plugin *p, bool accepts);
 };
 

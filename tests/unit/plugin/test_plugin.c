@@ -490,6 +490,31 @@ static void whether_it_accepts_is_told(void **state)
 	assert_false(w->accepts);
 }
 
+/* Without a place to look, as a plugin of UDP alone has it, or one that listens at a name. */
+static void one_that_nobody_can_ask_is_well_again_when_it_lives(void **state)
+{
+	struct world *w = *state;
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct plugin_spec s = spec_of(w);
+
+		s.no_probe = i == 0;
+		s.client = true; /* shorter */
+		s.local_host = i == 0 ? "127.0.0.1" : "a.name.test";
+		write_script(w, "test -e $out && exec sleep 100; echo x > $out; exit 1", 0700);
+		w->ended = w->ready = 0;
+		assert_int_equal(start(w, &s), 0);
+		assert_true(wait_for(w, &w->ended, 1, 5 * NSEC_SEC));
+		assert_int_equal(w->ready, 0);
+		assert_true(wait_for(w, &w->ready, 1, 8 * NSEC_SEC));
+		assert_true(w->accepts);
+		assert_int_equal(plugin_state(w->p), PLUGIN_RUNNING);
+		plugin_free(w->p);
+		w->p = NULL;
+		unlink(w->out);
+	}
+}
+
 static void many_start_at_once(void **state)
 {
 	struct world *w = *state;
@@ -538,6 +563,7 @@ int main(void)
 		TEST(a_flood_of_lines_is_cut_and_counted),
 		TEST(a_mebibyte_without_newline_is_harmless),
 		TEST(whether_it_accepts_is_told),
+		TEST(one_that_nobody_can_ask_is_well_again_when_it_lives),
 		TEST(many_start_at_once),
 	};
 
