@@ -176,19 +176,40 @@ static int deliver_last(struct manager *m, bool fresh)
 
 /* ---- several ----------------------------------------------------------------------------- */
 
-static int owe(struct client *c, const struct stat_port *v, size_t n)
+static int make_room(struct client *c, size_t n)
 {
 	struct stat_port *more;
 
-	if (c->nowed + n > c->cap) {
-		more = reallocarray(c->owed, c->nowed + n, sizeof(*more));
-		if (!more)
-			return -ENOMEM;
-		c->owed = more;
-		c->cap = c->nowed + n;
+	if (c->nowed + n <= c->cap)
+		return 0;
+	more = reallocarray(c->owed, c->nowed + n, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	c->owed = more;
+	c->cap = c->nowed + n;
+	return 0;
+}
+
+/* What is left of the report, to all of them or to none, and once: it may stay until the ledger has
+ * room to forget it.
+ */
+static int owe_all(struct manager *m)
+{
+	struct report *r = &m->report;
+	size_t n = r->n - r->at;
+	int err = 0;
+
+	for (unsigned i = 0; i < m->nclients && !err; i++)
+		err = make_room(&m->clients[i], n);
+	if (err)
+		return err;
+	for (unsigned i = 0; i < m->nclients && n; i++) {
+		struct client *c = &m->clients[i];
+
+		memcpy(c->owed + c->nowed, r->v + r->at, n * sizeof(*r->v));
+		c->nowed = merge(c->owed, c->nowed + n);
 	}
-	memcpy(c->owed + c->nowed, v, n * sizeof(*v));
-	c->nowed = merge(c->owed, c->nowed + n);
+	r->at = r->n;
 	return 0;
 }
 
@@ -215,9 +236,8 @@ static int deliver_all(struct manager *m, bool fresh)
 
 	while (!err && m->nclients) {
 		err = next_batch(m, &fresh);
-		for (unsigned i = 0; i < m->nclients && !err; i++)
-			err = owe(&m->clients[i], m->report.v + m->report.at,
-				  m->report.n - m->report.at);
+		if (!err)
+			err = owe_all(m);
 		if (!err)
 			err = finish_batch(m);
 	}
@@ -225,7 +245,7 @@ static int deliver_all(struct manager *m, bool fresh)
 		if (deliver_owed(m, &m->clients[i]) == -EAGAIN)
 			result = -EAGAIN;
 	}
-	return result;
+	return err && err != -ENOENT ? err : result;
 }
 
 /* ---- timers ------------------------------------------------------------------------------ */
@@ -237,7 +257,7 @@ static void deliver(struct manager *m, bool fresh)
 
 	if (err == -EAGAIN)
 		timer_set(m->conf.loop, &m->press, loop_now(m->conf.loop) + PRESS_AFTER);
-	else if (err == -ERR_DATABASE || err == -ENOMEM)
+	else if (err == -ERR_DATABASE || err == -ENOSPC || err == -ENOMEM)
 		log_msg(LOG_ERROR, "manager", "a report has to wait: %s", err_text(err));
 }
 

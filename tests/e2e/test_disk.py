@@ -1,11 +1,14 @@
 """The disk of the state folder is full: the node serves, and nothing is billed twice or forgotten that need not be."""
 import os
 import subprocess
+import time
 
 import pytest
-from weirtest import traffic
+from weirtest import shadowsocks, traffic
 from weirtest.lab import Lab
-from weirtest.proc import wait_until
+from weirtest.peers import Outbound
+from weirtest.proc import free_port, wait_until
+from weirtest.ss_manager import Client, Manager
 
 pytestmark = [pytest.mark.quick]
 
@@ -84,3 +87,30 @@ def test_what_a_crash_left_on_a_full_disk_is_billed_as_soon_as_there_is_room(dis
     user.assert_billed()
     lab.node.stop()
     assert not [n for n in os.listdir(os.path.join(disk.path, "state")) if n.startswith(("foreign", "damaged"))]
+
+
+def test_all_subscribers_are_told_once_while_the_ledger_has_no_room(disk, procs, target):
+    at = os.path.join(disk.path, "manager.json")
+    method, port = "aes-256-gcm", free_port()
+    m = Manager(procs, method=method, state_file=at)
+    gone = Client(m.socket, procs.folder)
+    assert gone.add(port, "secret") == "ok"
+    gone.close()
+    way = shadowsocks.client("weir", procs, Outbound("shadowsocks", port, "secret", method=method))
+    moved = sum(traffic.upload(way, target, 400_000, 1))
+    time.sleep(2)  # a report that is ready, and nobody to take it
+    m.proc.stop()
+    m = Manager(procs, method=method, state_file=at, stat_subscribers="all")
+    disk.fill()
+    clients = [Client(m.socket, procs.folder) for _ in range(2)]
+    for c in clients:
+        assert c.ask("ping") == "pong"
+    wait_until("the ledger's complaint", lambda: m.proc.text().count("a report has to wait") > 3)
+    disk.clear()
+    moved += sum(traffic.upload(way, target, 300_000, 2))
+    for c in clients:
+        c.collect(port, moved)
+        time.sleep(2)
+        c.ask("ping")
+        assert c.moved[port] == moved
+        c.close()
