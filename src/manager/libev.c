@@ -224,6 +224,10 @@ static int libev_start(struct engine *e, const struct profile *p, uint32_t gener
 
 	if (old)
 		return -EAGAIN;
+	if (p->nusers) {
+		snprintf(why, PROFILE_WHY_MAX, "ss-server has no users");
+		return -ERR_CONFIG;
+	}
 	err = external_probe(e, p);
 	if (err)
 		return err;

@@ -265,6 +265,7 @@ def test_ss_server_processes_are_driven_and_their_totals_add_up(procs, talk, tar
     for p in ports:
         assert c.add(p, "secret") == "ok"
     assert c.add(free_port(), "secret", method="rot13") == "err"
+    assert c.add(free_port(), "secret", users=[{"name": "ada", "password": "hers"}]) == "err"
     assert len(children(m.proc.pid, "ss-server")) == 2
     ways = [through(procs, p) for p in ports]
     moved = [sum(upload(w, target, 500_000, i)) for i, w in enumerate(ways)]
