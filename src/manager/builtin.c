@@ -45,6 +45,7 @@ struct service {
 	struct port_service s;
 	struct ss_conf conf;
 	struct ss_port port;
+	struct built *built;
 	unsigned nudp;
 	struct ss_udp *udp[]; /* as many as there are sockets */
 };
@@ -107,6 +108,12 @@ static void service_free(struct port_service *ps)
 	service_drop(container_of(ps, struct service, s));
 }
 
+/* On control. */
+static void on_failed(struct port_service *ps, int err)
+{
+	engine_lost(&container_of(ps, struct service, s)->built->i, err, NULL);
+}
+
 /* ---- from a profile ---------------------------------------------------------------------- */
 
 struct plan {
@@ -119,6 +126,7 @@ struct plan {
 	enum plugin_place tcp_place, udp_place;
 	struct user_entry *entries;
 	size_t nentries;
+	struct built *built; /* what it will be */
 	char *why;
 };
 
@@ -236,7 +244,9 @@ static int plan_service(struct plan *pl, struct service **out)
 				     .server = serve,
 				     .udp_start = udp_start,
 				     .udp_stop = udp_stop,
+				     .failed = on_failed,
 				     .free = service_free};
+	s->built = pl->built;
 	s->conf.method = pl->method;
 	s->conf.named = pl->p->nusers > 0;
 	s->conf.replay = pl->b->replay[pl->method->class == SS_2022];
@@ -409,12 +419,13 @@ static int launch(struct plan *pl, const struct built *old, struct built **out)
 
 	if (!b)
 		return -ENOMEM;
+	b->i.engine = &pl->b->e;
+	pl->built = b;
 	err = plan_open(pl, old ? old->port : NULL, &b->port);
 	if (err) {
 		free(b);
 		return err;
 	}
-	b->i.engine = &pl->b->e;
 	if (pl->p->plugin)
 		err = start_plugin(b, pl);
 	if (err) {

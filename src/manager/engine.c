@@ -170,6 +170,7 @@ static void adopt(struct engine *e, struct server *s, struct instance *i, uint32
 }
 
 static void step(struct engine *e, struct server *s);
+static bool unwant_run(struct server *s, nsec_t grace);
 
 /* The wanted profile could not be started, with nothing else running: what now? */
 static void fell_through(struct engine *e, struct server *s, int err, const char *why)
@@ -215,6 +216,7 @@ static void start(struct engine *e, struct server *s)
 	struct instance *i = NULL;
 	int err = e->ops->start(e, s->profile, s->generation, NULL, &i, why);
 
+	s->lost = false;
 	if (err && err != -EINPROGRESS) {
 		fell_through(e, s, err, why);
 		return;
@@ -260,7 +262,7 @@ void engine_gone(struct instance *i)
 	hold(s);
 	if (s->run == i)
 		s->run = NULL;
-	if (!e->stopping)
+	if (!e->stopping && (!s->lost || s->askers))
 		step(e, s);
 	release(e, s);
 }
@@ -296,6 +298,25 @@ void engine_tell(struct instance *i, enum engine_event what, int err, const char
 					 : ENGINE_FAILED;
 	s->err = what == ENGINE_UP ? 0 : err;
 	event(i->engine, s->port, what, why);
+}
+
+/* It ran: it shall run again. */
+void engine_lost(struct instance *i, int err, const char *why)
+{
+	struct engine *e = i->engine;
+	struct server *s = i->server;
+
+	if (!s || s->run != i)
+		return;
+	hold(s);
+	log_msg(LOG_WARN, "manager", "port %u: cannot be served: %s, trying again", s->port,
+		reason(err, why));
+	s->keep = s->lost = true;
+	s->state = ENGINE_WAITING;
+	s->err = err;
+	unwant_run(s, 0);
+	event(e, s->port, ENGINE_DOWN, reason(err, why));
+	release(e, s);
 }
 
 /* ---- putting and removing ---------------------------------------------------------------- */
@@ -370,6 +391,7 @@ static void want(struct server *s, struct profile *p, const struct engine_put *p
 	s->profile = p;
 	s->generation = put->generation;
 	s->keep = put->keep;
+	s->lost = false;
 	s->state = ENGINE_STARTING;
 }
 

@@ -68,6 +68,7 @@ struct server {
 	int err;
 	unsigned held; /* by functions that go on with it */
 	bool changing; /* no step before the change is complete */
+	bool lost;     /* the last one was: the next one waits for its turn */
 };
 
 struct engine {
@@ -98,6 +99,9 @@ void engine_gone(struct instance *i);
 
 /* Of a running one: ENGINE_DOWN until ENGINE_UP, or ENGINE_GAVE_UP. */
 void engine_tell(struct instance *i, enum engine_event what, int err, const char *why);
+
+/* A running one serves no more: it is stopped, and its server tried again later.  Else nothing. */
+void engine_lost(struct instance *i, int err, const char *why);
 void engine_ended(struct engine *e);
 
 /* ---- slots of external servers ---------------------------------------------------------------- */

@@ -52,10 +52,11 @@ struct port {
 	struct port_service *service;
 	struct user_table *users;
 	struct traffic base; /* what the users' slots held before */
-	struct message open, shut, hurry, home;
+	struct message open, shut, hurry, home, lame;
 	struct waiter idle; /* the last session has ended */
 	struct timer deadline;
 	nsec_t grace;
+	int err; /* of the first socket that the worker could not take over */
 	void (*closed)(void *arg);
 	void *closed_arg;
 	_Atomic uint64_t sessions;
@@ -229,15 +230,31 @@ void port_take_udp(struct session_inbound *in, struct dgram *client,
 	session_start_udp(in, client, request, peer);
 }
 
+/* On control. */
+static void on_lame(struct message *m)
+{
+	struct port *p = container_of(m, struct port, lame);
+
+	p->service->failed(p->service, p->err);
+}
+
+static void give_up_socket(struct port *p, int fd, const char *what, int err)
+{
+	close(fd);
+	log_msg(LOG_ERROR, "port", "port %u: no %s: %s", p->bound, what, err_text(err));
+	if (p->err || !p->service->failed)
+		return;
+	p->err = err;
+	loop_post(p->worker->control, &p->lame);
+}
+
 static void start_udp(struct port *p)
 {
 	for (unsigned i = 0; i < p->nudp; i++) {
 		int err = p->service->udp_start(p->service, p->udp[i], &p->si);
 
-		if (!err)
-			continue;
-		close(p->udp[i]);
-		log_msg(LOG_ERROR, "port", "port %u: no UDP: %s", p->bound, err_text(err));
+		if (err)
+			give_up_socket(p, p->udp[i], "UDP", err);
 	}
 }
 
@@ -260,10 +277,8 @@ static void on_open(struct message *m)
 		l->failed = on_accept_failed;
 		l->busy = is_full;
 		err = listener_adopt(l, fd);
-		if (!err)
-			continue;
-		close(fd);
-		log_msg(LOG_ERROR, "port", "port %u: no TCP: %s", p->bound, err_text(err));
+		if (err)
+			give_up_socket(p, fd, "TCP", err);
 	}
 	start_udp(p);
 }
@@ -493,6 +508,7 @@ static struct port *port_new(struct ports *ps, const struct port_conf *conf)
 	p->shut.run = on_shut;
 	p->hurry.run = on_hurry;
 	p->home.run = on_home;
+	p->lame.run = on_lame;
 	waiter_init(&p->idle, on_idle);
 	timer_init(&p->deadline, on_deadline);
 	return p;

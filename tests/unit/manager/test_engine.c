@@ -262,6 +262,58 @@ static void one_that_is_wanted_whatever_comes_is_tried_again(void **state)
 	close_bed(&b);
 }
 
+/* What serves no more while it is said to run: not at once, or it would be all that is done. */
+static void one_that_is_lost_is_stopped_and_tried_again_later(void **state)
+{
+	for (int at_once = 0; at_once < 2; at_once++) {
+		struct engine_server s;
+		struct bed b;
+		struct fake *f;
+
+		open_bed(&b);
+		will.gone_at_once = at_once;
+		put(&b, 1, "a", 0, false);
+		f = running(&b, 1);
+		tally_add(b.e, &f->tally, 100);
+		engine_lost(&f->i, -ENOMEM, NULL);
+		engine_lost(&f->i, -ENOMEM, NULL);
+		assert_null(running(&b, 1));
+		assert_true(engine_get(b.e, 1, &s));
+		assert_int_equal(s.state, ENGINE_WAITING);
+		assert_int_equal(s.err, -ENOMEM);
+		if (!at_once)
+			engine_gone(leaver(&b));
+		assert_int_equal(will.starts, 1);
+		pass(&b, 31);
+		assert_int_equal(will.starts, 2);
+		assert_true(engine_get(b.e, 1, &s));
+		assert_int_equal(s.state, ENGINE_RUNNING);
+		assert_int_equal(s.err, 0);
+		assert_int_equal(s.traffic.up + s.traffic.down, 100);
+		close_bed(&b);
+	}
+}
+
+static void one_that_is_lost_and_put_again_runs_as_soon_as_it_has_gone(void **state)
+{
+	struct bed b;
+	struct fake *f;
+
+	for (int other = 0; other < 2; other++) {
+		open_bed(&b);
+		put(&b, 1, "a", 0, false);
+		f = running(&b, 1);
+		engine_lost(&f->i, -ENOMEM, NULL);
+		put(&b, 1, other ? "b" : "a", 0, false);
+		assert_int_equal(b.answers, 1);
+		engine_gone(&f->i);
+		assert_int_equal(b.answers, 2);
+		assert_int_equal(b.err, 0);
+		assert_non_null(running(&b, 1));
+		close_bed(&b);
+	}
+}
+
 static void a_replacement_that_fails_brings_the_old_one_back(void **state)
 {
 	struct engine_server s;
@@ -400,6 +452,8 @@ static void whatever_is_asked_in_whatever_order(void **state)
 			if (f && f->starting) {
 				f->starting = false;
 				engine_started(&f->i, r / 512 % 2 ? 0 : -EIO, "no");
+			} else if (f && r / 512 % 8 == 0) {
+				engine_lost(&f->i, -ENOMEM, NULL);
 			}
 			break;
 		case 6:
@@ -439,6 +493,8 @@ int main(void)
 		cmocka_unit_test(the_same_again_changes_nothing_and_keeps_its_generation),
 		cmocka_unit_test(a_server_that_cannot_be_started_leaves_nothing_behind),
 		cmocka_unit_test(one_that_is_wanted_whatever_comes_is_tried_again),
+		cmocka_unit_test(one_that_is_lost_is_stopped_and_tried_again_later),
+		cmocka_unit_test(one_that_is_lost_and_put_again_runs_as_soon_as_it_has_gone),
 		cmocka_unit_test(a_replacement_that_fails_brings_the_old_one_back),
 		cmocka_unit_test(counts_go_on_over_a_replacement_and_begin_anew_with_a_generation),
 		cmocka_unit_test(a_total_that_falls_is_a_restart),

@@ -18,6 +18,7 @@ struct bed {
 	struct ports *ports;
 	struct addr target;
 	int target_fd, closed, freed;
+	int udp_err, failed, failed_with; /* what udp_start() says; what came of it */
 };
 
 static struct stream *serve(struct port_service *s, struct stream *lower,
@@ -32,6 +33,22 @@ static void gone(struct port_service *s)
 {
 	the_bed->freed++;
 	free(s);
+}
+
+static int no_udp(struct port_service *s, int fd, struct session_inbound *in)
+{
+	return the_bed->udp_err;
+}
+
+static void no_udp_stop(struct port_service *s)
+{
+}
+
+static void note_failed(struct port_service *s, int err)
+{
+	assert_int_equal(the_bed->closed, 0);
+	the_bed->failed++;
+	the_bed->failed_with = err;
 }
 
 static int derive(void *arg, const char *credential, size_t len, uint8_t *key, uint8_t *secret)
@@ -92,6 +109,13 @@ static int open_port_after(struct bed *b, const struct port *old, uint16_t numbe
 
 	assert_int_equal(addr_parse_ip(&at, "127.0.0.1", number), 0);
 	*s = (struct port_service){.server = serve, .free = gone};
+	if (b->udp_err) {
+		s->udp_start = no_udp;
+		s->udp_stop = no_udp_stop;
+		s->failed = note_failed;
+		conf.udp = &at;
+		conf.nudp = 1;
+	}
 	err = port_open(b->ports, &conf, out);
 	if (err)
 		free(s);
@@ -334,6 +358,34 @@ static void a_successor_listens_on_and_nobody_finds_the_port_closed(void **state
 	close_bed(&b);
 }
 
+static void a_socket_that_its_worker_cannot_take_is_told_of_once(void **state)
+{
+	struct bed b;
+	struct port *p;
+	int fd;
+
+	open_bed(&b, 2);
+	b.udp_err = -ENOMEM;
+	assert_int_equal(open_port(&b, 0, 1, &p), 0);
+	for (int i = 0; i < 5000 && !b.failed; i++)
+		loop_turn(b.control, NSEC_MS);
+	assert_int_equal(b.failed, 1);
+	assert_int_equal(b.failed_with, -ENOMEM);
+	fd = dial(port_bound(p)); /* the other one goes on */
+	assert_true(fd >= 0);
+	close(fd);
+	close_port(&b, p, 0);
+	port_free(p, true);
+	for (int i = 0; i < 50; i++) { /* closed at once, it still tells before */
+		b.closed = b.failed = 0;
+		assert_int_equal(open_port(&b, 0, 1, &p), 0);
+		close_port(&b, p, 0);
+		assert_int_equal(b.failed, 1);
+		port_free(p, true);
+	}
+	close_bed(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -344,6 +396,7 @@ int main(void)
 		cmocka_unit_test(asked_again_without_grace_it_ends_at_once),
 		cmocka_unit_test(a_successor_listens_on_and_nobody_finds_the_port_closed),
 		cmocka_unit_test(closed_before_its_worker_has_seen_it),
+		cmocka_unit_test(a_socket_that_its_worker_cannot_take_is_told_of_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
