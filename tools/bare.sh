@@ -1,6 +1,8 @@
 #!/bin/sh
 # bare.sh [SUITE] - `./dev demo` and `./dev check` in a minimal Debian made for the purpose.
 #
+# Says how long each took; `./dev demo` with all that it installs may take 300 s.
+#
 # The system comes from debootstrap with the mirror that this machine uses, the tree is copied in and both
 # commands run inside; nothing else is prepared, but for what makes this machine's network work in
 # there too: name resolution, proxies and certificate authorities of its own.  Wants root.
@@ -40,9 +42,16 @@ git ls-files -co --exclude-standard -z | tar -c --null -T - | tar -x -C "$root/w
 
 for command in ${BARE_COMMANDS:-demo check}; do
 	echo "bare: ./dev $command on a minimal $suite" >&2
+	began=$(date +%s)
 	env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
 		${http_proxy:+"http_proxy=$http_proxy"} ${https_proxy:+"https_proxy=$https_proxy"} \
 		${no_proxy:+"no_proxy=$no_proxy"} ${GOPROXY:+"GOPROXY=$GOPROXY"} \
 		chroot "$root" sh -c "cd /weir && ./dev $command" </dev/null
+	took=$(($(date +%s) - began))
+	echo "bare: ./dev $command took $took s" >&2
+	if [ "$command" = demo ] && [ "$took" -gt 300 ]; then
+		echo "bare: a newcomer is promised ./dev demo in 300 s" >&2
+		exit 1
+	fi
 done
 echo "bare: both hold on $suite" >&2
