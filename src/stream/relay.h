@@ -1,10 +1,12 @@
 /* relay.h - carries bytes between two open streams until both directions have ended.
  *
- * Per direction copy or splice, chosen by what the streams offer, re-asked while it runs (a layer
- * may start to bypass).  Bytes are metered while they move: look at the allowance before, count
- * once taken from the sender and before handing on, so client-received <= billed <= target-sent at
- * any moment.  Half-close is carried; the idle timer runs on both directions together; once one
- * direction has ended the linger timer bounds the other's silence.  Buffers exist only in flight.
+ * Per direction copy or splice, chosen by how big the reads are and by what the streams offer.  A
+ * stream that may still become raw (a layer above one that may start to bypass) says -EAGAIN and is
+ * asked again with the next big read; one that says -ENOTSUP never will be: all that follows is
+ * copied.  Bytes are metered while they move: look at the allowance before, count once taken from
+ * the sender and before handing on, so client-received <= billed <= target-sent at any moment.
+ * Half-close is carried; the idle timer runs on both directions together; once one direction has
+ * ended the linger timer bounds the other's silence.  Buffers exist only in flight.
  *
  * A stream that cannot half-close is shut only when nothing more will come from it, or when the
  * linger time is over: that is an orderly end for it.  A side that fails to take bytes is still
