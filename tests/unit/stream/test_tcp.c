@@ -148,16 +148,16 @@ static void unix_sockets_connect_by_path_and_by_abstract_names(void **state)
 	loop_free(l);
 }
 
-/* 4 MiB of zeroes towards `s`; what one pull takes at most. */
+/* Up to 64 MiB of zeroes towards `s`, whose window grows at its own pace: the largest pull. */
 static size_t largest_pull(struct stream *from, struct stream *s)
 {
-	size_t largest = 0, left = 4 << 20;
+	size_t largest = 0, left = 64 << 20;
 	struct bufq out, in;
 	ssize_t n;
 
 	bufq_init(&out, loop_pool(s->loop), SIZE_MAX);
 	bufq_init(&in, loop_pool(s->loop), SIZE_MAX);
-	while (left > 0) {
+	while (left > 0 && largest < 256 * 1024) {
 		static const uint8_t zeroes[65536];
 
 		while (bufq_len(&out) < 512 * 1024)
