@@ -9,7 +9,7 @@ import pytest
 
 from weirtest.panel import Panel
 
-pytestmark = [pytest.mark.quick]
+pytestmark = [pytest.mark.quick, pytest.mark.one_thread]
 
 NODE = {"ApiHost": "https://panel.test/node", "ApiKey": "a-very-long-secret", "NodeID": 7}
 

@@ -8,7 +8,7 @@ from weirtest.lab import Lab
 from weirtest.peers import link
 from weirtest.proc import free_port, wait_until
 
-pytestmark = pytest.mark.quick
+pytestmark = [pytest.mark.quick, pytest.mark.one_thread]
 
 
 def run(*command):

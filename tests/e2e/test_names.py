@@ -14,7 +14,7 @@ from weirtest.panel import Panel
 from weirtest.peers import Outbound, random_credential, start_client
 from weirtest.proc import free_port, wait_until
 
-pytestmark = [pytest.mark.quick]
+pytestmark = [pytest.mark.quick, pytest.mark.one_thread]
 
 OWN_ETC = 'mount --bind "$0" /etc && exec "$@"'
 

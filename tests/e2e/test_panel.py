@@ -19,7 +19,7 @@ from weirtest import SLOW, SOAK
 from weirtest.panel import ADMIN, ApiError, Panel
 from weirtest.proc import free_port, wait_until
 
-pytestmark = [pytest.mark.quick]
+pytestmark = [pytest.mark.quick, pytest.mark.one_thread]
 
 MIB = 1 << 20
 PATHS = ["/", "/api", "/api/v2sp", "/api/v2sp/", "/own/path"]

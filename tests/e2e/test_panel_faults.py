@@ -9,7 +9,7 @@ from weirtest.node import Node, entry
 from weirtest.peers import Outbound, random_credential, start_client
 from weirtest.proc import free_port, wait_until
 
-pytestmark = [pytest.mark.quick]
+pytestmark = [pytest.mark.quick, pytest.mark.one_thread]
 
 
 class Bench:
