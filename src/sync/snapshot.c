@@ -174,7 +174,7 @@ static int open_young(const char *dir, const char *name, const char *suffix, int
 	if (!f)
 		return -ENOENT;
 	if (!fgets(head, sizeof(head), f) || sscanf(head, MAGIC, &saved) != 1 ||
-	    wall - saved > max_age) {
+	    saved < wall - max_age) {
 		fclose(f);
 		return -ENOENT;
 	}
