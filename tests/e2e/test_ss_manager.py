@@ -1,6 +1,7 @@
 """`weir ss-manager`: commands, reports, what survives, and servers of other programs driven by it."""
 import json
 import os
+import pathlib
 import signal
 import socket
 import stat
@@ -249,8 +250,15 @@ def test_several_users_on_one_port(procs, talk, target):
 
 
 def children(pid, word):
-    out = subprocess.run(["ps", "-ww", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
-    return [int(line.split()[0]) for line in out.stdout.splitlines() if word in line]
+    found = []
+    for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == pid and word in (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode():
+                found.append(int(entry.name))
+        except OSError:  # has ended meanwhile
+            continue
+    return found
 
 
 def fits(reported, moved):
