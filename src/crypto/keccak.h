@@ -1,8 +1,9 @@
 /* keccak.h - SHA-3 and SHAKE (FIPS 202), for the lattice schemes.
  *
- * libcrypto has them too, but ML-KEM and ML-DSA ask for dozens of short outputs a key, and an EVP
- * call costs more than the permutation under it (docs/performance.md).  One state serves one
- * message: absorb any number of times, then squeeze any number of times.
+ * ML-KEM and ML-DSA draw numbers until enough of them fit; the libcrypto of the base system yields
+ * an output of a length fixed beforehand, once, and is no faster at that (33 bytes to 128: 430 ns
+ * against 460).  One state serves one message: absorb any number of times, then squeeze any number
+ * of times.
  *
  * Threads: any.
  */
