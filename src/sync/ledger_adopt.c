@@ -185,6 +185,12 @@ static int next_row(struct ledger *l, int64_t *num, uint8_t *name)
 	return 1;
 }
 
+/* Only who is surely not there is gone: without its row a file is nobody's, and its bytes too. */
+static bool is_gone(const char *path)
+{
+	return access(path, F_OK) < 0 && errno == ENOENT;
+}
+
 static int drop_rows(struct ledger *l)
 {
 	uint8_t name[COUNTERS_EPOCH_LEN];
@@ -194,7 +200,7 @@ static int drop_rows(struct ledger *l)
 
 	while ((err = next_row(l, &num, name)) > 0) {
 		ledger_path(l, LEDGER_FILE, name, path, sizeof(path));
-		if (num == l->epoch || access(path, F_OK) == 0)
+		if (num == l->epoch || !is_gone(path))
 			continue;
 		snprintf(draft, sizeof(draft), "%s.new", path);
 		unlink(draft); /* of a process that died while it made the file */

@@ -1,17 +1,20 @@
 /* A process that counts, freezes, sends, acknowledges, settles and splits is killed again and
  * again; whatever the moment, every byte is in exactly one place.  The panel is the parent: it
- * takes each report id once.
+ * takes each report id once.  Then the same while the disk is full now and then.
  */
 #include "state.h"
 
+#include <errno.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 
-#define ROUNDS 60
-#define USERS  8
+#define ROUNDS	 60
+#define USERS	 8
+#define NO_START 4 /* how a child ends that finds the disk full */
 
 /* What the child has counted, as seen from outside: it writes `next` before it counts and `done`
  * after, so that a kill in between leaves the one step in doubt, and only that.
@@ -41,6 +44,7 @@ struct child {
 	uint32_t node, seed;
 	uint32_t slot[USERS + 1];
 	int fd;
+	bool fills; /* its disk, at times */
 };
 
 static void must(bool ok)
@@ -48,6 +52,80 @@ static void must(bool ok)
 	if (!ok)
 		_exit(3);
 }
+
+/* ---- a disk that is full: what SQLite gets to see of it ---------------------------------- */
+
+static struct {
+	bool full;
+	uint32_t seed;
+} disk;
+
+/* How many of these bytes there is room for. */
+static size_t room(size_t n)
+{
+	if (!disk.full)
+		return n;
+	switch (rnd(&disk.seed) % 4) {
+	case 0:
+		return n; /* where something was before */
+	case 1:
+		return n / 2;
+	default:
+		return 0;
+	}
+}
+
+static ssize_t full_write(int fd, const void *p, size_t n)
+{
+	size_t fits = room(n);
+
+	if (!fits && n) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return write(fd, p, fits);
+}
+
+static ssize_t full_pwrite(int fd, const void *p, size_t n, off_t at)
+{
+	size_t fits = room(n);
+
+	if (!fits && n) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return pwrite(fd, p, fits, at);
+}
+
+static int full_sync(int fd)
+{
+	if (room(2) == 2)
+		return fdatasync(fd);
+	errno = ENOSPC;
+	return -1;
+}
+
+static void put_on_full_disk(uint32_t seed)
+{
+	sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+
+	disk.seed = seed;
+	must(vfs->xSetSystemCall(vfs, "write", (sqlite3_syscall_ptr)full_write) == SQLITE_OK);
+	/* Not in every build of it. */
+	vfs->xSetSystemCall(vfs, "pwrite", (sqlite3_syscall_ptr)full_pwrite);
+	vfs->xSetSystemCall(vfs, "pwrite64", (sqlite3_syscall_ptr)full_pwrite);
+	vfs->xSetSystemCall(vfs, "fdatasync", (sqlite3_syscall_ptr)full_sync);
+	vfs->xSetSystemCall(vfs, "fsync", (sqlite3_syscall_ptr)full_sync);
+}
+
+/* A step that only a full disk may have kept from being taken. */
+static bool taken(const struct child *c, int err)
+{
+	must(err >= 0 || (c->fills && err == -ENOSPC));
+	return err >= 0;
+}
+
+/* ---- what it does ------------------------------------------------------------------------ */
 
 static void count(struct child *c)
 {
@@ -80,13 +158,13 @@ static void push(struct child *c)
 	for (int i = 0; i < n; i++) {
 		if (rnd(&c->seed) % 8 == 0 && heads[i].n > 1 && !heads[i].in_flight &&
 		    !heads[i].doubt) {
-			must(ledger_split(c->l, heads[i].seq) == 0);
+			taken(c, ledger_split(c->l, heads[i].seq));
 			return;
 		}
 		must(ledger_load(c->l, heads[i].seq, &b) == 0);
-		must(ledger_sending(c->l, b.seq) == 0);
-		must((send_batch(c, &b) ? ledger_ack(c->l, b.seq) : ledger_failed(c->l, b.seq)) ==
-		     0);
+		if (taken(c, ledger_sending(c->l, b.seq)))
+			taken(c, send_batch(c, &b) ? ledger_ack(c->l, b.seq)
+						   : ledger_failed(c->l, b.seq));
 		ledger_batch_done(&b);
 	}
 }
@@ -94,22 +172,37 @@ static void push(struct child *c)
 /* The user goes and comes back under the same id. */
 static void replace(struct child *c)
 {
-	uint32_t u = rnd(&c->seed) % USERS + 1, old = c->slot[u];
+	uint32_t u = rnd(&c->seed) % USERS + 1, old = c->slot[u], fresh;
 
-	must(counters_alloc(ledger_counters(c->l), c->node, u, &c->slot[u]) == 0);
-	must(ledger_settle(c->l, &old, 1) == 0);
+	must(counters_alloc(ledger_counters(c->l), c->node, u, &fresh) == 0);
+	if (taken(c, ledger_settle(c->l, &old, 1)))
+		c->slot[u] = fresh;
+	else
+		old = fresh;
 	counters_release(ledger_counters(c->l), old);
+}
+
+static void open_ledger(struct child *c, const char *dir)
+{
+	if (c->fills) {
+		put_on_full_disk(rnd(&c->seed));
+		disk.full = rnd(&c->seed) % 2;
+	}
+	if (!taken(c, ledger_open(dir, 2, &c->l, NULL)) ||
+	    !taken(c, ledger_node(c->l, NODE_URL, 7, "trojan", &c->node)))
+		_exit(NO_START);
 }
 
 static void child_main(struct child *c, const char *dir)
 {
 	struct ledger_freeze how = {.threshold = 4000, .batch_users = 3};
 
-	must(ledger_open(dir, 2, &c->l, NULL) == 0);
-	must(ledger_node(c->l, NODE_URL, 7, "trojan", &c->node) == 0);
+	open_ledger(c, dir);
 	for (uint32_t u = 1; u <= USERS; u++)
 		must(counters_alloc(ledger_counters(c->l), c->node, u, &c->slot[u]) == 0);
 	for (;;) {
+		if (c->fills && rnd(&c->seed) % 4 == 0)
+			disk.full = !disk.full;
 		for (int i = 0; i < 20; i++)
 			count(c);
 		switch (rnd(&c->seed) % 4) {
@@ -120,21 +213,21 @@ static void child_main(struct child *c, const char *dir)
 			push(c);
 			break;
 		default:
-			must(ledger_freeze(c->l, c->node, &how) >= 0);
+			taken(c, ledger_freeze(c->l, c->node, &how));
 		}
 	}
 }
 
 /* A start that gets no further than settling what the last process left. */
-static void start_and_kill(const char *dir, uint32_t *seed)
+static void start_and_kill(const char *dir, uint32_t *seed, bool fills)
 {
 	struct timespec ts = {.tv_nsec = rnd(seed) % 4000 * 1000};
-	struct ledger *l;
+	struct child c = {.seed = rnd(seed), .fills = fills};
 	pid_t pid = fork();
 
 	assert_true(pid >= 0);
 	if (!pid) {
-		must(ledger_open(dir, 2, &l, NULL) == 0);
+		open_ledger(&c, dir);
 		for (;;)
 			pause();
 	}
@@ -198,9 +291,11 @@ static nsec_t now(void)
 	return ts.tv_sec * NSEC_SEC + ts.tv_nsec;
 }
 
-static void run_and_kill(struct panel *p, struct shadow *shadow, const char *dir, uint32_t *seed)
+/* False: it did not start, for want of room. */
+static bool run_and_kill(struct panel *p, struct shadow *shadow, const char *dir, uint32_t *seed,
+			 bool fills)
 {
-	struct child c = {.shadow = shadow, .seed = rnd(seed)};
+	struct child c = {.shadow = shadow, .seed = rnd(seed), .fills = fills};
 	nsec_t until = now() + (nsec_t)(rnd(seed) % 40000) * NSEC_US;
 	struct timeval wait = {.tv_usec = 500};
 	int pair[2], status;
@@ -229,9 +324,12 @@ static void run_and_kill(struct panel *p, struct shadow *shadow, const char *dir
 	}
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (!WIFSIGNALED(status))
-		fail_msg("the child ended by itself: %d", WEXITSTATUS(status));
 	close(pair[0]);
+	if (WIFSIGNALED(status))
+		return true;
+	if (!fills || WEXITSTATUS(status) != NO_START)
+		fail_msg("the child ended by itself: %d", WEXITSTATUS(status));
+	return false;
 }
 
 /* ---- the books --------------------------------------------------------------------------- */
@@ -272,13 +370,14 @@ static void audit(struct panel *p, struct shadow *shadow, const char *dir, int r
 	}
 }
 
-static void kill_9_at_any_moment_neither_loses_nor_doubles(void **state)
+static void kill_again_and_again(bool fills)
 {
 	struct shadow *shadow = mmap(NULL, sizeof(*shadow), PROT_READ | PROT_WRITE,
 				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct panel panel = {0};
 	const char *env = getenv("WEIR_CRASH_ROUNDS"); /* ./dev soak */
 	int rounds = env ? atoi(env) : ROUNDS;
+	int unstarted = 0;
 	uint32_t seed = 20260101;
 	uint64_t sum = 0;
 	struct state s;
@@ -286,19 +385,29 @@ static void kill_9_at_any_moment_neither_loses_nor_doubles(void **state)
 	state_init(&s);
 	state_close(&s);
 	for (int i = 0; i < rounds; i++) {
-		run_and_kill(&panel, shadow, s.dir, &seed);
+		unstarted += !run_and_kill(&panel, shadow, s.dir, &seed, fills);
 		for (uint32_t k = rnd(&seed) % 4; k > 0; k--)
-			start_and_kill(s.dir, &seed);
+			start_and_kill(s.dir, &seed, fills);
 		audit(&panel, shadow, s.dir, i);
 	}
 	for (int u = 0; u < USERS; u++)
 		sum += shadow->done[u];
-	printf("%d kills, %llu bytes, %u reports taken, %u repeated\n", rounds,
-	       (unsigned long long)sum, panel.taken, panel.repeated);
-	assert_true(sum > 0 && panel.taken > 0);
+	printf("%d kills, %d starts without room, %llu bytes, %u reports taken, %u repeated\n",
+	       rounds, unstarted, (unsigned long long)sum, panel.taken, panel.repeated);
+	assert_true(sum > 0 && panel.taken > 0 && (unstarted > 0) == fills);
 	free(panel.ids);
 	munmap(shadow, sizeof(*shadow));
 	state_done(&s);
+}
+
+static void kill_9_at_any_moment_neither_loses_nor_doubles(void **state)
+{
+	kill_again_and_again(false);
+}
+
+static void nor_does_kill_9_while_the_disk_is_full_now_and_then(void **state)
+{
+	kill_again_and_again(true);
 }
 
 /* ---- and its speed, for people ----------------------------------------------------------- */
@@ -345,6 +454,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kill_9_at_any_moment_neither_loses_nor_doubles),
+		cmocka_unit_test(nor_does_kill_9_while_the_disk_is_full_now_and_then),
 		cmocka_unit_test(hundred_thousand_active_users),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
