@@ -1,11 +1,41 @@
 /* check.c - `weir check`: everything that is wrong with a configuration, and the reference of it.
  */
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
+#include "base/err.h"
 #include "cmd/cmd.h"
 #include "cmd/config_cmd.h"
 #include "cmd/opt.h"
 #include "node/config.h"
+
+/* What is not wrong with the text, but with this machine. */
+static void look_at_file(struct conf_report *report, const struct config_node *n, const char *key,
+			 const char *path)
+{
+	char place[256];
+
+	if (!*path || strchr(path, '{') || !access(path, R_OK))
+		return;
+	snprintf(place, sizeof(place), "%s.CertConfig.%s", n->where, key);
+	conf_report_add(report, true, n->file, n->at, place,
+			"%s cannot be read: %s; a node with TLS will not serve without it", path,
+			err_text(-errno));
+}
+
+static void look_at_files(struct conf_report *report, const struct config *conf)
+{
+	for (size_t i = 0; i < conf->nnodes; i++) {
+		const struct config_node *n = conf->nodes[i];
+
+		if (n->cert.mode != CONFIG_CERT_FILE)
+			continue;
+		look_at_file(report, n, "CertFile", n->cert.cert_file);
+		look_at_file(report, n, "KeyFile", n->cert.key_file);
+	}
+}
 
 static int check(const char *file)
 {
@@ -15,6 +45,8 @@ static int check(const char *file)
 
 	conf_report_init(&report);
 	conf = config_load(file, &report);
+	if (conf)
+		look_at_files(&report, conf);
 	conf_report_print(&report, stderr);
 	if (conf)
 		printf("%s: good: %zu node%s, %zu warning%s\n", file, conf->nnodes,

@@ -222,7 +222,9 @@ void conf_require(struct conf_reader *r, const struct conf_schema *s, struct jso
 		const struct conf_row *row = &s->rows[i];
 		const void *field = (const char *)out + row->offset;
 
-		if (!(row->flags & CONF_REQUIRED))
+		/* What was there and is wrong is not missing. */
+		if (!(row->flags & CONF_REQUIRED) ||
+		    conf_report_has(r->report, r->file, r->path, row->name))
 			continue;
 		if (!conf_row_is_set(s, row, out))
 			conf_error(r, at, row->name, "is missing; %s", row->help);

@@ -70,6 +70,27 @@ void conf_report_add(struct conf_report *r, bool warning, const char *file, stru
 	r->kept++;
 }
 
+/* "Nodes[2]" and "Name": "Nodes[2].Name", and "Nodes[2].Options.Name". */
+static bool is_member(const char *path, const char *object, const char *member)
+{
+	size_t len = strlen(path), head = strlen(object), tail = strlen(member);
+
+	if (len < head + tail || strncmp(path, object, head) != 0 ||
+	    strcmp(path + len - tail, member) != 0)
+		return false;
+	return (!head || path[head] == '.') && (len == tail || path[len - tail - 1] == '.');
+}
+
+bool conf_report_has(const struct conf_report *r, const char *file, const char *path,
+		     const char *member)
+{
+	for (const struct conf_problem *p = r->first; p; p = p->next) {
+		if (!p->warning && !strcmp(p->file, file) && is_member(p->path, path, member))
+			return true;
+	}
+	return false;
+}
+
 const char *conf_redact_url(const char *url, char *out, size_t cap)
 {
 	const char *scheme = strstr(url, "://");

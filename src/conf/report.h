@@ -40,6 +40,10 @@ void conf_report_done(struct conf_report *r);
 void conf_report_add(struct conf_report *r, bool warning, const char *file, struct json_pos at,
 		     const char *path, const char *fmt, ...) PRINTF(6, 7);
 
+/* Whether an error has been told of this member of the object at `path`, in whichever part of it. */
+bool conf_report_has(const struct conf_report *r, const char *file, const char *path,
+		     const char *member);
+
 /* A URL as it may be shown: user-info and query become "***".  `out` has `cap` bytes, is cut where
  * it must be, and is returned.
  */

@@ -175,7 +175,8 @@ static int load_tree(struct config_loader *l, const struct json_value *doc,
 		err = settle_cores(l, cores->type == JSON_T_ARRAY ? cores->child : cores);
 	if (!err)
 		err = read_env(l);
-	if (!err && doc->type == JSON_T_OBJECT)
+	/* [] is how some write an empty object. */
+	if (!err && (doc->type == JSON_T_OBJECT || (doc->type == JSON_T_ARRAY && !doc->len)))
 		err = load_nodes(l, source);
 	if (!err)
 		err = gather_nodes(l);

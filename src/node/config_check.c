@@ -1,5 +1,6 @@
 #include "node/config_check.h"
 
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
 
@@ -56,6 +57,16 @@ const char *check_fallback_dest(const char *text)
 		return port >= 1 && port <= 65535 ? NULL : "is no port; ports are 1 to 65535";
 	return dest_parse(&d, text)
 		       ? "is no target; write a port, host:port, or the path of a socket"
+		       : NULL;
+}
+
+const char *check_node_id(const char *text)
+{
+	int64_t id;
+	int err = json_int_of_text(text, strlen(text), &id);
+
+	return err == -ERANGE || (!err && id < 1)
+		       ? "is out of bounds; write the node's number, 1 or more"
 		       : NULL;
 }
 

@@ -10,6 +10,7 @@ const char *check_cidr(const char *text);
 const char *check_http_url(const char *text);
 const char *check_listen(const char *text);	   /* ip:port */
 const char *check_fallback_dest(const char *text); /* port, host:port, unix path */
+const char *check_node_id(const char *text); /* a number out of bounds; other texts may be codes */
 const char *check_node_type(const char *text);
 const char *check_insecure_cipher(const char *text); /* of Shadowsocks */
 

@@ -259,6 +259,7 @@ static const struct conf_row node_rows[] = {
 	 .help = "write the panel's token, or ${NAME} to read the environment"},
 	{.name = "NodeID",
 	 CONF_TEXT(NODE, node_id),
+	 .check = check_node_id,
 	 .flags = CONF_REQUIRED | CONF_LOCAL,
 	 .reload = CONF_REBUILD,
 	 .help = "write the node's number in the panel, 1 or more"},

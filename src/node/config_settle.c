@@ -20,13 +20,8 @@ static int settle_id(struct config_loader *l, struct config_node *n)
 	int err;
 
 	if (!*n->node_id)
-		return 0; /* missing, which has been said */
+		return 0; /* missing or refused, which has been said */
 	err = json_int_of_text(n->node_id, strlen(n->node_id), &id);
-	if (err == -ERANGE || (!err && id < 1)) {
-		conf_error(&l->r, n->at, "NodeID",
-			   "out of bounds; write the node's number, 1 or more");
-		return 0;
-	}
 	if (err) {
 		if (!codes)
 			conf_error(&l->r, n->at, "NodeID",
@@ -44,7 +39,7 @@ static void settle_panel(struct config_loader *l, struct config_node *n)
 	n->node_type = type == NODE_TYPE_NONE ? "" : node_type_name(type);
 	if (n->timeout_s <= 0)
 		n->timeout_s = 5;
-	if (!IS_SET(n, api_host))
+	if (!IS_SET(n, api_host) && !conf_report_has(l->r.report, l->r.file, l->r.path, "ApiHost"))
 		conf_warn(&l->r, n->at, "ApiHost", "is missing; %s is asked", n->api_host);
 	if (n->api_insecure)
 		conf_warn(&l->r, n->at, "ApiInsecure",

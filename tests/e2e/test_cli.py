@@ -57,8 +57,15 @@ def test_check_tells_all_problems_at_once_with_status_78(weir_bin, config):
     assert f"{path}:3:42: Nodes[0].Timout: warning: unknown key, ignored; did you mean Timeout?" in lines
     assert f"{path}:5:14: Workers: expected a whole number, found \"many\"" in lines
     assert any(":3:17: Nodes[0].ApiKey: expected text" in line for line in lines)
-    assert any("Nodes[0].NodeID: out of bounds" in line for line in lines)
+    assert any("Nodes[0].NodeID: \"0\" is out of bounds" in line for line in lines)
     assert "s3cret" not in done.stderr
+
+
+def test_a_certificate_that_cannot_be_read_is_warned_of(weir_bin, config, cert):
+    files = {"CertMode": "file", "CertFile": "/nowhere/cert.pem", "KeyFile": cert.key}
+    done = run(weir_bin, "check", "-c", config({"Nodes": [dict(NODE, CertConfig=files)]}))
+    assert done.returncode == 0 and "good: 1 node, 1 warning" in done.stdout
+    assert "Nodes[0].CertConfig.CertFile: warning: /nowhere/cert.pem cannot be read: No such file" in done.stderr
 
 
 def test_every_class_of_failure_has_its_status(weir_bin, config, tmp_path):

@@ -242,6 +242,28 @@ static void what_a_node_needs_is_asked_for(void **state)
 		"or more\n");
 }
 
+static void what_is_wrong_is_not_missing_too(void **state)
+{
+	assert_string_equal(
+		refused("{\"Nodes\":[\n{\"ApiHost\":\"panel\",\n\"ApiKey\":[],\n\"NodeID\":-1}]}"),
+		"c.json:2:12: Nodes[0].ApiHost: is no address of a panel; it begins with "
+		"http:// or https://\n"
+		"c.json:3:10: Nodes[0].ApiKey: expected text, found an array\n"
+		"c.json:4:10: Nodes[0].NodeID: \"-1\" is out of bounds; write the node's number, 1 or "
+		"more\n");
+	assert_non_null(strstr(refused("{\"Nodes\":[{\"ApiConfig\":{\"NodeID\":0}}]}"),
+			       "Nodes[0].ApiConfig.NodeID: \"0\" is out of bounds"));
+	assert_null(strstr(told(), "Nodes[0].NodeID: "));
+}
+
+static void an_empty_document_has_no_nodes(void **state)
+{
+	static const char *const texts[] = {"{}", "[]", "{\"Nodes\":[]}"};
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		assert_non_null(strstr(refused(texts[i]), "Nodes: there are none; add an entry"));
+}
+
 static void node_ids_are_numbers_from_one(void **state)
 {
 	static const char *const good[][2] = {{"7", "7"},
@@ -501,7 +523,7 @@ static void an_include_that_fails_is_an_error(void **state)
 	assert_non_null(strstr(told(), "broken.json:2:10: expected ':'"));
 	assert_non_null(strstr(told(), "self.json:1:12: Include: "));
 	assert_non_null(strstr(told(), "includes itself"));
-	assert_non_null(strstr(told(), "list.json:1:2: [0].NodeID: out of bounds"));
+	assert_non_null(strstr(told(), "list.json:1:54: [0].NodeID: \"0\" is out of bounds"));
 }
 
 static void includes_end_at_the_third_level(void **state)
@@ -572,6 +594,8 @@ int main(void)
 		TEST(a_file_open_to_others_is_warned_of),
 		TEST(a_large_file_of_comments_is_read),
 		TEST(what_a_node_needs_is_asked_for),
+		TEST(what_is_wrong_is_not_missing_too),
+		TEST(an_empty_document_has_no_nodes),
 		TEST(node_ids_are_numbers_from_one),
 		TEST(types_have_one_name),
 		TEST(the_same_node_twice_is_an_error),
