@@ -176,6 +176,19 @@ static int fail(const char *what, int err)
 	return err;
 }
 
+/* The usual cause, where there is one. */
+static const char *usual_cause(const struct session_report *r)
+{
+	struct addr at;
+
+	if (r->err == -ERR_TLS)
+		return "; a certificate that the system does not know wants --pin, --ca "
+		       "or --insecure";
+	if (r->err == -ECONNRESET && r->dest && !dest_addr(r->dest, &at) && addr_is_private(&at))
+		return "; nodes refuse private destinations unless AllowPrivate is set";
+	return "";
+}
+
 /* A link that does not work looks from a browser like a target that does not answer: whatever ends
  * with an error before a byte has come back is told here, where the cause is known.  Certificates
  * are the usual one.
@@ -188,11 +201,7 @@ static void tell_failure(struct session_inbound *si, const struct session_report
 		return;
 	if (r->dest)
 		dest_format(r->dest, dest);
-	fprintf(stderr, "weir connect: %s: %s%s\n", dest, err_text(r->err),
-		r->err == -ERR_TLS
-			? "; a certificate that the system does not know wants --pin, --ca "
-			  "or --insecure"
-			: "");
+	fprintf(stderr, "weir connect: %s: %s%s\n", dest, err_text(r->err), usual_cause(r));
 }
 
 static int open_socks(struct connect *c, const char *text)
@@ -344,7 +353,8 @@ int cmd_connect(int argc, char **argv)
 {
 	static struct args a = {.listen = "127.0.0.1:1080", .plugin = ""};
 	const struct opt opts[] = {
-		{"listen", 'l', OPT_TEXT, &a.listen, "ADDRESS", "where SOCKS5 is served"},
+		{"listen", 'l', OPT_TEXT, &a.listen, "ADDRESS",
+		 "where SOCKS5 is served, instead of 127.0.0.1:1080"},
 		{"outbound", 'o', OPT_TEXT, &a.file, "FILE",
 		 "an outbound object as Xray writes it"},
 		{"tcp", 0, OPT_MANY, &a.tcp, "LISTEN=DEST", "forward a local TCP port"},

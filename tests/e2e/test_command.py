@@ -54,6 +54,27 @@ def test_a_client_says_why_nothing_comes_back(weir_bin, procs, cert, target):
     wait_until("the client to complain", lambda: "certificate" in client.text())
 
 
+def test_a_client_names_the_usual_cause_when_a_private_target_is_refused(weir_bin, procs, cert, target):
+    lab = Lab(procs, cert, kinds=["vless-raw"], AllowPrivate=False)
+    user = lab.user()
+    wait_until("the user", lambda: "1 added" in lab.node.proc.text())
+    way = lab.client("vless-raw", "weir", user)
+    with pytest.raises((OSError, EOFError)):
+        s = way.open(target)
+        s.sendall(b"x")
+        socks.recv_exactly(s, 1)
+    client = next(p for p in procs.all if p.name.startswith("weir") or "connect" in p.command)
+    wait_until("the client to say it", lambda: "unless AllowPrivate is set" in client.text())
+
+
+def test_server_is_run_under_its_older_name(weir_bin, tmp_path):
+    for name in "run", "server":
+        done = run(weir_bin, name, "-c", str(tmp_path / "none.json"))
+        assert done.returncode == 78 and "none.json: cannot be read" in done.stdout + done.stderr
+    # Without -c it looks where v2sp's file is.
+    assert "/etc/v2sp/config.json" in run(weir_bin, "server", "-h").stdout
+
+
 def test_no_command_and_an_unknown_one_are_usage_errors(weir_bin):
     for arguments in [], ["fly"]:
         done = run(weir_bin, *arguments)
