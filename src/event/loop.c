@@ -175,6 +175,7 @@ static int run_waiters(struct loop *l)
 		w->wake(w);
 		n++;
 	}
+	l->woken = (unsigned)n;
 	/* Out of budget: the rest goes back in front of those that came meanwhile. */
 	list_splice_tail(&batch, &l->runq);
 	list_splice_tail(&l->runq, &batch);
@@ -320,6 +321,11 @@ void loop_random(struct loop *l, void *dst, size_t n)
 
 		memcpy(out + i, &v, MIN(n - i, sizeof(v)));
 	}
+}
+
+unsigned loop_woken(const struct loop *l)
+{
+	return l->woken;
 }
 
 struct buf_pool *loop_pool(struct loop *l)

@@ -47,6 +47,9 @@ void loop_stop(struct loop *l);
 nsec_t loop_now(const struct loop *l);	 /* the time this turn began */
 int64_t loop_wall(const struct loop *l); /* seconds since 1970; virtual loops start at 1700000000 */
 void loop_random(struct loop *l, void *dst, size_t n);
+/* How many waiters the turn before this one woke: who else waits while one of them takes its time. */
+unsigned loop_woken(const struct loop *l);
+
 struct buf_pool *loop_pool(struct loop *l);
 
 /* 256 KiB (LOOP_SCRATCH) of this thread's storage, for one call at a time: nothing in it survives

@@ -22,6 +22,7 @@ struct loop {
 	enum loop_backend backend;
 	nsec_t now;
 	struct list_node runq;
+	unsigned woken; /* by the turn before this one */
 	struct wheel wheel;
 	struct loop_garbage *garbage;
 	struct buf_pool pool;

@@ -3,7 +3,7 @@
  * One waiter serves both directions: a wake gives each of them one step.  A step first hands on
  * what is in flight, then reads once, hands that on, and leaves; who could go on is queued again.
  * Bytes are taken from the source only when nothing is in flight, so that a slow receiver slows the
- * sender: at most one read (256 KiB) is held per direction.
+ * sender: at most one read (256 KiB, 1 MiB in a pipe) is held per direction.
  *
  * That rule also tells the two meanings of EAGAIN apart: the pipe is always empty when the source
  * is spliced into it, so it is the source that has nothing.  What cannot be told is whether a short
@@ -23,11 +23,12 @@
 #include "net/pipe_pool.h"
 
 #define COPY_MAX   (256 * 1024)
-#define SPLICE_MAX (256 * 1024) /* a larger bite costs no less a byte, and holds the others up */
+#define SPLICE_MAX (256 * 1024)	 /* among many a larger bite saves nothing, and holds them up */
+#define SPLICE_FEW (1024 * 1024) /* who is nearly alone is woken for less with smaller ones */
+#define FEW	   4
 #define PIPE_MIN   (256 * 1024)
-#define BIG	   (16 * 1024)		      /* a read of this size is bulk */
-#define QUIET_MAX  4			      /* small ones in a row that end splicing */
-#define PIPE_COST  (SPLICE_MAX / BUF_PAYLOAD) /* chunks' worth of what a pipe may hold */
+#define BIG	   (16 * 1024) /* a read of this size is bulk */
+#define QUIET_MAX  4	       /* small ones in a row that end splicing */
 
 enum flow_mode {
 	FLOW_COPY,
@@ -45,20 +46,35 @@ static enum relay_dir dir_of(const struct relay *r, const struct relay_flow *f)
 	return f == &r->flow[RELAY_UP] ? RELAY_UP : RELAY_DOWN;
 }
 
-/* A small pipe (the kernel grants an unprivileged user so much in all) costs more than copying. */
-static struct pipe_pair *pipe_for_bulk(struct loop *l)
+/* For up to `max` bytes, which count as memory in use.  A small pipe (the kernel grants an unprivileged
+ * user so much in all) costs more than copying.
+ */
+static struct pipe_pair *pipe_for_bulk(struct relay *r, struct relay_flow *f, size_t max)
 {
-	struct buf_pool *pool = loop_pool(l);
+	struct buf_pool *pool = loop_pool(r->loop);
+	size_t chunks = (max + BUF_PAYLOAD - 1) / BUF_PAYLOAD;
 	struct pipe_pair *p;
 
-	if (buf_pool_short(pool) || !buf_pool_hold(pool, PIPE_COST))
+	if (buf_pool_short(pool) || !buf_pool_hold(pool, chunks))
 		return NULL;
-	p = pipe_get(l);
-	if (p && p->size >= PIPE_MIN)
+	p = pipe_get(r->loop);
+	if (p && p->size >= PIPE_MIN) {
+		f->held = (uint8_t)chunks;
 		return p;
-	pipe_put(l, p, false);
-	buf_pool_let_go(pool, PIPE_COST);
+	}
+	pipe_put(r->loop, p, false);
+	buf_pool_let_go(pool, chunks);
 	return NULL;
+}
+
+/* Memory for what has come, not for what might have. */
+static void pipe_holds(struct relay *r, struct relay_flow *f, size_t n)
+{
+	uint8_t chunks = (uint8_t)MIN((n + BUF_PAYLOAD - 1) / BUF_PAYLOAD, (size_t)f->held);
+
+	f->in_pipe = (uint32_t)n;
+	buf_pool_let_go(loop_pool(r->loop), f->held - chunks);
+	f->held = chunks;
 }
 
 static void pipe_done(struct relay *r, struct relay_flow *f)
@@ -66,7 +82,8 @@ static void pipe_done(struct relay *r, struct relay_flow *f)
 	if (!f->pipe)
 		return;
 	pipe_put(r->loop, f->pipe, f->in_pipe > 0);
-	buf_pool_let_go(loop_pool(r->loop), PIPE_COST);
+	buf_pool_let_go(loop_pool(r->loop), f->held);
+	f->held = 0;
 	f->pipe = NULL;
 	f->in_pipe = 0;
 }
@@ -182,7 +199,7 @@ static ssize_t take_spliced(struct relay *r, struct relay_flow *f, size_t max)
 	}
 	if (!(in.io->ready & IO_RD))
 		return -EAGAIN;
-	f->pipe = pipe_for_bulk(r->loop);
+	f->pipe = pipe_for_bulk(r, f, max);
 	if (!f->pipe)
 		return -ENOTSUP;
 	do {
@@ -190,7 +207,7 @@ static ssize_t take_spliced(struct relay *r, struct relay_flow *f, size_t max)
 			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	} while (n < 0 && errno == EINTR);
 	if (n > 0) {
-		f->in_pipe = (uint32_t)n;
+		pipe_holds(r, f, (size_t)n);
 		r->spliced += (uint64_t)n;
 		return n;
 	}
@@ -226,10 +243,17 @@ static void flow_adapt(struct relay *r, struct relay_flow *f, size_t got)
 	}
 }
 
+static size_t bite(const struct relay *r, const struct relay_flow *f)
+{
+	if (f->mode != FLOW_SPLICE)
+		return COPY_MAX;
+	return loop_woken(r->loop) <= FEW ? SPLICE_FEW : SPLICE_MAX;
+}
+
 /* How much may be taken now; 0: paused, and the timer will tell. */
 static size_t flow_allowance(struct relay *r, struct relay_flow *f, nsec_t now)
 {
-	size_t max = f->mode == FLOW_SPLICE ? SPLICE_MAX : COPY_MAX;
+	size_t max = bite(r, f);
 	nsec_t pause = 0;
 
 	if (f->pause_until > now)

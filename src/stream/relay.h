@@ -55,7 +55,8 @@ struct relay_flow {
 	uint32_t in_pipe;
 	bool eof;  /* src has ended, or dst takes no more */
 	bool done; /* and dst has been told */
-	uint8_t mode, quiet;
+	uint8_t mode : 4, quiet : 4;
+	uint8_t held; /* of the pool's memory, in its chunks, for what the pipe may hold */
 };
 
 #define RELAY_HEAD 16

@@ -17,6 +17,7 @@ struct fake_meter {
 	size_t bytes[2], calls[2];
 	size_t per_second; /* 0: unlimited */
 	size_t most;	   /* at once; 0: as asked */
+	size_t asked;	   /* the most that the relay would have taken at once */
 	nsec_t paid_until[2];
 };
 
@@ -36,6 +37,7 @@ static size_t fake_allow(struct meter *m, enum relay_dir dir, size_t want, nsec_
 {
 	struct fake_meter *f = container_of(m, struct fake_meter, m);
 
+	f->asked = MAX(f->asked, want);
 	if (f->per_second && f->paid_until[dir] > now) {
 		*pause = f->paid_until[dir] - now;
 		return 0;
@@ -565,6 +567,39 @@ static void bulk_is_spliced_small_messages_are_copied_and_idle_holds_nothing(voi
 	bed_close(&t);
 }
 
+struct company {
+	struct loop *l;
+	struct waiter w;
+};
+
+static void stay_busy(struct waiter *w)
+{
+	loop_queue(container_of(w, struct company, w)->l, w);
+}
+
+static void who_is_nearly_alone_is_spliced_in_larger_bites(void **state)
+{
+	struct company others[8];
+	struct bed t;
+
+	bed_open(&t, ENDS_TCP);
+	bed_start(&t);
+	exchange(&t, 2000000);
+	assert_int_equal(t.meter.asked, 1024 * 1024);
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		others[i].l = t.l;
+		waiter_init(&others[i].w, stay_busy);
+		loop_queue(t.l, &others[i].w);
+	}
+	loop_turn(t.l, 0);
+	t.meter.asked = 0;
+	exchange(&t, 2000000);
+	assert_int_equal(t.meter.asked, 256 * 1024);
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		waiter_cancel(&others[i].w);
+	bed_close(&t);
+}
+
 static void spliced_bytes_obey_a_rate_too(void **state)
 {
 	struct bed t;
@@ -749,6 +784,7 @@ int main(void)
 		cmocka_unit_test(S3_spurious_wakes_change_nothing),
 		cmocka_unit_test(billing_never_runs_behind_delivery_nor_ahead_of_the_sender),
 		cmocka_unit_test(bulk_is_spliced_small_messages_are_copied_and_idle_holds_nothing),
+		cmocka_unit_test(who_is_nearly_alone_is_spliced_in_larger_bites),
 		cmocka_unit_test(spliced_bytes_obey_a_rate_too),
 		cmocka_unit_test(a_relay_is_small),
 		cmocka_unit_test(done_comes_once_and_not_after_a_stop),
