@@ -1,5 +1,6 @@
 """Shadowsocks: every method with every client that speaks it.  Bytes arrive whole and the panel bills exactly them."""
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -94,6 +95,20 @@ def test_udp_with_several_peers_and_one_that_was_never_asked(path, udp_target):
     new = [now - then for now, then in zip(udp_target.sources, before)]
     assert len(set().union(*new)) == 1 and all(new), new
     user.assert_billed()
+
+
+def test_a_client_may_wait_for_the_server_to_speak_first(many, target):
+    """Clients send the address by itself then; Xray's with an empty chunk behind it."""
+    held = []
+    for m, c in many.users:
+        user, way = many.get((m, c), target)
+        held.append((m, c, user, way.open(target)))
+    time.sleep(0.5)
+    for m, c, user, s in held:
+        with s:
+            s.sendall(b"ECHO\nafter you")
+            assert socks.recv_exactly(s, 9) == b"after you", (m, c)
+            user.moved((14, 9))
 
 
 @pytest.mark.parametrize("path", ONE_OF_EACH_KIND, indirect=True)

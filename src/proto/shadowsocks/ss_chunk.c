@@ -24,6 +24,7 @@ void ss_dir_set(struct ss_dir *d, const struct ss_method *m, const uint8_t *subk
 	d->count = 0;
 	d->max = m->chunk;
 	d->next = 0;
+	d->begun = d->empty = false;
 }
 
 int ss_dir_derive(struct ss_dir *d, const struct ss_method *m, const uint8_t *key,
@@ -146,7 +147,7 @@ int ss_open_payload(struct ss_dir *d, struct bufq *in, size_t len, struct bufq *
 
 size_t ss_need(const struct ss_dir *d)
 {
-	return d->next ? (size_t)d->next + AEAD_TAG : SS_LEN;
+	return d->begun ? (size_t)d->next + AEAD_TAG : SS_LEN;
 }
 
 int ss_open_length(struct ss_dir *d, struct bufq *in)
@@ -161,25 +162,49 @@ int ss_open_length(struct ss_dir *d, struct bufq *in)
 	if (err)
 		return err;
 	len = (uint16_t)(text[0] << 8 | text[1]);
-	if (len == 0 || len > d->max)
+	if ((len == 0 && d->empty) || len > d->max)
 		return -ERR_MALFORMED;
 	d->next = len;
+	d->begun = true;
 	bufq_drain(in, sizeof(sealed));
+	return 0;
+}
+
+/* Nothing, and the tag that proves it. */
+static int open_nothing(struct ss_dir *d, struct bufq *in)
+{
+	uint8_t tag[AEAD_TAG], none[1];
+	int err;
+
+	if (bufq_peek(in, 0, tag, sizeof(tag)) < sizeof(tag))
+		return -ERR_MORE;
+	err = ss_open_piece(d, tag, sizeof(tag), none);
+	if (!err)
+		bufq_drain(in, sizeof(tag));
+	return err;
+}
+
+int ss_open_rest(struct ss_dir *d, struct bufq *in, struct bufq *out)
+{
+	int err = d->next ? ss_open_payload(d, in, d->next, out) : open_nothing(d, in);
+
+	if (err)
+		return err;
+	d->empty = d->next == 0;
+	d->begun = false;
 	return 0;
 }
 
 ssize_t ss_open_chunk(struct ss_dir *d, struct bufq *in, struct bufq *out)
 {
-	uint16_t len;
-	int err = d->next ? 0 : ss_open_length(d, in);
+	int err;
 
-	if (!err)
-		err = ss_open_payload(d, in, d->next, out);
-	if (err)
-		return err;
-	len = d->next;
-	d->next = 0;
-	return len;
+	do {
+		err = d->begun ? 0 : ss_open_length(d, in);
+		if (!err)
+			err = ss_open_rest(d, in, out);
+	} while (!err && d->next == 0);
+	return err ? err : d->next;
 }
 
 /* ---- sealing ----------------------------------------------------------------------------- */

@@ -16,8 +16,9 @@ struct ss_dir {
 	struct aead_key key;
 	uint64_t count; /* of sealed pieces so far: the nonce of the next */
 	uint16_t max;	/* payload of one chunk */
-	uint16_t
-		next; /* payload of the chunk whose length has been opened; 0: a length comes next */
+	uint16_t next;	/* payload of the chunk whose length has been opened */
+	bool begun;	/* there is one; else a length comes next */
+	bool empty;	/* the chunk before was */
 };
 
 /* Under a subkey that has been derived already, or of a key and a salt. */
@@ -39,11 +40,18 @@ MUST_CHECK int ss_open_payload(struct ss_dir *d, struct bufq *in, size_t len, st
 
 /* The length of the next chunk, off the front of `in` into d->next.  0; -ERR_MORE; -ERR_AUTH;
  * -ERR_MALFORMED: one that no chunk has.
+ *
+ * An empty chunk says nothing and is taken: Xray's client sends one when its application has been
+ * silent for 100 ms after the address, as with all protocols in which the server speaks first.  A
+ * second one behind it is malformed, so nobody keeps a reader busy with nothing.
  */
 MUST_CHECK int ss_open_length(struct ss_dir *d, struct bufq *in);
 
+/* And its payload to the end of `out`: the chunk is through.  As ss_open_payload(). */
+MUST_CHECK int ss_open_rest(struct ss_dir *d, struct bufq *in, struct bufq *out);
+
 /* Open the next chunk of `in`.  > 0: so many payload bytes were appended.  -ERR_MORE: the rest is not
- * there; what d->next says has been taken in.  -ERR_AUTH, -ERR_MALFORMED: for ever.  -ENOMEM.
+ * there; what has been opened of it is remembered.  -ERR_AUTH, -ERR_MALFORMED: for ever.  -ENOMEM.
  */
 MUST_CHECK ssize_t ss_open_chunk(struct ss_dir *d, struct bufq *in, struct bufq *out);
 

@@ -131,7 +131,7 @@ static ssize_t read_head(struct ss_layer *l, struct bufq *dst, size_t max)
 /* An end between two chunks is orderly: the protocol has no other. */
 static ssize_t ended(struct ss_layer *l)
 {
-	l->eof = !l->head_in && bufq_empty(&l->rq) && l->in.next == 0;
+	l->eof = !l->head_in && bufq_empty(&l->rq) && !l->in.begun;
 	if (l->eof)
 		return 0;
 	l->rerr = -ERR_TRUNCATED;

@@ -168,14 +168,6 @@ static int keep_raw(struct ss_layer *l, size_t len)
 	return err;
 }
 
-/* One piece of payload to h->text. */
-static int read_payload(struct ss_layer *l, size_t len)
-{
-	int err = bufq_len(&l->rq) < len + AEAD_TAG ? -ERR_MORE : keep_raw(l, len + AEAD_TAG);
-
-	return err ? err : ss_open_payload(&l->in, &l->rq, len, &hello_of(l)->text);
-}
-
 /* Where to is known.  Nobody but us is behind the names of UDP over TCP. */
 static int dest_read(struct ss_layer *l)
 {
@@ -198,12 +190,16 @@ static int read_variable(struct ss_layer *l)
 	struct hello *h = hello_of(l);
 	uint8_t head[SS_ADDRESS_MAX + 2];
 	struct rd r;
-	size_t skip;
+	size_t skip, len = h->variable + (size_t)AEAD_TAG;
 	int err;
 
 	if (h->variable == 0)
 		return -ERR_MALFORMED;
-	err = read_payload(l, h->variable);
+	if (bufq_len(&l->rq) < len)
+		return -ERR_MORE;
+	err = keep_raw(l, len);
+	if (!err)
+		err = ss_open_payload(&l->in, &l->rq, h->variable, &h->text);
 	if (err)
 		return err;
 	r = rd_of(head, bufq_peek(&h->text, 0, head, sizeof(head)));
@@ -218,18 +214,22 @@ static int read_variable(struct ss_layer *l)
 static int read_chunk(struct ss_layer *l)
 {
 	struct hello *h = hello_of(l);
+	size_t len;
 	int err = 0;
 
-	if (l->in.next == 0) {
+	if (!l->in.begun) {
 		err = bufq_len(&l->rq) < SS_LEN ? -ERR_MORE : keep_raw(l, SS_LEN);
 		if (!err)
 			err = ss_open_length(&l->in, &l->rq);
 	}
+	if (!err) {
+		len = ss_need(&l->in);
+		err = bufq_len(&l->rq) < len ? -ERR_MORE : keep_raw(l, len);
+	}
 	if (!err)
-		err = read_payload(l, l->in.next);
+		err = ss_open_rest(&l->in, &l->rq, &h->text);
 	if (err)
 		return err;
-	l->in.next = 0;
 	return h->phase == READ_ADDRESS && l->in.count == 2 ? remember(l, h->salt) : 0;
 }
 

@@ -99,7 +99,7 @@ def half_close_down(way, target, n, seed):
     return digest(stream(n, seed + 1)), n
 
 
-def short_connections(way, target, count, at_once=16):
+def short_connections(way, target, count, at_once=32):
     """`count` little conversations; the bytes of all."""
     def one(i):
         return echo(way, target, random.Random(i).randbytes(1 + i % 2000))

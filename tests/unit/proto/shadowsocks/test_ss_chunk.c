@@ -207,7 +207,7 @@ static void lengths_that_no_chunk_has_are_refused(void **state)
 	static const struct {
 		int method;
 		uint8_t length[2];
-	} cases[] = {{0, {0, 0}}, {0, {0x40, 0}}, {0, {0xff, 0xff}}, {2, {0, 0}}};
+	} cases[] = {{0, {0x40, 0}}, {0, {0xff, 0xff}}, {1, {0x40, 0}}};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		uint8_t sealed[SS_LEN];
@@ -221,6 +221,77 @@ static void lengths_that_no_chunk_has_are_refused(void **state)
 	}
 }
 
+static void put_empty(struct bench *b)
+{
+	static const uint8_t zero[2];
+	uint8_t sealed[SS_MORE];
+
+	assert_int_equal(ss_seal_piece(&b->seal, zero, 2, sealed), 0);
+	assert_int_equal(ss_seal_piece(&b->seal, zero, 0, sealed + SS_LEN), 0);
+	assert_int_equal(bufq_append(&b->wire, sealed, sizeof(sealed)), 0);
+}
+
+/* Byte by byte, so that it is waited for in the middle of the empty one too. */
+static void an_empty_chunk_says_nothing_and_is_passed_over(void **state)
+{
+	struct bench b;
+
+	FOR_EACH_METHOD(b)
+	{
+		struct bufq slow;
+
+		bufq_init(&slow, &b.pool, SIZE_MAX);
+		for (int i = 0; i < 3; i++) {
+			put_empty(&b);
+			add(&b, 40, 0);
+			assert_int_equal(ss_seal(&b.seal, &b.src, SIZE_MAX, &b.wire), 40);
+			while (bufq_len(&b.wire) > 1) {
+				bufq_move(&slow, &b.wire, 1);
+				assert_int_equal(ss_open_chunk(&b.open, &slow, &b.got), -ERR_MORE);
+			}
+			bufq_move(&slow, &b.wire, 1);
+			assert_int_equal(ss_open_chunk(&b.open, &slow, &b.got), 40);
+			check(&b);
+		}
+		assert_true(bufq_empty(&slow));
+	}
+}
+
+static void a_row_of_empty_chunks_is_refused(void **state)
+{
+	struct bench b;
+
+	FOR_EACH_METHOD(b)
+	{
+		put_empty(&b);
+		put_empty(&b);
+		assert_int_equal(ss_open_chunk(&b.open, &b.wire, &b.got), -ERR_MALFORMED);
+		bufq_done(&b.wire);
+	}
+}
+
+static void one_wrong_bit_of_an_empty_chunk_is_refused(void **state)
+{
+	struct bench b;
+
+	FOR_EACH_METHOD(b)
+	{
+		uint8_t wire[SS_MORE];
+
+		put_empty(&b);
+		assert_int_equal(bufq_take(&b.wire, wire, sizeof(wire)), SS_MORE);
+		for (size_t bit = 0; bit < SS_MORE * 8; bit++) {
+			struct ss_dir fresh = b.open;
+
+			wire[bit / 8] ^= (uint8_t)(1 << bit % 8);
+			assert_int_equal(bufq_append(&b.wire, wire, SS_MORE), 0);
+			assert_int_equal(ss_open_chunk(&fresh, &b.wire, &b.got), -ERR_AUTH);
+			bufq_done(&b.wire);
+			wire[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +301,9 @@ int main(void)
 		cmocka_unit_test(the_largest_chunk_of_2022_opens_from_one_buffer_or_from_many),
 		cmocka_unit_test(one_wrong_bit_anywhere_is_refused_and_lets_nothing_out),
 		cmocka_unit_test(lengths_that_no_chunk_has_are_refused),
+		cmocka_unit_test(an_empty_chunk_says_nothing_and_is_passed_over),
+		cmocka_unit_test(a_row_of_empty_chunks_is_refused),
+		cmocka_unit_test(one_wrong_bit_of_an_empty_chunk_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
