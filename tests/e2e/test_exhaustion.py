@@ -13,7 +13,7 @@ from weirtest import SLOW, traffic
 from weirtest.lab import Lab
 from weirtest.proc import wait_until
 
-pytestmark = [pytest.mark.quick]
+pytestmark = [pytest.mark.quick, pytest.mark.alone]
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_slow_readers_of_a_fast_target_stay_within_the_budget(procs, cert, targe
     before = lab.node.proc.memory_kb()
     readers = [SlowReader(lab, user, target) for _ in range(250)]
     try:
-        wait_until("the node to say so", lambda: "connections hold all of MemoryLimit" in lab.node.proc.text(), 90)
+        wait_until("the node to say so", lambda: "connections hold all of MemoryLimit" in lab.node.proc.text(), 180)
         most = 0
         for _ in range(100):
             most = max(most, lab.node.proc.memory_kb())

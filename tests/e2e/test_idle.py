@@ -6,6 +6,7 @@ import time
 
 import pytest
 from weirtest.lab import KINDS, Lab
+from weirtest.proc import wait_until
 
 MANY = 50
 HALF = {"vless": bytes(9), "trojan": b"0" * 30}
@@ -24,12 +25,14 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def assert_sleeps(pid, seconds=3):
-    time.sleep(1)
-    before = cpu_seconds(pid)
-    time.sleep(seconds)
-    used = cpu_seconds(pid) - before
-    assert used < 0.1 * seconds, f"{used:.2f} s of CPU in {seconds} s"
+def assert_sleeps(pid, seconds=2):
+    """Comes to rest, however long a busy machine takes over what was before."""
+    def rests():
+        before = cpu_seconds(pid)
+        time.sleep(seconds)
+        return cpu_seconds(pid) - before < 0.05 * seconds
+
+    wait_until("the node to sleep", rests, 20)
 
 
 def connect(port, tls):

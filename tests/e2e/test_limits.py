@@ -11,7 +11,7 @@ from weirtest.peers import Outbound, random_credential, start_client
 from weirtest.proc import free_port, wait_until
 from weirtest.targets import CHUNK, stream
 
-
+pytestmark = [pytest.mark.alone]
 
 MBPS = 40
 

@@ -487,6 +487,7 @@ def test_kill_9_neither_loses_nor_doubles(procs):
 
 # --- a large panel -------------------------------------------------------------------------------
 
+@pytest.mark.alone
 def test_a_hundred_thousand_users_cost_little(procs, weir_bin):
     p = Panel(procs, options=["--rate", 0])
     n = Node(p)

@@ -168,7 +168,7 @@ def test_traffic_flows_while_the_panel_is_slow(bench, target):
         bench.serves(target)
         worst = max(worst, time.monotonic() - start)
         time.sleep(0.1)
-    assert worst < 1.0
+    assert worst < 2.5
 
 
 def test_two_panels_do_not_wait_for_each_other(procs, target):

@@ -17,7 +17,7 @@ HEAD = {m: SALT[m] + (16 + 27 if m.startswith("2022-") else 0) for m in METHODS}
 STEP = 1 if SLOW == 1 else 50
 FLIPS = 1 if SLOW == 1 else 7
 
-pytestmark = [pytest.mark.quick, pytest.mark.one_thread]
+pytestmark = [pytest.mark.quick, pytest.mark.one_thread, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,7 @@ def test_a_script_like_the_wikis(procs, talk, target):
 def test_a_client_in_the_form_of_shadowsocks_rust(procs, talk, target, udp_target):
     """Totals in answer to a ping, answers that end in a newline, UDP beside TCP, and nothing unasked."""
     m = Manager(procs, method=METHOD, manager_dialect="libev", manager_reply_newline=True,
-                manager_address="127.0.0.1", manager_port=free_port(socket.SOCK_DGRAM))
+                manager_address="127.0.0.1", manager_port=free_port())
     c = talk(("127.0.0.1", int(json.load(open(m.command[3], encoding="utf-8"))["manager_port"])))
     ports = [free_port(), free_port()]
     for p in ports:

@@ -11,7 +11,7 @@ import pytest
 from weirtest import SLOW
 from weirtest.lab import KINDS, Lab
 
-pytestmark = [pytest.mark.quick]
+pytestmark = [pytest.mark.quick, pytest.mark.alone]
 
 DEADLINE = 4 * int(SLOW)  # of the handshake, seconds
 TARGET = b"\x01\x7f\0\0\x01"

@@ -1,5 +1,7 @@
 """Processes that a test starts: logs captured, stopped by their ids, sanitizer reports noticed."""
+import itertools
 import os
+import random
 import re
 import signal
 import socket
@@ -12,25 +14,31 @@ BAD_SIGNS = re.compile(
     r"ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error: |Assertion `.*failed|"
     r"AddressSanitizer:DEADLYSIGNAL|stack smashing detected|malloc\(\): |free\(\): |double free")
 
-# Handed out once each: a port that was free a moment ago may be free no more when two tests ask for one.
-_given = set()
+
+SHARE = 1500  # ports of one process of a run
 
 
-def free_port(kind=socket.SOCK_STREAM):
+def _own_ports():
+    """In turn, below those that the kernel takes by itself; each process of a run has its share."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    first, at = 10000 + worker % 15 * SHARE, random.randrange(SHARE)
+    return itertools.cycle(first + (at + i) % SHARE for i in range(SHARE))
+
+
+_ports = _own_ports()
+
+
+def free_port():
     """A port of 127.0.0.1 that nobody uses, for TCP and UDP."""
-    while True:
-        with socket.socket(socket.AF_INET, kind) as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-        other = socket.SOCK_DGRAM if kind == socket.SOCK_STREAM else socket.SOCK_STREAM
-        with socket.socket(socket.AF_INET, other) as s:
-            try:
-                s.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in _given:
-            _given.add(port)
+    for port in itertools.islice(_ports, SHARE):
+        try:
+            for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
+                with socket.socket(socket.AF_INET, kind) as s:
+                    s.bind(("127.0.0.1", port))
             return port
+        except OSError:
+            continue
+    raise AssertionError("no port is free")
 
 
 def wait_until(what, true, seconds=10.0, every=0.02):
