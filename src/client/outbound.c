@@ -101,8 +101,6 @@ static int shadowsocks_dgram(struct outbound *o, struct loop *l, struct dgram **
 		*out = s ? ss_client_uot(s, &o->conf->ss, o->conf->uot) : NULL;
 		return *out ? 0 : -ENOMEM;
 	}
-	if (ss_method_insecure(o->conf->ss.method))
-		return -ENOTSUP;
 	err = dialer_dgram(o->under, l, &o->conf->server, &udp);
 	if (err)
 		return err;

@@ -276,9 +276,7 @@ int inbound_build(const struct inbound_plan *plan, struct inbound **out, char wh
 
 bool inbound_has_udp(const struct inbound *in)
 {
-	const struct ss_method *m = in->ss.method;
-
-	return m && (m->class == SS_AEAD || m->class == SS_2022);
+	return in->ss.method != NULL;
 }
 
 void inbound_put(struct inbound *in)

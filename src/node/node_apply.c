@@ -181,38 +181,33 @@ static void close_fds(struct node *n, struct apply *a)
  * of ours, share it: half of the clients would land there.  Without it the kernel says who is
  * there.
  */
-static int probe(const struct addr *at, bool tcp, bool udp)
+static int probe(const struct addr *at, bool udp)
 {
 	const struct listener_conf alone = {0};
-	int fd, err = tcp ? listener_bind(at, &alone, &fd) : 0;
+	int fd, err = udp ? sock_udp_open(at, false, &fd) : listener_bind(at, &alone, &fd);
 
-	if (!err && tcp)
+	if (!err)
 		close(fd);
-	if (!err && udp) {
-		err = sock_udp_open(at, false, &fd);
-		if (!err)
-			close(fd);
-	}
 	return err;
 }
 
-static int bind_one(struct node *n, struct apply *a, unsigned i, bool tcp, bool udp)
+static int bind_one(struct node *n, struct apply *a, unsigned i, bool udp)
 {
 	struct inbound *in = a->in;
-	int err = probe(&in->listen[i], tcp, udp);
+	int err = probe(&in->listen[i], udp);
 
 	for (unsigned w = 0; w < n->env.workers->n && !err; w++) {
-		if (tcp)
-			err = listener_bind(&in->listen[i], &in->listener, fd_of(a, w, i));
-		if (!err && udp)
+		if (udp)
 			err = sock_udp_open(&in->listen[i], true,
 					    fd_of(a, w, INBOUND_LISTEN_MAX + i));
+		else
+			err = listener_bind(&in->listen[i], &in->listener, fd_of(a, w, i));
 	}
 	if (err) {
 		char text[ADDR_TEXT_MAX];
 
 		log_msg(LOG_ERROR, "node", "%s: cannot listen on %s%s: %s", n->tag,
-			addr_format(&in->listen[i], text), tcp ? "" : " (UDP)", err_text(err));
+			addr_format(&in->listen[i], text), udp ? " (UDP)" : "", err_text(err));
 	}
 	return err;
 }
@@ -220,7 +215,6 @@ static int bind_one(struct node *n, struct apply *a, unsigned i, bool tcp, bool 
 static int bind_missing(struct node *n, struct apply *a)
 {
 	unsigned total = n->env.workers->n * INBOUND_FDS;
-	bool has_udp = n->in && inbound_has_udp(n->in), wants_udp = inbound_has_udp(a->in);
 	int err = 0;
 
 	a->fds = malloc(total * sizeof(*a->fds));
@@ -229,11 +223,11 @@ static int bind_missing(struct node *n, struct apply *a)
 	for (unsigned i = 0; i < total; i++)
 		a->fds[i] = -1;
 	for (unsigned i = 0; i < a->in->nlisten && !err; i++) {
-		bool tcp = !listens_at(n, &a->in->listen[i]);
-		bool udp = wants_udp && (tcp || !has_udp); /* a change of cipher may bring it */
-
-		if (tcp || udp)
-			err = bind_one(n, a, i, tcp, udp);
+		if (listens_at(n, &a->in->listen[i]))
+			continue;
+		err = bind_one(n, a, i, false);
+		if (!err && inbound_has_udp(a->in))
+			err = bind_one(n, a, i, true);
 	}
 	return err;
 }

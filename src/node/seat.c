@@ -314,7 +314,7 @@ static void undo_one(struct seat_listener *sl, int tcp, int udp)
 	}
 }
 
-/* The seat's own listener where it has one, which may lack the UDP beside it. */
+/* The seat's own listener where it has one. */
 static int open_one(struct seat *s, struct generation *g, unsigned i, const int *fds,
 		    struct seat_listener **out)
 {
@@ -350,17 +350,13 @@ static int open_listeners(struct seat *s, struct generation *g, const int *fds,
 	return 0;
 }
 
-/* Its UDP goes on as the new generation says; one that has none gives its socket back. */
+/* Its UDP goes on as the new generation says. */
 static void renew_udp(struct seat_listener *sl, struct generation *g)
 {
 	struct ss_udp_service service = udp_service(g);
 
-	if (sl->udp && inbound_has_udp(g->in)) {
+	if (sl->udp)
 		ss_udp_use(sl->udp, &service, on_udp, g);
-		return;
-	}
-	ss_udp_close(sl->udp);
-	sl->udp = NULL;
 }
 
 static bool among(struct seat_listener *const *all, unsigned n, const struct seat_listener *l)

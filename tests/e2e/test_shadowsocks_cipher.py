@@ -6,7 +6,7 @@ import threading
 import pytest
 from weirtest import shadowsocks, socks, traffic
 from weirtest.peers import Outbound
-from weirtest.proc import wait_until
+from weirtest.proc import free_port, wait_until
 from weirtest.shadowsocks import SsLab, listening_udp, new_key, password_for
 
 INSECURE = ("none", "aes-192-cfb", "chacha20-ietf")
@@ -17,10 +17,11 @@ WALK = ("none", "aes-128-gcm", "aes-192-cfb", "2022-blake3-aes-128-gcm", "none",
 
 
 class Noise:
-    """Random packets to a UDP port, of lengths that any cipher's could have."""
+    """Random packets to a UDP port, of lengths that any cipher's could have; too short to say anything while `mild`,
+    because ciphers without integrity would obey."""
 
     def __init__(self, port):
-        self.at, self.over = ("127.0.0.1", port), threading.Event()
+        self.at, self.over, self.mild = ("127.0.0.1", port), threading.Event(), False
         self.thread = threading.Thread(target=self._run)
 
     def __enter__(self):
@@ -34,7 +35,7 @@ class Noise:
     def _run(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             while not self.over.wait(0.005):
-                for size in (0, 15, 24, 33, 64, 200):
+                for size in (0, 3) if self.mild else (0, 15, 24, 33, 64, 200):
                     try:
                         s.sendto(os.urandom(size), self.at)
                     except ConnectionRefusedError:
@@ -72,28 +73,26 @@ def test_every_class_of_cipher_follows_every_other_under_noise(procs, target, ud
     user = lab.user()
     port = lab.ports["aes-256-gcm"]
     lab.until_served(lab.client("aes-256-gcm", "weir", user), target, user)
-    with Noise(port):
+    with Noise(port) as noise:
         for cipher in WALK:
+            noise.mild |= cipher in INSECURE
             way = serve(lab, procs, user, cipher, target)
+            noise.mild = cipher in INSECURE
             traffic.echo(way, target, b"hello")
-            if cipher in INSECURE:
-                wait_until(f"{cipher} to be without UDP", lambda: not listening_udp(port))
-            else:
-                assert_udp(way, udp_target)
+            assert_udp(way, udp_target)
             assert lab.node.proc.popen.poll() is None, cipher
 
 
 def test_udp_that_another_program_has_leaves_the_node_as_it_was(procs, target):
-    lab = SsLab(procs, ["none"], InsecureCiphers=list(INSECURE))
-    user = lab.user()
-    way = lab.until_served(lab.client("none", "weir", user), target, user)
-    port = lab.ports["none"]
+    lab = SsLab(procs, ["aes-128-gcm"])
+    user, other = lab.user(), free_port()
+    way = lab.until_served(lab.client("aes-128-gcm", "weir", user), target, user)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.bind(("0.0.0.0", port))
-        lab.panel.change_node(lab.rows["none"]["id"],
+        s.bind(("0.0.0.0", other))
+        lab.panel.change_node(lab.rows["aes-128-gcm"]["id"], port=other,
                               settings={"push_interval": 1, "pull_interval": 1, "cipher": "aes-128-gcm"})
         wait_until("the refusal", lambda: "(UDP)" in lab.node.proc.text())
         traffic.echo(way, target, b"hello")
-    o = Outbound("shadowsocks", port, user.credential, method="aes-128-gcm")
+    o = Outbound("shadowsocks", other, user.credential, method="aes-128-gcm")
     lab.until_served(shadowsocks.client("weir", procs, o), target)
-    assert listening_udp(port)
+    assert listening_udp(other)

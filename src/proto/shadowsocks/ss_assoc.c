@@ -220,11 +220,11 @@ static int assoc_recv(struct dgram *d, struct packet *p, int max)
 /* What we send opens like what is sent to us, so our own salts are remembered, too: an answer that is thrown
  * back at us must not become a request.
  */
-static int seal_aead(struct ss_assoc *a, const uint8_t *salt, struct packet *p)
+static int seal_salted(struct ss_assoc *a, const uint8_t *salt, struct packet *p)
 {
 	struct ss_replay *r = a->udp->service.replay;
 
-	if (r)
+	if (r && a->method->class == SS_AEAD)
 		(void)!ss_replay_add(r, salt, a->method->salt_len, loop_now(a->d.loop));
 	return ss_packet_seal(a->method, a->key, salt, p->buf, &p->dest);
 }
@@ -233,8 +233,8 @@ static int seal(struct ss_assoc *a, const uint8_t *salt, struct packet *p)
 {
 	struct ss_packet_out o;
 
-	if (a->method->class == SS_AEAD)
-		return seal_aead(a, salt, p);
+	if (a->method->class != SS_2022)
+		return seal_salted(a, salt, p);
 	o = (struct ss_packet_out){
 		.method = a->method,
 		.session = &a->s->seal,
@@ -284,7 +284,7 @@ static int assoc_send(struct dgram *d, struct packet *p, int n)
 	if (!(a->udp->io.ready & IO_WR))
 		return -EAGAIN;
 	n = MIN(n, MMSG_BATCH);
-	if (a->method->class == SS_AEAD)
+	if (a->method->class != SS_2022)
 		random_bytes(salts, (size_t)n * sizeof(salts[0]));
 	for (int i = 0; i < n; i++) {
 		if (seal(a, salts[i], &p[i]))

@@ -29,13 +29,14 @@ static struct ss_cipher *of(const struct stream *s)
 	return container_of(s, struct ss_cipher, s);
 }
 
-static struct stream_cipher *cipher_of(const struct ss_cipher *c, const uint8_t *iv, bool encrypt)
+struct stream_cipher *ss_cipher_make(const struct ss_method *m, const uint8_t *key,
+				     const uint8_t *iv, bool encrypt)
 {
 	uint8_t joined[16];
-	struct iovec iov[2] = {{(void *)c->key, c->m->key_len}, {(void *)iv, c->m->salt_len}};
+	struct iovec iov[2] = {{(void *)key, m->key_len}, {(void *)iv, m->salt_len}};
 
-	if (c->m->alg != STREAM_RC4)
-		return stream_cipher_new(c->m->alg, c->key, c->m->key_len, iv, encrypt);
+	if (m->alg != STREAM_RC4)
+		return stream_cipher_new(m->alg, key, m->key_len, iv, encrypt);
 	if (hash_iov(HASH_MD5, iov, 2, joined))
 		return NULL;
 	return stream_cipher_new(STREAM_RC4, joined, sizeof(joined), NULL, encrypt);
@@ -66,7 +67,7 @@ static int read_iv(struct ss_cipher *c)
 			return (int)n;
 	}
 	bufq_take(&c->rq, iv, c->m->salt_len);
-	c->in = cipher_of(c, iv, false);
+	c->in = ss_cipher_make(c->m, c->key, iv, false);
 	return c->in ? 0 : -ERR_CRYPTO;
 }
 
@@ -111,7 +112,7 @@ static int write_iv(struct ss_cipher *c)
 	uint8_t iv[SS_SALT_MAX];
 
 	random_bytes(iv, c->m->salt_len);
-	c->out = cipher_of(c, iv, true);
+	c->out = ss_cipher_make(c->m, c->key, iv, true);
 	if (!c->out)
 		return -ERR_CRYPTO;
 	return bufq_append(&c->wq, iv, c->m->salt_len);

@@ -122,7 +122,7 @@ static bool unwrap(struct client_udp *c, struct packet *p)
 
 	if (!dest_equal(&p->dest, c->server))
 		return false;
-	if (c->conf.method->class == SS_AEAD)
+	if (c->conf.method->class != SS_2022)
 		err = ss_packet_open(c->conf.method, c->conf.key, b, loop_scratch(c->d.loop));
 	else
 		err = open_2022(c, b);
@@ -168,7 +168,7 @@ static int seal(struct client_udp *c, struct packet *p)
 	uint8_t salt[SS_SALT_MAX];
 	struct ss_packet_out o;
 
-	if (conf->method->class == SS_AEAD) {
+	if (conf->method->class != SS_2022) {
 		random_bytes(salt, conf->method->salt_len);
 		return ss_packet_seal(conf->method, conf->key, salt, p->buf, &p->dest);
 	}

@@ -8,6 +8,7 @@
 #include "crypto/aes_block.h"
 #include "crypto/ct.h"
 #include "crypto/random.h"
+#include "proto/shadowsocks/ss_cipher.h"
 
 enum {
 	BODY_REQUEST = 0,
@@ -39,11 +40,40 @@ static uint8_t *make_front(struct buf *b, size_t len)
 
 /* ---- SIP004 ------------------------------------------------------------------------------ */
 
+/* `text` in place, under the IV before it; there is none without a cipher. */
+static int run_cipher(const struct ss_method *m, const uint8_t *key, bool encrypt, uint8_t *text,
+		      size_t len)
+{
+	struct stream_cipher *c;
+	int err;
+
+	if (m->class == SS_PLAIN)
+		return 0;
+	c = ss_cipher_make(m, key, text - m->salt_len, encrypt);
+	err = c ? stream_cipher_run(c, text, len, text) : -ERR_CRYPTO;
+	stream_cipher_free(c);
+	return err;
+}
+
+static int open_insecure(const struct ss_method *m, const uint8_t *key, struct buf *b)
+{
+	int err;
+
+	if (buf_len(b) < m->salt_len)
+		return -ERR_AUTH;
+	err = run_cipher(m, key, false, buf_head(b) + m->salt_len, buf_len(b) - m->salt_len);
+	if (!err)
+		b->start += m->salt_len;
+	return err;
+}
+
 int ss_packet_open(const struct ss_method *m, const uint8_t *key, struct buf *b, uint8_t *scratch)
 {
 	uint8_t sub[SS_KEY_MAX], *sealed = buf_head(b) + m->salt_len;
 	int err;
 
+	if (ss_method_insecure(m))
+		return open_insecure(m, key, b);
 	if (buf_len(b) < (size_t)m->salt_len + AEAD_TAG)
 		return -ERR_AUTH;
 	if (!scratch)
@@ -61,14 +91,28 @@ int ss_packet_open(const struct ss_method *m, const uint8_t *key, struct buf *b,
 	return 0;
 }
 
+static int seal_aead(const struct ss_method *m, const uint8_t *key, uint8_t *at, struct buf *b)
+{
+	size_t len = buf_len(b) - m->salt_len;
+	uint8_t sub[SS_KEY_MAX];
+	struct aead_key k;
+	int err = ss_subkey(m, key, at, m->salt_len, sub);
+
+	if (err)
+		return err;
+	aead_key_set(&k, (enum aead_alg)m->alg, sub);
+	err = aead_seal(&k, zero_nonce, NULL, 0, at + m->salt_len, len, at + m->salt_len);
+	aead_key_clear(&k);
+	cleanse(sub, sizeof(sub));
+	b->end += AEAD_TAG;
+	return err;
+}
+
 int ss_packet_seal(const struct ss_method *m, const uint8_t *key, const uint8_t *salt,
 		   struct buf *b, const struct dest *dest)
 {
-	uint8_t sub[SS_KEY_MAX], address[HEAD_MAX], *at;
+	uint8_t address[HEAD_MAX], *at;
 	struct wr w = wr_of(address, sizeof(address));
-	struct aead_key k;
-	size_t len;
-	int err;
 
 	wr_dest(&w, DEST_SOCKS, dest);
 	if (w.err)
@@ -78,16 +122,9 @@ int ss_packet_seal(const struct ss_method *m, const uint8_t *key, const uint8_t 
 		return -ERR_TOO_BIG;
 	memcpy(at, salt, m->salt_len);
 	memcpy(at + m->salt_len, address, w.len);
-	err = ss_subkey(m, key, at, m->salt_len, sub);
-	if (err)
-		return err;
-	len = buf_len(b) - m->salt_len;
-	aead_key_set(&k, (enum aead_alg)m->alg, sub);
-	err = aead_seal(&k, zero_nonce, NULL, 0, at + m->salt_len, len, at + m->salt_len);
-	aead_key_clear(&k);
-	cleanse(sub, sizeof(sub));
-	b->end += AEAD_TAG;
-	return err;
+	if (ss_method_insecure(m))
+		return run_cipher(m, key, true, at + m->salt_len, buf_len(b) - m->salt_len);
+	return seal_aead(m, key, at, b);
 }
 
 /* ---- 2022: opening ----------------------------------------------------------------------- */

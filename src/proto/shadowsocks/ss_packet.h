@@ -20,10 +20,13 @@
 #define SS_XNONCE_LEN	24
 
 /* ---- SIP004: a salt, and everything under the sub-key that it makes ------------------------------
+ *
+ * Before it, and still where an operator asks for it: an IV, and everything under a stream cipher; or
+ * nothing but the address.  Those open whatever comes, if it is not too short.
  */
 
-/* `scratch` has room for the packet (NULL: -ENOMEM).  0; -ERR_AUTH or -ERR_CRYPTO with the packet as it
- * was.
+/* `scratch` has room for the packet (NULL: -ENOMEM; SS_PLAIN, SS_STREAM: not used).  0; -ERR_AUTH or
+ * -ERR_CRYPTO with the packet as it was.
  */
 MUST_CHECK int ss_packet_open(const struct ss_method *m, const uint8_t *key, struct buf *b,
 			      uint8_t *scratch);

@@ -45,7 +45,7 @@ static void deliver(struct ss_udp *u, struct ss_assoc *a, struct arrival *in, st
 
 	if (!first_dest(in->b, &req.dest)) {
 		in->refused = true;
-		if (!a->live && a->method->class == SS_AEAD)
+		if (!a->live && a->method->class != SS_2022)
 			ss_assoc_free(a);
 		return;
 	}
@@ -157,6 +157,38 @@ static void arrived_aead(struct ss_udp *u, struct arrival *in)
 	in->refused = false;
 	if (a)
 		deliver(u, a, in, found.user);
+}
+
+/* ---- without integrity ------------------------------------------------------------------- */
+
+static struct ss_assoc *assoc_of(const struct ss_udp *u, const struct arrival *in, uint64_t hash,
+				 const uint8_t *key)
+{
+	struct ss_assoc *a = ss_assoc_first(u, hash);
+
+	while (a &&
+	       !(a->live && addr_equal(&a->peer, &in->m->peer) && !memcmp(a->key, key, SS_KEY_MAX)))
+		a = ss_assoc_next(a);
+	return a;
+}
+
+/* Whatever makes sense is the port's one user's: nothing in it says whose it is. */
+static void arrived_plain(struct ss_udp *u, struct arrival *in)
+{
+	struct user *user =
+		user_table_count(users_of(u)) > 0 ? user_table_at(users_of(u), 0) : NULL;
+	uint64_t hash = hash_of_addr(u, &in->m->peer);
+	struct ss_assoc *a;
+
+	in->refused = true;
+	if (!user || ss_packet_open(u->service.method, user_key(user), in->b, NULL))
+		return;
+	in->refused = false;
+	a = assoc_of(u, in, hash, user_key(user));
+	if (!a)
+		a = assoc_new(u, user, user_key(user), hash);
+	if (a)
+		deliver(u, a, in, user);
 }
 
 /* ---- 2022 -------------------------------------------------------------------------------- */
@@ -371,19 +403,14 @@ static void arrived_x(struct ss_udp *u, struct arrival *in)
 
 /* ---- the socket -------------------------------------------------------------------------- */
 
-static bool can_serve(const struct ss_method *m)
-{
-	return m->class == SS_AEAD || m->class == SS_2022;
-}
-
 static void arrived(struct ss_udp *u, struct mmsg *m)
 {
 	const struct ss_method *method = u->service.method;
 	struct arrival in = {.m = m, .b = m->buf};
 
 	u->count.packets++;
-	if (!can_serve(method))
-		in.refused = true;
+	if (ss_method_insecure(method))
+		arrived_plain(u, &in);
 	else if (method->class == SS_AEAD)
 		arrived_aead(u, &in);
 	else if (method->alg == AEAD_CHACHA20_POLY1305)
@@ -449,8 +476,6 @@ int ss_udp_new(struct loop *loop, int fd, int family, const struct ss_udp_servic
 	struct ss_udp *u;
 	int err;
 
-	if (!can_serve(service->method))
-		return -ERR_UNSUPPORTED;
 	u = calloc(1, sizeof(*u));
 	if (!u)
 		return -ENOMEM;

@@ -26,11 +26,11 @@ struct ss_udp;
 
 /* What one generation of an inbound offers.  All of it outlives the associations that it opened. */
 struct ss_udp_service {
-	const struct ss_method *method; /* SS_AEAD or SS_2022 */
-	const uint8_t *psk; /* 2022 with identity headers: the server's key; else NULL */
-	struct ss_finder *finder;
-	struct ss_replay *replay;	 /* SIP004: salts of packets; NULL: they may come twice */
-	struct ss_sessions *sessions;	 /* 2022: of all workers; NULL: there is one */
+	const struct ss_method *method;
+	const uint8_t *psk;	      /* 2022 with identity headers: the server's key; else NULL */
+	struct ss_finder *finder;     /* SS_AEAD, SS_2022; others: one user, not looked at */
+	struct ss_replay *replay;     /* SIP004: salts of packets; NULL: they may come twice */
+	struct ss_sessions *sessions; /* 2022: of all workers; NULL: there is one */
 	const struct user_table **users; /* the worker's present table */
 };
 
@@ -40,16 +40,13 @@ struct ss_udp_service {
 typedef void ss_udp_opened(void *arg, struct dgram *client, const struct stream_request *request,
 			   const struct addr *peer);
 
-/* `fd` is a bound UDP socket, non-blocking; on failure it stays the caller's.  0, -ENOMEM, -errno;
- * -ERR_UNSUPPORTED: packets of that method have no form here.
- */
+/* `fd` is a bound UDP socket, non-blocking; on failure it stays the caller's.  0, -ENOMEM, -errno. */
 MUST_CHECK int ss_udp_new(struct loop *loop, int fd, int family,
 			  const struct ss_udp_service *service, ss_udp_opened *opened, void *arg,
 			  struct ss_udp **out);
 
 /* New associations are as `service` says.  Those that are there go on with the old one, unless its
- * method or server key was another: then they end.  Of a method that is neither SS_AEAD nor SS_2022
- * every packet is refused.
+ * method or server key was another: then they end.
  */
 void ss_udp_use(struct ss_udp *u, const struct ss_udp_service *service, ss_udp_opened *opened,
 		void *arg);

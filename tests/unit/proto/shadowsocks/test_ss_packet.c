@@ -160,7 +160,7 @@ static const char *const dests[] = {
 };
 static const size_t lens[] = {0, 1, 100, 1400, 9000, BUF_PAYLOAD};
 
-static void aead_packets_go_there_and_back(void **state)
+static void packets_of_one_key_go_there_and_back(void **state)
 {
 	uint8_t key[SS_KEY_MAX], payload[BUF_PAYLOAD];
 	const struct ss_method *m;
@@ -168,7 +168,7 @@ static void aead_packets_go_there_and_back(void **state)
 	random_bytes(key, sizeof(key));
 	random_bytes(payload, sizeof(payload));
 	for (size_t i = 0; (m = ss_method_at(i)); i++) {
-		for (size_t j = 0; m->class == SS_AEAD && j < ARRAY_LEN(dests) * ARRAY_LEN(lens);
+		for (size_t j = 0; m->class != SS_2022 && j < ARRAY_LEN(dests) * ARRAY_LEN(lens);
 		     j++) {
 			const char *to = dests[j % ARRAY_LEN(dests)];
 			size_t len = lens[j / ARRAY_LEN(dests)];
@@ -311,7 +311,7 @@ int main(void)
 		cmocka_unit_test(an_aead_packet_of_others_is_opened),
 		cmocka_unit_test(a_2022_packet_of_others_is_opened_and_ours_is_the_same),
 		cmocka_unit_test(a_2022_reply_of_others_is_opened),
-		cmocka_unit_test(aead_packets_go_there_and_back),
+		cmocka_unit_test(packets_of_one_key_go_there_and_back),
 		cmocka_unit_test(chacha_packets_of_2022_go_there_and_back),
 		cmocka_unit_test(a_request_is_no_answer),
 		cmocka_unit_test(whatever_is_cut_or_touched_is_refused),
