@@ -348,6 +348,7 @@ static int start_engine(struct host *h)
 		.settle_arg = h->ledger,
 		.listen = f->listen,
 		.allow_private = f->allow_private,
+		.insecure_methods = f->insecure_methods,
 		.plugin_path = f->plugin_path,
 		.program = f->program,
 		.run_dir = h->run_dir,

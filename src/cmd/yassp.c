@@ -196,6 +196,7 @@ static int start_engine(struct site *s)
 		.event = on_event,
 		.listen = {.items = &s->conf.bind, .count = 1},
 		.allow_private = s->conf.allow_private,
+		.insecure_methods = s->conf.insecure_methods,
 		.plugin_path = s->plugin_path,
 		.program = s->conf.program,
 		.run_dir = s->run_dir,

@@ -140,13 +140,33 @@ PRINTF(2, 3) static int refuse(struct plan *pl, const char *fmt, ...)
 	return -ERR_CONFIG;
 }
 
+bool engine_method_insecure(const char *name)
+{
+	const struct ss_method *m = ss_method_find(name);
+
+	return m && ss_method_insecure(m);
+}
+
+/* Those without integrity are for who names them, never because a client or a panel says so. */
+static bool is_named(const struct plan *pl)
+{
+	const struct json_list *named = &pl->b->e.conf.insecure_methods;
+
+	for (size_t i = 0; i < named->count; i++) {
+		if (ss_method_find(named->items[i]) == pl->method)
+			return true;
+	}
+	return false;
+}
+
 static int plan_method(struct plan *pl)
 {
 	pl->method = ss_method_find(pl->p->method);
 	if (!pl->method)
 		return refuse(pl, "method %.40s is none", pl->p->method);
-	if (ss_method_insecure(pl->method))
-		return refuse(pl, "method %s has no integrity and is not served", pl->method->name);
+	if (ss_method_insecure(pl->method) && !is_named(pl))
+		return refuse(pl, "method %s protects nothing; name it in the file to serve it",
+			      pl->method->name);
 	if (pl->p->nusers && (pl->method->class != SS_2022 || !pl->method->identity))
 		return refuse(pl, "method %s has one user", pl->method->name);
 	return 0;
@@ -259,7 +279,7 @@ static int plan_service(struct plan *pl, struct service **out)
 	conf = &(struct ss_finder_conf){.method = pl->method,
 					.psk = s->conf.named ? s->conf.psk : NULL,
 					.workers = pl->b->e.conf.workers->n};
-	if (!err)
+	if (!err && !ss_method_insecure(pl->method))
 		err = ss_finder_new(conf, &s->port.finder);
 	if (err) {
 		service_drop(s);

@@ -92,6 +92,8 @@ struct engine_conf {
 
 	struct json_list listen; /* for profiles without their own; empty: 0.0.0.0 */
 	bool allow_private;	 /* builtin: private and loopback destinations */
+	/* builtin: methods without integrity that may be served, by name */
+	struct json_list insecure_methods;
 	const char *const
 		*plugin_path; /* folders, searched before PATH, NULL-terminated; NULL: none */
 	/* external kinds */
@@ -107,6 +109,9 @@ struct engine_conf {
  */
 MUST_CHECK int engine_new(const char *kind, const struct engine_conf *conf, struct engine **out,
 			  char why[PROFILE_WHY_MAX]);
+
+/* A method without integrity, such as `none`: a name for insecure_methods. */
+bool engine_method_insecure(const char *name);
 
 /* Comes once, maybe before the call that it was given to returns.  `why` is a sentence without a
  * secret, "" with 0.

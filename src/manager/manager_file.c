@@ -236,6 +236,19 @@ static int names_of(struct reading *r, const char *key, const char *const **out)
 	return 0;
 }
 
+static int read_insecure(struct reading *r)
+{
+	struct json_list *l = &r->f->insecure_methods;
+	int err = list_of(r, "insecure_methods", l);
+
+	for (size_t i = 0; i < l->count && !err; i++) {
+		if (!engine_method_insecure(l->items[i]))
+			err = refuse(r, "insecure_methods: %.40s is no method without integrity",
+				     l->items[i]);
+	}
+	return err;
+}
+
 static int read_plugins(struct reading *r)
 {
 	int err = names_of(r, "plugin_path", &r->f->plugin_path);
@@ -457,8 +470,9 @@ static void profile_warning(void *arg, const char *what)
 static int read_all(struct reading *r)
 {
 	static int (*const steps[])(struct reading * r) = {
-		read_address, read_protocol, read_process, read_mode_of_servers, read_plugins,
-		read_listen,  read_defaults, read_single,  read_port_password,	 read_servers,
+		read_address, read_protocol,	  read_process, read_mode_of_servers,
+		read_plugins, read_insecure,	  read_listen,	read_defaults,
+		read_single,  read_port_password, read_servers,
 	};
 	int err = 0;
 

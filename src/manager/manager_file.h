@@ -39,6 +39,7 @@ struct manager_file {
 	enum manager_subscribers subscribers;
 	int64_t stat_interval_s;
 	bool reply_newline, allow_private;
+	struct json_list insecure_methods;
 	const char *state_file;	 /* NULL: where it is kept by default; "": nothing survives */
 	const char *server_mode; /* builtin, libev, python */
 	const char *program;	 /* NULL: the mode's */

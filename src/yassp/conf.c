@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "conf/read.h"
+#include "manager/engine.h"
 #include "net/addr.h"
 
 /* ---- checks ------------------------------------------------------------------------------ */
@@ -27,6 +28,14 @@ static const char *check_address(const char *text)
 	struct addr a;
 
 	return addr_parse_ip(&a, text, 0) ? "expected an IP address, such as 0.0.0.0 or ::" : NULL;
+}
+
+static const char *check_insecure(const char *text)
+{
+	return engine_method_insecure(text)
+		       ? NULL
+		       : "is no method without integrity; write one like none or "
+			 "aes-256-cfb, the others need no permission";
 }
 
 static const char *check_folder(const char *text)
@@ -147,6 +156,11 @@ static const struct conf_row rows[] = {
 	{.name = "plugin path",
 	 CONF_LIST(SITE, plugin_path),
 	 .help = "Folders where plugins are looked for, before PATH."},
+	{.name = "insecure methods",
+	 CONF_LIST(SITE, insecure_methods),
+	 .check = check_insecure,
+	 .help = "builtin: methods without integrity that the panel may ask for: none, aes-256-cfb and "
+		 "the like."},
 	{.name = "allow private",
 	 CONF_BOOL(SITE, allow_private),
 	 .help = "builtin: let users reach private and loopback addresses and this host itself."},

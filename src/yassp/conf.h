@@ -28,7 +28,7 @@ struct yassp_conf {
 	int64_t push_port;
 	int64_t threshold, timeout_s, pull_interval_s;
 	const char *state, *manager_address, *temp_dir; /* "": ours to choose */
-	struct json_list plugin_allow, plugin_path;
+	struct json_list plugin_allow, plugin_path, insecure_methods;
 	bool allow_private;
 };
 

@@ -249,6 +249,26 @@ def test_several_users_on_one_port(procs, talk, target):
     assert c.collect(port, moved) == moved
 
 
+@pytest.mark.parametrize("method,kind", [("aes-256-cfb", "ss-local"), ("none", "sslocal")])
+def test_methods_without_integrity_are_for_who_names_them(procs, talk, target, udp_target, method, kind):
+    """Over TCP and UDP, counted to the byte; what the file does not name is refused."""
+    m = Manager(procs, insecure_methods=[method])
+    c = talk(m.socket)
+    port = free_port()
+    assert c.add(port, "secret", method="rc4-md5") == "err"
+    assert "rc4-md5 protects nothing" in m.proc.text()
+    assert c.add(port, "secret", method=method) == "ok"
+    way = through(procs, port, method=method, kind=kind)
+    moved = sum(upload(way, target, 300_000, 1)) + sum(download(way, target, 500_000, 2))
+    with Udp(way.port) as u:
+        for size in (1, 700, 1300):
+            u.sendto(b"x" * size, udp_target.addresses[0])
+            answer, source = u.recvfrom()
+            assert answer == b"0:" + b"x" * size and source == udp_target.addresses[0]
+            moved += size + len(answer)
+    assert c.collect(port, moved) == moved
+
+
 def children(pid, word):
     found = []
     for entry in pathlib.Path("/proc").glob("[0-9]*"):

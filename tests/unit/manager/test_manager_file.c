@@ -129,6 +129,21 @@ static void without_a_file_options_are_enough(void **state)
 	manager_file_free(b.f);
 }
 
+static void only_methods_without_integrity_are_named_as_such(void **state)
+{
+	struct bed b = {.args = MANAGER_ARGS_NONE};
+
+	assert_int_equal(parse(&b, "{\"insecure_methods\":[\"none\",\"aes-256-cfb\"]}"), 0);
+	assert_int_equal(b.f->insecure_methods.count, 2);
+	assert_string_equal(b.f->insecure_methods.items[1], "aes-256-cfb");
+	assert_int_equal(parse(&b, "{\"insecure_methods\":\"rc4-md5\"}"), 0);
+	assert_int_equal(b.f->insecure_methods.count, 1);
+	assert_int_equal(parse(&b, "{\"insecure_methods\":[\"aes-256-gcm\"]}"), -ERR_CONFIG);
+	assert_non_null(strstr(b.why, "aes-256-gcm"));
+	assert_int_equal(parse(&b, "{\"insecure_methods\":\"rot13\"}"), -ERR_CONFIG);
+	manager_file_free(b.f);
+}
+
 static void what_is_wrong_with_the_whole_is_said(void **state)
 {
 	static const char *const bad[] = {
@@ -159,6 +174,7 @@ int main(void)
 		cmocka_unit_test(a_file_of_ssmanager_is_read_and_a_bad_port_is_its_only_loss),
 		cmocka_unit_test(the_command_line_wins),
 		cmocka_unit_test(without_a_file_options_are_enough),
+		cmocka_unit_test(only_methods_without_integrity_are_named_as_such),
 		cmocka_unit_test(what_is_wrong_with_the_whole_is_said),
 	};
 

@@ -132,6 +132,19 @@ static void an_external_server_wants_its_program(void **state)
 	done(&r);
 }
 
+static void only_methods_without_integrity_are_named_as_such(void **state)
+{
+	struct read r;
+
+	read(&r, MINIMUM "insecure methods = none, aes-256-cfb\n", "DEFAULT");
+	assert_int_equal(r.report.errors, 0);
+	assert_int_equal(r.conf.insecure_methods.count, 2);
+	done(&r);
+	read(&r, MINIMUM "insecure methods = none, aes-256-gcm\n", "DEFAULT");
+	assert_int_equal(r.report.errors, 1);
+	done(&r);
+}
+
 static void unknown_keys_are_warned_of(void **state)
 {
 	struct read r;
@@ -194,6 +207,7 @@ int main(void)
 		cmocka_unit_test(everything_wrong_is_told_at_once_with_its_line),
 		cmocka_unit_test(a_push_server_wants_a_token),
 		cmocka_unit_test(an_external_server_wants_its_program),
+		cmocka_unit_test(only_methods_without_integrity_are_named_as_such),
 		cmocka_unit_test(unknown_keys_are_warned_of),
 		cmocka_unit_test(lists_may_take_several_lines),
 		cmocka_unit_test(every_key_stands_in_the_manual),
