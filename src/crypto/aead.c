@@ -244,32 +244,50 @@ int aead_open(const struct aead_key *k, const uint8_t *nonce, const void *aad, s
 			     out);
 }
 
-int aead_open_once(enum aead_alg alg, const uint8_t *raw, const uint8_t *nonce, const void *in,
-		   size_t len, uint8_t *out)
+/* With a key that serves one message. */
+static int run_once(enum aead_alg alg, const uint8_t *raw, struct aead_message *m, uint8_t *tag)
 {
 	struct aead_thread *a = thread_get();
 	struct aead_key k = {.alg = (uint8_t)alg};
+	void *slot;
+	int err;
+
+	if (unlikely(!a))
+		return -ERR_CRYPTO;
+	if (alg == AEAD_XCHACHA20_POLY1305) {
+		memcpy(k.raw, raw, sizes[alg].key);
+		err = run_xchacha(a, &k, m, tag);
+		cleanse(&k, sizeof(k));
+		return err;
+	}
+	slot = slot_temp(a, alg, raw);
+	return slot ? a->engine->run(a->state, slot, alg, m, tag) : -ERR_CRYPTO;
+}
+
+int aead_open_once(enum aead_alg alg, const uint8_t *raw, const uint8_t *nonce, const void *in,
+		   size_t len, uint8_t *out)
+{
 	struct iovec iov = {(void *)in, len - AEAD_TAG};
 	struct aead_message m = {nonce, NULL, 0, &iov, 1, out, false};
 	uint8_t want[AEAD_TAG];
-	void *slot = NULL;
 	int err;
 
 	if (len < AEAD_TAG)
 		return -ERR_AUTH;
 	memcpy(want, (const uint8_t *)in + iov.iov_len, sizeof(want));
-	memcpy(k.raw, raw, sizes[alg].key);
-	if (a && alg != AEAD_XCHACHA20_POLY1305)
-		slot = slot_temp(a, alg, raw);
-	if (!a || (alg != AEAD_XCHACHA20_POLY1305 && !slot))
-		err = -ERR_CRYPTO;
-	else
-		err = slot ? a->engine->run(a->state, slot, alg, &m, want)
-			   : run_xchacha(a, &k, &m, want);
-	cleanse(&k, sizeof(k));
+	err = run_once(alg, raw, &m, want);
 	if (err)
 		memset(out, 0, iov.iov_len);
 	return err;
+}
+
+int aead_seal_once(enum aead_alg alg, const uint8_t *raw, const uint8_t *nonce, const void *in,
+		   size_t len, uint8_t *out)
+{
+	struct iovec iov = {(void *)in, len};
+	struct aead_message m = {nonce, NULL, 0, &iov, 1, out, true};
+
+	return run_once(alg, raw, &m, out + len);
 }
 
 /* Does `e` work here, and does it agree with libcrypto on every algorithm and a spread of lengths?

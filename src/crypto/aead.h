@@ -77,9 +77,11 @@ MUST_CHECK int aead_seal_iov(const struct aead_key *k, const uint8_t *nonce, con
 MUST_CHECK int aead_open(const struct aead_key *k, const uint8_t *nonce, const void *aad,
 			 size_t aadlen, const void *in, size_t len, uint8_t *out);
 
-/* aead_open() with a key that serves one message, without aad: nothing of it is kept, and nothing
- * that is kept has to make room for it.
+/* aead_open() and aead_seal() with a key that serves one message, without aad: no identity, and
+ * nothing that is kept has to make room for it.
  */
+MUST_CHECK int aead_seal_once(enum aead_alg alg, const uint8_t *raw, const uint8_t *nonce,
+			      const void *in, size_t len, uint8_t *out);
 MUST_CHECK int aead_open_once(enum aead_alg alg, const uint8_t *raw, const uint8_t *nonce,
 			      const void *in, size_t len, uint8_t *out);
 

@@ -275,7 +275,7 @@ static void send_sealed(struct ss_assoc *a, const struct mmsg *m, int n)
 static int assoc_send(struct dgram *d, struct packet *p, int n)
 {
 	struct ss_assoc *a = of(d);
-	UNINIT uint8_t salts[MMSG_BATCH][SS_SALT_MAX];
+	UNINIT uint8_t salts[MMSG_BATCH * SS_SALT_MAX];
 	UNINIT struct mmsg m[MMSG_BATCH];
 	int ready = 0;
 
@@ -285,9 +285,9 @@ static int assoc_send(struct dgram *d, struct packet *p, int n)
 		return -EAGAIN;
 	n = MIN(n, MMSG_BATCH);
 	if (a->method->class != SS_2022)
-		random_bytes(salts, (size_t)n * sizeof(salts[0]));
+		random_bytes(salts, (size_t)n * a->method->salt_len);
 	for (int i = 0; i < n; i++) {
-		if (seal(a, salts[i], &p[i]))
+		if (seal(a, salts + i * a->method->salt_len, &p[i]))
 			d->dropped++;
 		else
 			m[ready++] = (struct mmsg){p[i].buf, a->peer, a->local};

@@ -8,7 +8,8 @@
 #include "base/err.h"
 #include "crypto/blake3.h"
 #include "crypto/ct.h"
-#include "crypto/kdf.h"
+#include "crypto/hash.h"
+#include "crypto/hkdf_sha1.h"
 
 #define CHUNK_AEAD 0x3fff
 #define CHUNK_2022 0xffff
@@ -139,8 +140,7 @@ int ss_subkey(const struct ss_method *m, const uint8_t *key, const uint8_t *salt
 	      uint8_t *subkey)
 {
 	if (m->class == SS_AEAD)
-		return hkdf(HASH_SHA1, salt, saltlen, key, m->key_len, "ss-subkey", 9, subkey,
-			    m->key_len);
+		return hkdf_sha1(salt, saltlen, key, m->key_len, "ss-subkey", subkey, m->key_len);
 	derive(m, "shadowsocks 2022 session subkey", key, salt, saltlen, subkey);
 	return 0;
 }

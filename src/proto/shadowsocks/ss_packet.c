@@ -95,14 +95,12 @@ static int seal_aead(const struct ss_method *m, const uint8_t *key, uint8_t *at,
 {
 	size_t len = buf_len(b) - m->salt_len;
 	uint8_t sub[SS_KEY_MAX];
-	struct aead_key k;
 	int err = ss_subkey(m, key, at, m->salt_len, sub);
 
 	if (err)
 		return err;
-	aead_key_set(&k, (enum aead_alg)m->alg, sub);
-	err = aead_seal(&k, zero_nonce, NULL, 0, at + m->salt_len, len, at + m->salt_len);
-	aead_key_clear(&k);
+	err = aead_seal_once((enum aead_alg)m->alg, sub, zero_nonce, at + m->salt_len, len,
+			     at + m->salt_len);
 	cleanse(sub, sizeof(sub));
 	b->end += AEAD_TAG;
 	return err;
@@ -291,16 +289,10 @@ static int seal_aes(const struct ss_packet_out *o, uint8_t *at, struct buf *b)
 
 static int seal_x(const struct ss_packet_out *o, uint8_t *at, struct buf *b)
 {
-	struct aead_key k;
-	int err;
-
 	random_bytes(at, SS_XNONCE_LEN);
 	separate_bytes(&o->separate, at + SS_XNONCE_LEN);
-	aead_key_set(&k, AEAD_XCHACHA20_POLY1305, o->header_key);
-	err = aead_seal(&k, at, NULL, 0, at + SS_XNONCE_LEN, buf_len(b) - SS_XNONCE_LEN,
-			at + SS_XNONCE_LEN);
-	aead_key_clear(&k);
-	return err;
+	return aead_seal_once(AEAD_XCHACHA20_POLY1305, o->header_key, at, at + SS_XNONCE_LEN,
+			      buf_len(b) - SS_XNONCE_LEN, at + SS_XNONCE_LEN);
 }
 
 int ss_packet_seal_2022(const struct ss_packet_out *o, struct buf *b, const struct dest *dest)

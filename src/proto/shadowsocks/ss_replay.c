@@ -2,9 +2,8 @@
  * one is full (AEAD) or SS_REPLAY_KEEP old (2022) it becomes the old one.  So a salt is remembered for
  * one to two times the measure.  Tables start small and double: a port that nobody uses has none.
  *
- * An entry is the keyed hash of its salt, and for 2022 the salt itself, so that what counts is equality.
- * It has room for the longest, zeros behind a shorter one: all methods may share one memory.
- * Of AEAD's 131,072 hashes of 64 bits none will meet another by chance.
+ * An entry is the 64-bit hash of its salt under a key that nobody knows: of a million of them none will
+ * ever meet another by chance, and nobody can make two meet.
  *
  * One lock: it is held for a look into two tables once per connection, and a replay has to be seen
  * whichever worker it lands on.
@@ -15,7 +14,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/err.h"
 #include "base/hash.h"
@@ -25,7 +23,7 @@
 #define SALT_MAX 32
 
 struct set {
-	uint8_t *entries; /* {hash, salt}; hash 0: empty; at most half full */
+	uint64_t *entries; /* 0: empty; at most half full */
 	uint32_t cap, used;
 };
 
@@ -33,7 +31,6 @@ struct ss_replay {
 	pthread_mutex_t lock;
 	struct hash_key hash;
 	bool timed;
-	uint8_t stride;
 	uint32_t min;	/* entries of a full table of AEAD */
 	uint32_t start; /* entries that a new table begins with; a power of two */
 	struct set young, old;
@@ -49,7 +46,6 @@ int ss_replay_new(bool timed, struct ss_replay **out)
 	pthread_mutex_init(&r->lock, NULL);
 	random_bytes(&r->hash, sizeof(r->hash));
 	r->timed = timed;
-	r->stride = (uint8_t)(sizeof(uint64_t) + (timed ? SALT_MAX : 0));
 	r->min = SS_REPLAY_MIN;
 	r->start = START;
 	*out = r;
@@ -71,47 +67,24 @@ void ss_replay_free(struct ss_replay *r)
 	free(r);
 }
 
-static uint64_t hash_at(const struct ss_replay *r, const struct set *s, uint32_t i)
-{
-	uint64_t h;
-
-	memcpy(&h, s->entries + (size_t)i * r->stride, sizeof(h));
-	return h;
-}
-
 /* The place of this entry, or the empty one where it belongs. */
-static uint32_t place_of(const struct ss_replay *r, const struct set *s, uint64_t h,
-			 const uint8_t *salt, bool *there)
+static uint64_t *place_of(const struct set *s, uint64_t h)
 {
 	uint32_t i = (uint32_t)h & (s->cap - 1);
 
-	for (;; i = (i + 1) & (s->cap - 1)) {
-		uint64_t other = hash_at(r, s, i);
-		const uint8_t *entry = s->entries + (size_t)i * r->stride;
-
-		*there = other == h && memcmp(entry + sizeof(h), salt, r->stride - sizeof(h)) == 0;
-		if (*there || !other)
-			return i;
-	}
+	while (s->entries[i] && s->entries[i] != h)
+		i = (i + 1) & (s->cap - 1);
+	return &s->entries[i];
 }
 
-static bool has(const struct ss_replay *r, const struct set *s, uint64_t h, const uint8_t *salt)
+static bool has(const struct set *s, uint64_t h)
 {
-	bool there;
-
-	if (!s->used)
-		return false;
-	place_of(r, s, h, salt, &there);
-	return there;
+	return s->used && *place_of(s, h);
 }
 
-static void put(const struct ss_replay *r, struct set *s, uint64_t h, const uint8_t *salt)
+static void put(struct set *s, uint64_t h)
 {
-	bool there;
-	uint8_t *entry = s->entries + (size_t)place_of(r, s, h, salt, &there) * r->stride;
-
-	memcpy(entry, &h, sizeof(h));
-	memcpy(entry + sizeof(h), salt, r->stride - sizeof(h));
+	*place_of(s, h) = h;
 	s->used++;
 }
 
@@ -121,13 +94,12 @@ static bool grow(const struct ss_replay *r, struct set *s)
 
 	if (s->used < s->cap / 2)
 		return true;
-	bigger.entries = calloc(bigger.cap, r->stride);
+	bigger.entries = calloc(bigger.cap, sizeof(*bigger.entries));
 	if (!bigger.entries)
 		return false;
 	for (uint32_t i = 0; i < s->cap; i++) {
-		if (hash_at(r, s, i))
-			put(r, &bigger, hash_at(r, s, i),
-			    s->entries + (size_t)i * r->stride + sizeof(uint64_t));
+		if (s->entries[i])
+			put(&bigger, s->entries[i]);
 	}
 	free(s->entries);
 	*s = bigger;
@@ -159,30 +131,27 @@ static void age(struct ss_replay *r, nsec_t now)
 	turn(r, now);
 }
 
-/* `salt` is SALT_MAX bytes. */
-static int add(struct ss_replay *r, const uint8_t *salt, uint64_t h, nsec_t now)
+static int add(struct ss_replay *r, uint64_t h, nsec_t now)
 {
 	age(r, now);
-	if (has(r, &r->young, h, salt) || has(r, &r->old, h, salt))
+	if (has(&r->young, h) || has(&r->old, h))
 		return -ERR_REPLAY;
 	if (!grow(r, &r->young))
 		return -ERR_AUTH;
-	put(r, &r->young, h, salt);
+	put(&r->young, h);
 	return 0;
 }
 
 int ss_replay_add(struct ss_replay *r, const uint8_t *salt, size_t len, nsec_t now)
 {
-	uint8_t padded[SALT_MAX] = {0};
 	uint64_t h;
 	int err;
 
 	assert(len <= SALT_MAX);
-	memcpy(padded, salt, len);
 	h = hash_bytes(&r->hash, salt, len);
 	h += h == 0;
 	pthread_mutex_lock(&r->lock);
-	err = add(r, padded, h, now);
+	err = add(r, h, now);
 	pthread_mutex_unlock(&r->lock);
 	return err;
 }

@@ -4,8 +4,8 @@
  * it.  Our own salts go in too, so that an answer thrown back at us is recognised.
  *
  * 2022 methods have a clock in every request, so what is older than SS_REPLAY_KEEP cannot be accepted
- * anyway, and every salt is kept that long: exact, no false alarm.  AEAD methods have no clock: the
- * latest SS_REPLAY_MIN to twice as many salts are remembered, in bounded memory.
+ * anyway, and every salt is kept that long.  AEAD methods have no clock: the latest SS_REPLAY_MIN to
+ * twice as many salts are remembered, in bounded memory.  What is kept is eight bytes of keyed hash.
  *
  * Threads: ss_replay_add() from any worker.
  */

@@ -1,6 +1,7 @@
 /* Many keys at once say what one by one they would. */
 #include "crypto/aead_find.h"
 #include "crypto/hkdf_many.h"
+#include "crypto/hkdf_sha1.h"
 #include "crypto/kdf.h"
 #include "crypto/random.h"
 #include "unit.h"
@@ -28,6 +29,29 @@ static void hkdf_of_many_is_hkdf_of_each(void **state)
 				if (n < HKDF_MANY)
 					assert_int_equal(out[n][0], 0xee);
 			}
+		}
+	}
+}
+
+static void hkdf_of_short_input_is_hkdf(void **state)
+{
+	static const char long_info[] = "more than fits into one block behind a digest";
+	uint8_t salt[80], key[80], out[101], want[100];
+
+	random_bytes(salt, sizeof(salt));
+	random_bytes(key, sizeof(key));
+	for (size_t saltlen = 0; saltlen <= sizeof(salt); saltlen += 8) {
+		for (size_t len = 1; len <= sizeof(key); len++) {
+			const char *info = long_info + (len % 2 ? 0 : 30);
+			size_t n = len + 20;
+
+			memset(out, 0xee, sizeof(out));
+			assert_int_equal(hkdf_sha1(salt, saltlen, key, len, info, out, n), 0);
+			assert_int_equal(hkdf(HASH_SHA1, salt, saltlen, key, len, info,
+					      strlen(info), want, n),
+					 0);
+			assert_memory_equal(out, want, n);
+			assert_int_equal(out[n], 0xee);
 		}
 	}
 }
@@ -135,6 +159,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hkdf_of_many_is_hkdf_of_each),
+		cmocka_unit_test(hkdf_of_short_input_is_hkdf),
 		cmocka_unit_test(the_key_is_found_in_every_place),
 		cmocka_unit_test(a_message_that_was_touched_is_nobodys),
 		cmocka_unit_test(what_is_not_plausible_is_not_opened),
