@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+const struct sock_keepalive sock_usual_keepalive = {.idle_s = 60, .interval_s = 15, .count = 4};
+
 static int set_int(int fd, int level, int name, int value)
 {
 	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;

@@ -13,6 +13,9 @@ struct sock_keepalive {
 	unsigned count;	     /* probes without an answer that end it; 0: the kernel's */
 };
 
+/* Of both sides of every relay: a peer that has vanished is noticed after two minutes. */
+extern const struct sock_keepalive sock_usual_keepalive;
+
 /* A stream or datagram (`type`: SOCK_STREAM, SOCK_DGRAM) socket of `family`.  *fd on success. */
 MUST_CHECK int sock_new(int family, int type, int *fd);
 

@@ -13,8 +13,6 @@
 #define DIAL_TIMEOUT (15 * NSEC_SEC)
 #define UDP_IDLE     (60 * NSEC_SEC)
 
-static const struct sock_keepalive keepalive = {.idle_s = 60, .interval_s = 15, .count = 4};
-
 PRINTF(2, 3) static int refuse(char why[INBOUND_WHY_MAX], const char *fmt, ...)
 {
 	va_list ap;
@@ -231,7 +229,7 @@ static int fill(struct inbound *in, const struct inbound_plan *plan, char why[IN
 	in->listener = (struct listener_conf){
 		.reuseport = true,
 		.tfo = conf->tcp_fast_open ? 256 : 0,
-		.keepalive = &keepalive,
+		.keepalive = &sock_usual_keepalive,
 	};
 	in->cap = plan->cap;
 	in->proxy_protocol = conf->proxy_protocol || info->transport.accept_proxy_protocol;

@@ -14,8 +14,6 @@
 #define COMPLAIN_EVERY (60 * NSEC_SEC)
 #define STUCK	       (10 * NSEC_SEC) /* as a node's seat has it */
 
-static const struct sock_keepalive keepalive = {.idle_s = 60, .interval_s = 15, .count = 4};
-
 /* What all ports of one worker share. */
 struct ports_worker {
 	struct direct direct;
@@ -414,7 +412,7 @@ static int inherited(const struct port *old, const struct addr *at, bool udp, in
 static int bind_tcp(struct port *p, const struct port_conf *conf)
 {
 	const struct listener_conf lc = {.tfo = conf->tfo,
-					 .keepalive = &keepalive,
+					 .keepalive = &sock_usual_keepalive,
 					 .v6only = beside_ip4(conf->tcp, conf->ntcp)};
 	int err = 0;
 

@@ -371,6 +371,8 @@ int tcp_connect(struct loop *l, const struct addr *to, const struct addr *source
 	if (err)
 		return err;
 	err = sock_set_nodelay(fd, true);
+	if (!err)
+		err = sock_set_keepalive(fd, &sock_usual_keepalive);
 	if (!err && source && source->len)
 		err = sock_bind_source(fd, source);
 	if (err) {

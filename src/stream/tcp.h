@@ -16,7 +16,7 @@
  */
 struct stream *tcp_stream_new(struct loop *l, int fd, const struct addr *peer);
 
-/* Connect; open() says -EAGAIN until that is decided.  `source` (may be NULL) is bound to first,
+/* Connect, with keepalive; open() says -EAGAIN until that is decided.  `source` (may be NULL) is bound to first,
  * its port may be 0.  0, or what the kernel said at once.
  */
 MUST_CHECK int tcp_connect(struct loop *l, const struct addr *to, const struct addr *source,

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -89,6 +90,35 @@ static void a_connection_leaves_from_the_source_it_was_given(void **state)
 
 	assert_int_equal(addr_parse(&source, "192.0.2.1:0"), 0); /* not ours */
 	assert_int_equal(tcp_connect(l, &at, &source, &s), -EADDRNOTAVAIL);
+	close(lfd);
+	loop_free(l);
+}
+
+static int option(int fd, int level, int name)
+{
+	int v = -1;
+	socklen_t len = sizeof(v);
+
+	assert_int_equal(getsockopt(fd, level, name, &v, &len), 0);
+	return v;
+}
+
+static void a_connection_is_kept_alive_on_our_side_too(void **state)
+{
+	struct loop *l = loop_new(LOOP_EPOLL, 0);
+	struct stream_raw raw;
+	struct stream *s;
+	struct addr at;
+	int lfd = listen_on(&at);
+
+	assert_int_equal(tcp_connect(l, &at, NULL, &s), 0);
+	assert_int_equal(open_till_decided(s), 0);
+	assert_int_equal(stream_splice(s, STREAM_IN, &raw), 0);
+	assert_int_equal(option(raw.io->fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+	assert_int_equal(option(raw.io->fd, IPPROTO_TCP, TCP_KEEPIDLE),
+			 sock_usual_keepalive.idle_s);
+	assert_int_equal(option(raw.io->fd, IPPROTO_TCP, TCP_KEEPCNT), sock_usual_keepalive.count);
+	stream_free(s);
 	close(lfd);
 	loop_free(l);
 }
@@ -353,6 +383,7 @@ int main(void)
 		cmocka_unit_test(a_connection_is_open_once_the_kernel_says_so),
 		cmocka_unit_test(a_refused_connection_fails_to_open_and_stays_failed),
 		cmocka_unit_test(a_connection_leaves_from_the_source_it_was_given),
+		cmocka_unit_test(a_connection_is_kept_alive_on_our_side_too),
 		cmocka_unit_test(a_connection_can_be_given_up_before_it_is_open),
 		cmocka_unit_test(unix_sockets_connect_by_path_and_by_abstract_names),
 		cmocka_unit_test(reads_grow_while_they_come_back_full),
