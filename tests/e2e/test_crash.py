@@ -5,13 +5,13 @@ import threading
 import time
 
 import pytest
-from weirtest import SOAK, traffic
+from weirtest import SOAK, socks, traffic
 from weirtest.fakepanel import FakePanel
 from weirtest.lab import Lab
 from weirtest.node import Node, entry
 from weirtest.peers import Outbound, random_credential, start_client
 from weirtest.proc import free_port, wait_until
-from weirtest.targets import CHUNK, HashServer, stream
+from weirtest.targets import CHUNK, HashServer, UdpEcho, stream
 
 WAYS = [("vless-raw", "weir"), ("trojan-tls", "xray")]
 if SOAK:
@@ -21,15 +21,16 @@ KILLS_IN_REPORTS = 50 if SOAK else 2
 
 
 class Load:
-    """Downloads and uploads that start again when they are broken off, counting what the client saw."""
+    """Downloads, uploads and packets that start again when they are broken off, counting what the client saw."""
 
-    def __init__(self, way, target):
-        self.way, self.target = way, target
+    def __init__(self, way, target, udp_target):
+        self.way, self.target, self.udp_target = way, target, udp_target
         self.received = self.sent = 0
         self._stop = False
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._run, args=(f,), daemon=True)
-                         for f in (self._down, self._down, self._up)]
+        self._threads = [threading.Thread(target=self._run, args=f, daemon=True)
+                         for f in ((self._stream, self._down), (self._stream, self._down), (self._stream, self._up),
+                                   (self._packets,))]
         for t in self._threads:
             t.start()
 
@@ -38,13 +39,26 @@ class Load:
             self.received += received
             self.sent += sent
 
-    def _run(self, move):
+    def _run(self, work, *more):
         while not self._stop:
             try:
-                with self.way.open(self.target, 5) as s:
-                    move(s)
+                work(*more)
             except (OSError, EOFError):
                 time.sleep(0.05)
+
+    def _stream(self, move):
+        with self.way.open(self.target, 5) as s:
+            move(s)
+
+    def _packets(self):
+        # Whose answers do not come has been cut off: another association.
+        with socks.Udp(self.way.port, 0.5) as u:
+            while not self._stop:
+                for i in range(8):
+                    self._count(sent=1000)
+                    u.sendto(bytes(1000), self.udp_target.addresses[i % 2])
+                for _ in range(8):
+                    self._count(received=len(u.recvfrom()[0]))
 
     def _say(self, s, line):
         # Counted before it is sent: the upper bound of what can have been billed.
@@ -78,7 +92,7 @@ class Load:
 @pytest.mark.soak
 @pytest.mark.parametrize("kind, client", WAYS)
 def test_kill_9_neither_loses_nor_doubles(procs, cert, kind, client):
-    target = HashServer()
+    target, udp_target = HashServer(), UdpEcho(2)
     lab = Lab(procs, cert, [kind])
     user = lab.user(speed_limit=400)
     way = lab.until_served(lab.client(kind, client, user), target)
@@ -86,7 +100,7 @@ def test_kill_9_neither_loses_nor_doubles(procs, cert, kind, client):
     wait_until("the first report", lambda: lab.panel.traffic(user.id) == (target.received, target.sent))
     first = target.received, target.sent
 
-    load = Load(way, target)
+    load = Load(way, target, udp_target)
     for _ in range(KILLS):
         time.sleep(random.uniform(0.3, 2.0))
         lab.node.proc.kill()
@@ -103,9 +117,11 @@ def test_kill_9_neither_loses_nor_doubles(procs, cert, kind, client):
 
     wait_until("the totals to settle", settled, 20, 2.5)
     up, down = last[0]
-    assert load.received + first[1] <= down <= target.sent
-    assert target.received <= up <= load.sent + first[0]
+    assert load.received + first[1] <= down <= target.sent + udp_target.sent
+    assert target.received + udp_target.received <= up <= load.sent + first[0]
+    assert udp_target.sent > 0
     target.close()
+    udp_target.close()
 
 
 class Reports:
