@@ -118,6 +118,9 @@ static int outbound_dgram(struct dialer *dialer, struct loop *l, const struct de
 
 	if (o->conf->proto == OUTBOUND_SHADOWSOCKS)
 		return shadowsocks_dgram(o, l, out);
+	/* The request names the one destination; a SOCKS association does not know any yet. */
+	if (o->conf->proto == OUTBOUND_VLESS && o->conf->plain_udp && !first->port)
+		return -ENOTSUP;
 	s = carrier(o, l);
 	if (!s)
 		return -ENOMEM;

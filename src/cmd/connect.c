@@ -186,6 +186,8 @@ static const char *usual_cause(const struct session_report *r)
 		       "or --insecure";
 	if (r->err == -ECONNRESET && r->dest && !dest_addr(r->dest, &at) && addr_is_private(&at))
 		return "; nodes refuse private destinations unless AllowPrivate is set";
+	if (r->err == -ENOTSUP && r->network == NETWORK_UDP)
+		return "; with --plain-udp packets have one destination, which --udp names";
 	return "";
 }
 

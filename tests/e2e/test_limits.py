@@ -3,7 +3,7 @@ import threading
 import time
 
 import pytest
-from weirtest import SLOW, traffic
+from weirtest import SLOW, socks, traffic
 from weirtest.fakepanel import FakePanel
 from weirtest.lab import Lab
 from weirtest.node import Node, entry
@@ -82,6 +82,28 @@ def test_upload_keeps_the_agreed_rate_within_three_percent(limited, target):
     t.join()
     traffic.reset(s)
     (a, t0), (b, t1) = received
+    assert (b - a) * 8 / 1e6 / (t1 - t0) == pytest.approx(MBPS, rel=0.03)
+
+
+def test_packets_keep_the_agreed_rate_within_three_percent(limited, udp_target):
+    """As much as the node lets through of what comes much too fast; the rest is dropped, as UDP is."""
+    end, marks = time.monotonic() + 6, []
+
+    def send(u):
+        # One and a half times the rate: not a fight for the processor.
+        while time.monotonic() < end:
+            for _ in range(8):
+                u.sendto(bytes(1250), udp_target.addresses[0])
+            time.sleep(8 * 1250 * 8 / (1.5e6 * MBPS))
+
+    with socks.Udp(limited.port) as u:
+        t = threading.Thread(target=send, args=(u,))
+        t.start()
+        for wait in 1.5, 4:
+            time.sleep(wait)
+            marks.append((udp_target.received, time.monotonic()))
+        t.join()
+    (a, t0), (b, t1) = marks
     assert (b - a) * 8 / 1e6 / (t1 - t0) == pytest.approx(MBPS, rel=0.03)
 
 

@@ -78,6 +78,25 @@ def test_no_lie_of_the_panel_takes_a_user_away(bench, target):
     bench.assert_billed()
 
 
+def test_the_same_lie_is_logged_once_and_its_end_too(bench, target):
+    def told():
+        return [line for line in bench.node.proc.text().splitlines() if " debug " not in line]
+
+    bench.serves(target)
+    start = len(told())
+    bench.panel.always["user"] = fakepanel.html
+    bench.wait_asked("user", 4)
+    time.sleep(0.2)
+    lies = told()[start:]
+    assert len(lies) == 2 and all(" warn" in line for line in lies), lies  # what is wrong, and how it begins
+    bench.panel.always.clear()
+    bench.wait_asked("user", 3)
+    time.sleep(0.2)
+    more = told()[start + 2:]
+    assert len(more) <= 1 and not any(" warn" in line or " error" in line for line in more), more
+    bench.serves(target)
+
+
 def test_an_explicitly_empty_list_removes_everybody(bench, target):
     bench.serves(target)
     bench.panel.users = []
