@@ -104,20 +104,32 @@ int session_drain(struct session *s)
 		stream_want(s->client, STREAM_RD, &s->run);
 		return -EAGAIN;
 	}
-	return -ERR_AUTH;
+	return s->rejected ? -ERR_AUTH : -ERR_TIMEOUT;
+}
+
+/* Silence, or half a request: judging goes on, because it is what reads.  Nobody is served any more. */
+int session_late(struct session *s)
+{
+	int err = stream_open(s->client);
+
+	if (err == -EAGAIN)
+		stream_want(s->client, STREAM_RD, &s->run);
+	return err == 0 || err == -ERR_AUTH ? PHASE_PARTING : err;
 }
 
 /* Closing with bytes unread would be a reset, and tell who keeps sending from who is silent: the
- * deadline says the end of stream, and what still comes is read for a moment.  Within TLS the
- * end of the record layer is the same for all.
+ * deadline says the end of stream, and what still comes is read for a moment, the same of who was
+ * refused and of who has said nothing.  Within TLS the end of the record layer is the same for all.
  */
 bool session_part(struct session *s)
 {
 	union stream_value v;
 
-	if (s->phase != PHASE_DRAIN || !stream_query(s->client, STREAM_ALPN, &v))
+	if (s->in->reject != REJECT_DRAIN || !stream_query(s->client, STREAM_ALPN, &v))
 		return false;
-	s->phase = PHASE_PARTING;
+	if (s->phase != PHASE_OPEN && s->phase != PHASE_DRAIN)
+		return false;
+	s->phase = s->phase == PHASE_OPEN ? PHASE_LATE : PHASE_PARTING;
 	timer_set(s->in->loop, &s->deadline, loop_now(s->in->loop) + PARTING);
 	if (stream_shut(s->client))
 		return false;

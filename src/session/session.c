@@ -17,7 +17,7 @@ static const struct {
 	[PHASE_RELAY] = {session_relay},	 [PHASE_UDP] = {session_udp},
 	[PHASE_REJECT] = {session_reject},	 [PHASE_DRAIN] = {session_drain},
 	[PHASE_FALL_DIAL] = {session_fall_dial}, [PHASE_CLOSING] = {session_closing},
-	[PHASE_PARTING] = {session_drain},
+	[PHASE_LATE] = {session_late},		 [PHASE_PARTING] = {session_drain},
 };
 
 static struct session *of_run(struct waiter *w)

@@ -12,6 +12,7 @@ enum session_phase {
 	PHASE_UDP,
 	PHASE_REJECT, /* choose what a stranger gets */
 	PHASE_DRAIN,
+	PHASE_LATE,    /* as PARTING, of who has not said enough to be judged */
 	PHASE_PARTING, /* the end is said, and what still comes is read a while */
 	PHASE_FALL_DIAL,
 	PHASE_CLOSING,
@@ -61,7 +62,8 @@ int session_udp(struct session *s);
 void session_udp_end(struct session *s);
 int session_reject(struct session *s);
 int session_drain(struct session *s);
-/* At the deadline of who has a drain coming: true when the session goes on to PHASE_PARTING. */
+int session_late(struct session *s);
+/* At the deadline of who has a drain coming: true when the session goes on to part. */
 bool session_part(struct session *s);
 int session_fall_dial(struct session *s);
 int session_closing(struct session *s);

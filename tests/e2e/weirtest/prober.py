@@ -11,10 +11,12 @@ from . import SLOW
 
 @dataclasses.dataclass
 class Seen:
-    """What one probe saw: after how many seconds the end, which one, and what was said before it."""
+    """What one probe saw: after how many seconds the end, which one, what was said before it, and whether what it
+    sent then brought a reset."""
     seconds: float
     end: str          # "fin", "reset", "none"
     said: bytes = b""
+    cut: bool = False
 
 
 class _Probe:
@@ -23,7 +25,7 @@ class _Probe:
         self.born = time.monotonic()
         self.data, self.also, self.said = data, also, b""
         self.sock.setblocking(False)
-        self.seen = None
+        self.seen, self.look_again = None, 0
         if data:
             self.sock.send(data)
 
@@ -40,7 +42,23 @@ class _Probe:
 
     def finish(self, how):
         self.seen = Seen(time.monotonic() - self.born, how, self.said)
-        self.sock.close()
+        if how == "fin":
+            # Who keeps sending behind the end must not be told apart from who has nothing to say.
+            self.look_again = time.monotonic() + 0.2
+            try:
+                self.sock.send(bytes(100))
+            except OSError:
+                self.seen.cut = True
+        else:
+            self.sock.close()
+
+    def close(self):
+        if self.look_again:
+            # Behind an end of stream recv() has no ear for a reset.
+            if self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                self.seen.cut = True
+            self.sock.close()
+        self.look_again = 0
 
     def more(self):
         try:
@@ -63,13 +81,16 @@ def probe(port, blobs, seconds, also=b""):
             probes.append(p)
             sel.register(p.sock, selectors.EVENT_READ, p)
         end, tick = time.monotonic() + seconds, 0.0
-        while time.monotonic() < end and any(not p.seen for p in probes):
+        while time.monotonic() < end and any(not p.seen or p.look_again for p in probes):
             for key, _ in sel.select(0.02):
                 p = key.data
                 fd = key.fd
                 p.on_readable()
                 if p.seen:
                     sel.unregister(fd)
+            for p in probes:
+                if 0 < p.look_again < time.monotonic():
+                    p.close()
             if also and time.monotonic() > tick:
                 tick = time.monotonic() + 0.1
                 for p in probes:
@@ -78,6 +99,7 @@ def probe(port, blobs, seconds, also=b""):
     for p in probes:
         if not p.seen:
             p.finish("none")
+        p.close()
     return [p.seen for p in probes]
 
 
