@@ -11,7 +11,6 @@ import json
 import os
 import pathlib
 import resource
-import socket
 import sys
 import tempfile
 import threading
@@ -22,7 +21,7 @@ sys.path.insert(0, str(ROOT / "tests/e2e"))
 
 from weirtest.ss_manager import Client, Manager  # noqa: E402
 from weirtest.peers import Outbound, start_client  # noqa: E402
-from weirtest.proc import Procs, listens, wait_until  # noqa: E402
+from weirtest.proc import Procs, listens  # noqa: E402
 from weirtest.targets import HashServer  # noqa: E402
 
 METHOD = "aes-128-gcm"

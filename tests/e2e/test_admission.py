@@ -134,3 +134,16 @@ def test_a_limit_of_the_node_at_the_panel_holds_at_once(procs, target):
 
     with b.dial(key, target):
         wait_until("another device to be refused", refused, 15, 0.5)
+
+
+def test_a_proxy_header_from_elsewhere_is_not_believed(procs, target):
+    """Who is not in TrustedProxies is who he is, and his header is noise."""
+    b = Bench(procs, TrustedProxies=["192.0.2.0/24"])
+    uid, key = b.user()
+    wait_until("the node", lambda: listens(b.port), 20)
+    wait_until("the node to know the user", lambda: b.dial(key, target, b""), 15, 0.2)
+    assert b.dial(key, target) is None
+    with b.dial(key, target, b""):
+        wait_until("the address on the panel",
+                   lambda: "127.0.0.1" in str(b.panel.admin("GET", f"/online/{uid}")), 15, 0.2)
+    assert "198.51.100.7" not in str(b.panel.admin("GET", f"/online/{uid}"))
