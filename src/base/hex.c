@@ -17,17 +17,6 @@ char *hex_format(const void *data, size_t len, char *out)
 	return out;
 }
 
-static int nibble(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 ssize_t hex_parse(const char *text, size_t len, void *out, size_t cap)
 {
 	uint8_t *to = out;
@@ -37,10 +26,10 @@ ssize_t hex_parse(const char *text, size_t len, void *out, size_t cap)
 	if (len / 2 > cap)
 		return -ENOBUFS;
 	for (size_t i = 0; i < len; i++) {
-		if (nibble(text[i]) < 0)
+		if (hex_value(text[i]) < 0)
 			return -ERR_MALFORMED;
 	}
 	for (size_t i = 0; i < len / 2; i++)
-		to[i] = (uint8_t)(nibble(text[2 * i]) << 4 | nibble(text[2 * i + 1]));
+		to[i] = (uint8_t)(hex_value(text[2 * i]) << 4 | hex_value(text[2 * i + 1]));
 	return (ssize_t)(len / 2);
 }

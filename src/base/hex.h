@@ -4,6 +4,18 @@
 
 #include "base/base.h"
 
+/* 0 to 15 of a digit in either case, or -1. */
+static inline int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
 /* 2 * len lower-case digits and a NUL into `out`, which is returned. */
 char *hex_format(const void *data, size_t len, char *out);
 

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "base/hex.h"
+
 enum state {
 	WANT_VALUE,	/* a value must come: at the start, after a key */
 	WANT_FIRST,	/* just behind an opening bracket */
@@ -111,17 +113,6 @@ static int skip_blanks(struct json *p)
 }
 
 /* --- strings ------------------------------------------------------------------------------- */
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
 
 /* Four hexadecimal digits, or -1. */
 static int hex4(const char *s)

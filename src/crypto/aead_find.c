@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "crypto/chacha_rounds.h"
 
 #define FIRST AEAD_FIND_FIRST
 
@@ -108,34 +109,6 @@ static bool first_aes(enum aead_alg alg, const uint8_t (*keys)[AEAD_KEY_MAX], ui
 
 typedef uint32_t lanes __attribute__((vector_size(LANES * sizeof(uint32_t))));
 
-#define ROL(x, n) ((x) << (n) | (x) >> (32 - (n)))
-
-INLINE void quarter(lanes *x, int a, int b, int c, int d)
-{
-	x[a] += x[b];
-	x[d] = ROL(x[d] ^ x[a], 16);
-	x[c] += x[d];
-	x[b] = ROL(x[b] ^ x[c], 12);
-	x[a] += x[b];
-	x[d] = ROL(x[d] ^ x[a], 8);
-	x[c] += x[d];
-	x[b] = ROL(x[b] ^ x[c], 7);
-}
-
-INLINE void rounds(lanes *x)
-{
-	for (int i = 0; i < 10; i++) {
-		quarter(x, 0, 4, 8, 12);
-		quarter(x, 1, 5, 9, 13);
-		quarter(x, 2, 6, 10, 14);
-		quarter(x, 3, 7, 11, 15);
-		quarter(x, 0, 5, 10, 15);
-		quarter(x, 1, 6, 11, 12);
-		quarter(x, 2, 7, 8, 13);
-		quarter(x, 3, 4, 9, 14);
-	}
-}
-
 static const uint32_t sigma[4] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
 
 INLINE void start(lanes *x, const lanes *key, uint32_t counter)
@@ -163,14 +136,14 @@ INLINE void first_chacha(bool x24, const uint8_t (*keys)[AEAD_KEY_MAX], uint8_t 
 	}
 	if (x24) {
 		start(x, key, 0);
-		rounds(x);
+		CHACHA_ROUNDS(x);
 		for (int i = 0; i < 4; i++) {
 			key[i] = x[i];
 			key[4 + i] = x[12 + i];
 		}
 	}
 	start(x, key, 1);
-	rounds(x);
+	CHACHA_ROUNDS(x);
 	for (int k = 0; k < LANES; k++) {
 		for (int i = 0; i < 4; i++) {
 			uint32_t v = htole32(x[i][k] + sigma[i]);

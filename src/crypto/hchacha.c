@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "crypto/chacha_rounds.h"
+
 static uint32_t le32(const uint8_t *p)
 {
 	return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
@@ -15,23 +17,6 @@ static void put_le32(uint8_t *p, uint32_t v)
 	p[3] = (uint8_t)(v >> 24);
 }
 
-static uint32_t rotl(uint32_t v, int n)
-{
-	return v << n | v >> (32 - n);
-}
-
-static void quarter(uint32_t *x, int a, int b, int c, int d)
-{
-	x[a] += x[b];
-	x[d] = rotl(x[d] ^ x[a], 16);
-	x[c] += x[d];
-	x[b] = rotl(x[b] ^ x[c], 12);
-	x[a] += x[b];
-	x[d] = rotl(x[d] ^ x[a], 8);
-	x[c] += x[d];
-	x[b] = rotl(x[b] ^ x[c], 7);
-}
-
 void hchacha20(const uint8_t key[32], const uint8_t nonce[16], uint8_t out[32])
 {
 	uint32_t x[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
@@ -40,16 +25,7 @@ void hchacha20(const uint8_t key[32], const uint8_t nonce[16], uint8_t out[32])
 		x[4 + i] = le32(key + 4 * i);
 	for (int i = 0; i < 4; i++)
 		x[12 + i] = le32(nonce + 4 * i);
-	for (int i = 0; i < 10; i++) {
-		quarter(x, 0, 4, 8, 12);
-		quarter(x, 1, 5, 9, 13);
-		quarter(x, 2, 6, 10, 14);
-		quarter(x, 3, 7, 11, 15);
-		quarter(x, 0, 5, 10, 15);
-		quarter(x, 1, 6, 11, 12);
-		quarter(x, 2, 7, 8, 13);
-		quarter(x, 3, 4, 9, 14);
-	}
+	CHACHA_ROUNDS(x);
 	for (int i = 0; i < 4; i++) {
 		put_le32(out + 4 * i, x[i]);
 		put_le32(out + 16 + 4 * i, x[12 + i]);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/hex.h"
 #include "net/dest.h"
 #include "node/share_ss.h"
 
@@ -64,14 +65,6 @@ static int wrong(struct parser *p, const char *why)
 {
 	p->why = why;
 	return -ERR_MALFORMED;
-}
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* `len` bytes at `s` with %XX resolved.  A '+' is a plus. */

@@ -106,12 +106,15 @@ void request_refuse(struct request *req, unsigned status, const char *fmt, ...) 
 void request_refuse_with(struct request *req, unsigned status, const char *header,
 			 const char *value, const char *fmt, ...) PRINTF(5, 6);
 
-/* The Idempotency-Key, NULL when there is none; -EINVAL when it was refused. */
-MUST_CHECK int request_push_key(struct request *req, const char **key);
-
-/* Apply a report of the request's node. */
-MUST_CHECK int request_push(struct request *req, const char *key, const struct push_report *report,
-			    struct push_result *result);
+/* The body as a report of traffic of the request's node, applied once for its Idempotency-Key.
+ * `resolve` (may be NULL) makes users of what the report names.  False: refused or failed, which is
+ * answered already.
+ */
+typedef int (*report_parse_fn)(const char *text, size_t len, struct push_report *out,
+			       struct fault *why);
+typedef int (*report_resolve_fn)(struct request *req, struct push_report *report);
+bool request_push(struct request *req, report_parse_fn parse, report_resolve_fn resolve,
+		  struct push_result *result);
 
 /* A failure of the store or of memory. */
 void request_fail(struct request *req, int err);

@@ -272,26 +272,9 @@ static void answer_push(struct request *req, const struct push_result *result)
 
 static void take_push(struct request *req)
 {
-	struct push_report report;
 	struct push_result result;
-	struct fault why;
-	const char *key;
-	int err;
 
-	if (request_push_key(req, &key) < 0)
-		return;
-	err = push_report_parse(req->body ? req->body : "", req->len, &report, &why);
-	if (err == -EINVAL) {
-		request_refuse(req, 400, "%s", why.text);
-		return;
-	}
-	if (!err) {
-		err = request_push(req, key, &report, &result);
-		push_report_done(&report);
-	}
-	if (err)
-		request_fail(req, err);
-	else
+	if (request_push(req, push_report_parse, NULL, &result))
 		answer_push(req, &result);
 }
 

@@ -7,8 +7,8 @@
 
 #define PRUNE_EVERY 64 /* pushes */
 
-/* 1 to 255 printable characters; *key NULL when there is none. */
-int request_push_key(struct request *req, const char **key)
+/* 1 to 255 printable characters; *key NULL when there is none.  -EINVAL: refused. */
+static int push_key(struct request *req, const char **key)
 {
 	const char *text = request_header(req, "Idempotency-Key");
 
@@ -51,7 +51,7 @@ static bool seen_before(struct request *req)
 	return seen;
 }
 
-int request_push(struct request *req, const char *key, const struct push_report *report,
+static int apply(struct request *req, const char *key, const struct push_report *report,
 		 struct push_result *result)
 {
 	struct panel *p = req->panel;
@@ -66,4 +66,30 @@ int request_push(struct request *req, const char *key, const struct push_report 
 		err = store_keys_prune(p->writer, wall_now(), PUSH_KEYS_KEEP, PUSH_KEYS_MOST);
 	pthread_mutex_unlock(&p->write_lock);
 	return err;
+}
+
+bool request_push(struct request *req, report_parse_fn parse, report_resolve_fn resolve,
+		  struct push_result *result)
+{
+	struct push_report report;
+	struct fault why;
+	const char *key;
+	int err;
+
+	if (push_key(req, &key) < 0)
+		return false;
+	err = parse(req->body ? req->body : "", req->len, &report, &why);
+	if (err == -EINVAL) {
+		request_refuse(req, 400, "%s", why.text);
+		return false;
+	}
+	if (!err) {
+		err = resolve ? resolve(req, &report) : 0;
+		if (!err)
+			err = apply(req, key, &report, result);
+		push_report_done(&report);
+	}
+	if (err)
+		request_fail(req, err);
+	return !err;
 }

@@ -94,28 +94,9 @@ static int ports_resolve(struct request *req, struct push_report *report)
 /* 204, and never a tag: the original would send it back as a condition. */
 static void traffics_serve(struct request *req)
 {
-	struct push_report report;
 	struct push_result result;
-	struct fault why;
-	const char *key;
-	int err;
 
-	if (request_push_key(req, &key) < 0)
-		return;
-	err = port_report_parse(req->body ? req->body : "", req->len, &report, &why);
-	if (err == -EINVAL) {
-		request_refuse(req, 400, "%s", why.text);
-		return;
-	}
-	if (!err) {
-		err = ports_resolve(req, &report);
-		if (!err)
-			err = request_push(req, key, &report, &result);
-		push_report_done(&report);
-	}
-	if (err)
-		request_fail(req, err);
-	else
+	if (request_push(req, port_report_parse, ports_resolve, &result))
 		request_answer(req, 204, NULL, 0);
 }
 
