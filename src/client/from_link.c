@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/err.h"
 #include "base/hex.h"
 #include "plugin/options.h"
@@ -68,6 +69,27 @@ static int make_tls(const struct share_link *link, const struct link_trust *trus
 		o.alpn = alpn;
 	out->tls = tls_client_conf_new(&o, why, FROM_LINK_WHY);
 	return out->tls ? 0 : -ERR_CONFIG;
+}
+
+static int make_reality(const struct share_link *link, struct outbound_conf *out,
+			char why[FROM_LINK_WHY])
+{
+	struct reality_client_conf *c = calloc(1, sizeof(*c));
+	size_t id = strlen(link->short_id);
+
+	out->reality = c;
+	if (!c)
+		return -ENOMEM;
+	if (base64_decode(link->public_key, strlen(link->public_key), c->public_key,
+			  sizeof(c->public_key)) != sizeof(c->public_key))
+		return wrong(why, "pbk is no public key: base64 of 32 bytes");
+	if (id > 2 * REALITY_SHORT_ID ||
+	    (id && hex_parse(link->short_id, id, c->short_id, REALITY_SHORT_ID) < 0))
+		return wrong(why, "sid: an even number of hexadecimal digits, 16 at most");
+	if (strlen(link->sni) >= sizeof(c->server_name))
+		return wrong(why, "sni is too long");
+	snprintf(c->server_name, sizeof(c->server_name), "%s", link->sni);
+	return 0;
 }
 
 static bool is_word(const char *text, size_t len, const char *word)
@@ -165,8 +187,8 @@ int outbound_conf_of_link(const struct share_link *link, const struct link_trust
 	if (link->network != NET_TCP || (*link->header_type && strcmp(link->header_type, "none")))
 		return wrong(why, "network %s is not in this build",
 			     node_network_name(link->network));
-	if (link->security == SECURITY_REALITY || *link->flow)
-		return wrong(why, "REALITY and flows are not in this build");
+	if (*link->flow)
+		return wrong(why, "flows are not in this build");
 	if (*link->encryption && strcmp(link->encryption, "none"))
 		return wrong(why, "VLESS encryption is not in this build");
 	if (dest_set_name(&c.server, link->host, strlen(link->host), link->port))
@@ -174,6 +196,8 @@ int outbound_conf_of_link(const struct share_link *link, const struct link_trust
 	err = make_credential(link, &c, why);
 	if (!err && link->security == SECURITY_TLS)
 		err = make_tls(link, trust, &c, why);
+	if (!err && link->security == SECURITY_REALITY)
+		err = make_reality(link, &c, why);
 	if (err)
 		outbound_conf_done(&c);
 	else
@@ -185,6 +209,8 @@ void outbound_conf_done(struct outbound_conf *c)
 {
 	tls_client_conf_put(c->tls);
 	c->tls = NULL;
+	free(c->reality);
+	c->reality = NULL;
 	free(c->obfs);
 	c->obfs = NULL;
 }
@@ -273,6 +299,19 @@ static int read_tls(const struct json_value *tls, struct arena *mem, struct shar
 	return 0;
 }
 
+static int read_reality(const struct json_value *v, struct arena *mem, struct share_link *link,
+			char why[FROM_LINK_WHY])
+{
+	const char *key = text_at(v, "publicKey", mem);
+
+	link->security = SECURITY_REALITY;
+	link->public_key = *key ? key : text_at(v, "password", mem);
+	link->short_id = text_at(v, "shortId", mem);
+	link->sni = text_at(v, "serverName", mem);
+	link->spider = text_at(v, "spiderX", mem);
+	return *link->public_key ? 0 : wrong(why, "realitySettings: the server's publicKey");
+}
+
 int link_of_xray(const struct json_value *o, struct arena *mem, struct share_link *link,
 		 struct link_trust *trust, char why[FROM_LINK_WHY])
 {
@@ -292,7 +331,9 @@ int link_of_xray(const struct json_value *o, struct arena *mem, struct share_lin
 		link->security = SECURITY_TLS;
 		return read_tls(json_get(stream, "tlsSettings"), mem, link, trust, why);
 	}
+	if (!strcmp(security, "reality"))
+		return read_reality(json_get(stream, "realitySettings"), mem, link, why);
 	if (!*security || !strcmp(security, "none"))
 		return 0;
-	return wrong(why, "security: none or tls, not \"%.40s\"", security);
+	return wrong(why, "security: none, tls or reality, not \"%.40s\"", security);
 }

@@ -21,6 +21,8 @@ static struct stream *carrier(struct outbound *o, struct loop *l)
 
 	if (s && o->conf->tls)
 		s = tls_client_new(s, o->conf->tls);
+	if (s && o->conf->reality)
+		s = reality_client_new(s, o->conf->reality);
 	return s && o->conf->obfs ? httpobfs_client_new(s, o->conf->obfs) : s;
 }
 

@@ -11,6 +11,7 @@
 #include "proto/vless/vless_wire.h"
 #include "stream/dialer.h"
 #include "tls/client.h"
+#include "tls/reality.h"
 #include "transport/httpobfs/httpobfs.h"
 
 enum outbound_proto {
@@ -28,10 +29,11 @@ struct outbound_conf {
 		uint8_t key[TROJAN_KEY_LEN];
 		struct ss_client_conf ss;
 	};
-	struct tls_client_conf *tls; /* NULL: in clear; the owner's reference */
-	struct httpobfs_conf *obfs;  /* NULL: none; owned */
-	int uot;		     /* Shadowsocks: UDP inside streams, version; 0: packets */
-	bool plain_udp;		     /* VLESS: command 2 instead of XUDP */
+	struct tls_client_conf *tls;	     /* NULL: in clear; the owner's reference */
+	struct reality_client_conf *reality; /* NULL: none; owned */
+	struct httpobfs_conf *obfs;	     /* NULL: none; owned */
+	int uot;	/* Shadowsocks: UDP inside streams, version; 0: packets */
+	bool plain_udp; /* VLESS: command 2 instead of XUDP */
 };
 
 struct outbound {

@@ -7,11 +7,14 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "node/inbound_reality.h"
 #include "node/inbound_ss.h"
 #include "node/inbound_tls.h"
 
 #define DIAL_TIMEOUT (15 * NSEC_SEC)
 #define UDP_IDLE     (60 * NSEC_SEC)
+/* Longer than a web server waits: it is the target that ends what nothing happens on. */
+#define MIRROR_IDLE (600 * NSEC_SEC)
 
 PRINTF(2, 3) static int refuse(char why[INBOUND_WHY_MAX], const char *fmt, ...)
 {
@@ -33,8 +36,10 @@ static int check_features(const struct node_info *info, char why[INBOUND_WHY_MAX
 	if (info->network != NET_TCP)
 		return refuse(why, "network %s is not in this build",
 			      node_network_name(info->network));
-	if (info->security == SECURITY_REALITY)
-		return refuse(why, "REALITY is not in this build");
+	if (info->security == SECURITY_REALITY && info->type != NODE_VLESS &&
+	    info->type != NODE_TROJAN)
+		return refuse(why, "REALITY for %s is not in this build",
+			      node_type_name(info->type));
 	if (header && *header && strcmp(header, "none"))
 		return refuse(why, "header type %s is not in this build", header);
 	if (info->vless.vision)
@@ -216,6 +221,7 @@ static void set_times(struct inbound *in, const struct config_node *conf)
 				.linger = conf->linger_timeout_s * NSEC_SEC,
 				.splice = true,
 			},
+		.mirror = {.idle = MIRROR_IDLE, .splice = true},
 	};
 }
 
@@ -242,6 +248,8 @@ static int fill(struct inbound *in, const struct inbound_plan *plan, char why[IN
 		err = source_address(in, conf, info, why);
 	if (!err)
 		err = inbound_tls(plan, &in->tls, why);
+	if (!err)
+		err = inbound_reality(plan, in, &in->reality, why);
 	if (!err && info->type == NODE_SHADOWSOCKS)
 		err = inbound_ss(plan, in, why);
 	if (!err)
@@ -282,6 +290,7 @@ void inbound_put(struct inbound *in)
 	if (!in || --in->refs > 0)
 		return;
 	tls_server_conf_put(in->tls);
+	reality_conf_put(in->reality);
 	fallback_table_free(in->fallbacks);
 	free(in->proxies);
 	free(in->obfs);

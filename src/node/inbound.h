@@ -16,6 +16,7 @@
 #include "proto/direct/direct.h"
 #include "proto/shadowsocks/shadowsocks.h"
 #include "session/session.h"
+#include "tls/reality.h"
 #include "tls/server.h"
 #include "transport/httpobfs/httpobfs.h"
 #include "user/registry.h"
@@ -29,9 +30,10 @@ struct inbound {
 	struct addr listen[INBOUND_LISTEN_MAX];
 	unsigned nlisten;
 	struct listener_conf listener;
-	struct tls_server_conf *tls; /* NULL: in clear */
-	struct httpobfs_conf *obfs;  /* NULL: none */
-	struct ss_conf ss;	     /* method NULL: not Shadowsocks */
+	struct tls_server_conf *tls;  /* NULL: in clear */
+	struct reality_conf *reality; /* NULL: none */
+	struct httpobfs_conf *obfs;   /* NULL: none */
+	struct ss_conf ss;	      /* method NULL: not Shadowsocks */
 	struct fallback_table *fallbacks;
 	struct session_times times;
 	enum reject_policy reject;

@@ -113,10 +113,13 @@ static void on_ended(struct session_inbound *si, const struct session_report *r)
 
 static struct stream *build_stack(struct session_inbound *si, struct stream *s)
 {
-	const struct inbound *in = of(si)->in;
+	struct generation *g = of(si);
+	const struct inbound *in = g->in;
 
 	if (in->tls)
 		s = tls_server_new(s, in->tls);
+	else if (in->reality)
+		s = reality_server_new(s, in->reality, &g->trusted.dialer);
 	if (s && in->obfs)
 		s = httpobfs_server_new(s, in->obfs);
 	return s ? in->proto->server(s, &si->proto) : NULL;

@@ -63,20 +63,38 @@ static int fall_back(struct session *s)
 	return err ? err : PHASE_FALL_DIAL;
 }
 
-int session_reject(struct session *s)
+bool session_mirror(struct session *s)
 {
 	union stream_value v;
 	struct stream *lower;
+	struct bufq none;
 
+	if (stream_query(s->client, STREAM_REJECT, &v))
+		return false;
+	bufq_init(&none, loop_pool(s->in->loop), SIZE_MAX);
+	while ((lower = stream_peel(s->client, &none)))
+		s->client = lower;
+	bufq_done(&none);
+	bufq_done(&s->first);
+	timer_stop(&s->deadline);
+	s->rejected = s->mirrored = true;
+	s->target = v.stream;
+	s->phase = PHASE_RELAY;
+	relay_start(&s->relay, s->in->loop, s->client, s->target, NULL, NULL, &s->in->times->mirror,
+		    &s->run);
+	return true;
+}
+
+int session_reject(struct session *s)
+{
+	struct stream *lower;
+
+	if (session_mirror(s))
+		return PHASE_RELAY;
 	s->rejected = true;
-	if (!stream_query(s->client, STREAM_REJECT, &v)) {
-		stream_free(s->client);
-		s->client = v.stream;
-	} else {
-		lower = stream_peel(s->client, &s->first);
-		if (lower)
-			s->client = lower;
-	}
+	lower = stream_peel(s->client, &s->first);
+	if (lower)
+		s->client = lower;
 	switch (s->in->reject) {
 	case REJECT_FALLBACK:
 		return fall_back(s);

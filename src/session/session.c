@@ -70,8 +70,9 @@ static void mark_abort(struct session *s, int err)
 		return;
 	if (!err || err == -ERR_IDLE || err == -ERR_TIMEOUT)
 		return;
-	/* An answer that has ended in order is whole, whatever became of the upload. */
-	if (s->client && !(s->phase == PHASE_RELAY && s->relay.flow[RELAY_DOWN].eof))
+	/* An answer that has ended in order is whole, whatever became of the upload: but who is shown a
+	 * target sees what the target does. */
+	if (s->client && (s->mirrored || s->phase != PHASE_RELAY || !s->relay.flow[RELAY_DOWN].eof))
 		stream_set(s->client, STREAM_ABORT, yes);
 	if (s->target)
 		stream_set(s->target, STREAM_ABORT, yes);
@@ -133,6 +134,8 @@ static void on_deadline(struct timer *t)
 	struct session *s = container_of(t, struct session, deadline);
 
 	/* Who is silent waits for the web server's patience to end, not for ours. */
+	if (s->phase == PHASE_OPEN && session_mirror(s))
+		return;
 	if (s->phase == PHASE_OPEN && s->in->reject == REJECT_FALLBACK) {
 		s->phase = PHASE_REJECT;
 		loop_queue(s->in->loop, &s->run);

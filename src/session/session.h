@@ -31,6 +31,8 @@ struct session_times {
 	nsec_t dial;
 	nsec_t udp_idle;
 	struct relay_conf relay;
+	struct relay_conf
+		mirror; /* of strangers to a target that is mirrored: its own patience counts */
 };
 
 /* What a session was, when it ends.  Pointers hold during the call. */

@@ -30,7 +30,7 @@ struct session {
 	struct meter meter;
 	nsec_t started;
 	uint8_t phase, network;
-	bool rejected;
+	bool rejected, mirrored;
 	union { /* by phase: there are very many sessions that only relay */
 		struct {
 			struct dial *dial;
@@ -60,6 +60,8 @@ int session_dial(struct session *s);
 int session_relay(struct session *s);
 int session_udp(struct session *s);
 void session_udp_end(struct session *s);
+/* The client's layers mirror a target: relay him to it.  False: they do not, or no more. */
+bool session_mirror(struct session *s);
 int session_reject(struct session *s);
 int session_drain(struct session *s);
 int session_late(struct session *s);

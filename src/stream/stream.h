@@ -68,7 +68,9 @@ enum stream_attr {
 	STREAM_SNI,	    /* .text: server name, lower case, "" for none */
 	STREAM_ALPN,	    /* .text: negotiated, "" for none */
 	STREAM_TLS_VERSION, /* .num: 0x0303, 0x0304 */
-	STREAM_REJECT, /* .stream: after -ERR_REJECTED, the stream that already mirrors a target */
+	/* .stream: the live target that who is rejected is to be relayed to, after -ERR_REJECTED or
+	 * when the deadline has come; peel() is his side of it */
+	STREAM_REJECT,
 	STREAM_RECORD_MODE, /* set only: .num bits of 1 << enum stream_dir */
 	STREAM_ABORT,	    /* set only: free() shall reset (RST) instead of closing */
 };

@@ -37,7 +37,6 @@ static void wake(struct tls *t, struct waiter **w)
 
 /* ---- what goes down ---------------------------------------------------------------------- */
 
-/* Hand `wq` down.  0: it is empty.  -EAGAIN: the rest goes by itself.  Others are sticky. */
 static int flush(struct tls *t)
 {
 	while (!bufq_empty(&t->wq)) {
@@ -55,6 +54,17 @@ static int flush(struct tls *t)
 	}
 	t->answering = false;
 	return 0;
+}
+
+int tls_flush(struct tls *t)
+{
+	return flush(t);
+}
+
+void tls_wake(struct tls *t)
+{
+	wake(t, &t->up_rd);
+	wake(t, &t->up_wr);
 }
 
 static void wake_wr(struct waiter *w)
@@ -250,7 +260,7 @@ static int handshake(struct tls *t)
 		sent = flush(t);
 		if (err == -EAGAIN && sent < 0 && sent != -EAGAIN)
 			return sent;
-		if (err != -EAGAIN)
+		if (err != -EAGAIN || t->hs->ops->want)
 			return err;
 		err = fill(t, READ_MIN);
 	} while (!err);
@@ -347,6 +357,13 @@ static void tls_want(struct stream *s, unsigned ev, struct waiter *w)
 		t->up_rd = w;
 	if (ev & STREAM_WR)
 		t->up_wr = w;
+	if (!is_ready(t) && t->hs->ops->want) {
+		if (t->state == TLS_STATE_LOWER)
+			stream_want(t->lower, ev, w);
+		else
+			t->hs->ops->want(t);
+		return;
+	}
 	if ((ev & STREAM_RD) || !is_ready(t))
 		stream_want(t->lower, STREAM_RD, &t->rd);
 	if (is_ready(t) ? (ev & STREAM_WR) != 0
@@ -401,6 +418,32 @@ static void tls_free(struct stream *s)
 	loop_free_later(s->loop, t);
 }
 
+/* Only out of a handshake that has let go. */
+static struct stream *tls_peel(struct stream *s, struct bufq *first)
+{
+	struct tls *t = tls_of(s);
+	struct stream *lower = t->lower;
+
+	if (!t->rejected)
+		return NULL;
+	t->lower = NULL;
+	tls_free(s);
+	return lower;
+}
+
+static int reject(struct tls *t, struct stream **target)
+{
+	int err;
+
+	if (t->state != TLS_STATE_HANDSHAKE || !t->hs->ops->reject || t->rejected)
+		return -ENOTSUP;
+	err = t->hs->ops->reject(t, target);
+	t->rejected = !err;
+	if (!err)
+		t->rerr = t->werr = -ERR_REJECTED;
+	return err;
+}
+
 static int tls_bypass(struct stream *s, enum stream_dir dir)
 {
 	struct tls *t = tls_of(s);
@@ -424,9 +467,11 @@ static int tls_splice(struct stream *s, enum stream_dir dir, struct stream_raw *
 
 static int tls_query(const struct stream *s, enum stream_attr attr, union stream_value *out)
 {
-	const struct tls *t = tls_of(s);
+	struct tls *t = tls_of(s);
 
 	switch (attr) {
+	case STREAM_REJECT:
+		return reject(t, &out->stream);
 	case STREAM_SNI:
 		out->text = t->names ? t->names : "";
 		return 0;
@@ -463,6 +508,7 @@ static const struct stream_ops tls_ops = {
 	.want = tls_want,
 	.shut = tls_shut,
 	.free = tls_free,
+	.peel = tls_peel,
 	.bypass = tls_bypass,
 	.splice = tls_splice,
 	.query = tls_query,

@@ -25,6 +25,14 @@ struct tls_handshake_ops {
 	int (*run)(struct tls *t);
 	void (*free)(struct tls_handshake *h);
 
+	/* Only for handshakes that read by themselves, and wait for more than the bytes below: run()
+	 * then gets no bytes that it has not pulled. */
+	/* After run() has said -EAGAIN: see to it that tls_wake() follows. */
+	void (*want)(struct tls *t);
+	/* STREAM_REJECT: ownership passes, and what both sides have yet to get is un-read into
+	 * them.  -ENOTSUP: cannot now, or has been. */
+	int (*reject)(struct tls *t, struct stream **target);
+
 	/* Only for handshakes that stay: */
 	/* As stream_ops.pull, out of rq alone: -EAGAIN asks for more bytes there. */
 	ssize_t (*open)(struct tls *t, struct bufq *dst, size_t max);
@@ -60,12 +68,19 @@ struct tls {
 	bool closed;	/* close_notify has come */
 	bool shut;	/* ours is queued */
 	bool answering; /* a KeyUpdate of ours is queued in answer to one */
+	bool rejected;	/* what is below belongs to whoever peels */
 };
 
 /* A layer over `lower`, which it owns from now on, with `hs`, likewise.  NULL when memory ran out:
  * both are freed then.
  */
 struct stream *tls_layer_new(struct stream *lower, struct tls_handshake *hs, bool client);
+
+/* For handshakes with a want() of their own: whoever waits for the layer looks again. */
+void tls_wake(struct tls *t);
+
+/* Hand `wq` down.  0: it is empty.  -EAGAIN: the rest goes by itself.  Others are sticky. */
+MUST_CHECK int tls_flush(struct tls *t);
 
 /* Both secrets with the number of records that have gone under them; `in` is what we read with. */
 struct tls_secrets {

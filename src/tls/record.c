@@ -162,6 +162,51 @@ int tls_seal_chunk(struct tls_dir *d, enum tls_type type, struct buf *b)
 	return 0;
 }
 
+int tls_seal_padded(struct tls_dir *d, enum tls_type type, const void *in, size_t len, size_t wire,
+		    uint8_t *out)
+{
+	size_t inner = wire - TLS_HEADER - AEAD_TAG;
+	uint8_t nonce[12], *text = out + TLS_HEADER;
+	int err;
+
+	if (wire < len + TLS_OVERHEAD || inner > TLS_PLAIN_MAX + 1)
+		return -ERR_TOO_BIG;
+	if (len > 0)
+		memcpy(text, in, len);
+	text[len] = (uint8_t)type;
+	memset(text + len + 1, 0, inner - len - 1);
+	put_header(out, inner);
+	make_nonce(d, nonce);
+	err = aead_seal(&d->key, nonce, out, TLS_HEADER, text, inner, text);
+	if (!err)
+		d->seq++;
+	return err;
+}
+
+int tls_open_one(struct tls_dir *d, const uint8_t *record, size_t len, uint8_t *out, size_t *n,
+		 uint8_t *type)
+{
+	size_t inner = len - TLS_HEADER - AEAD_TAG;
+	uint8_t nonce[12];
+	int err;
+
+	if (len < TLS_OVERHEAD)
+		return -ERR_MALFORMED;
+	make_nonce(d, nonce);
+	err = aead_open(&d->key, nonce, record, TLS_HEADER, record + TLS_HEADER, inner + AEAD_TAG,
+			out);
+	if (err)
+		return err;
+	d->seq++;
+	while (inner > 0 && out[inner - 1] == 0)
+		inner--;
+	if (inner == 0)
+		return -ERR_MALFORMED;
+	*type = out[inner - 1];
+	*n = inner - 1;
+	return 0;
+}
+
 void tls_records_init(struct tls_records *r, bool client)
 {
 	*r = (struct tls_records){.client = client, .fragment = TLS_PLAIN_MAX};

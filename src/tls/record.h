@@ -18,6 +18,7 @@
 #define TLS_SECRET_MAX 48
 
 enum tls_type {
+	TLS_CCS = 20,
 	TLS_ALERT = 21,
 	TLS_HANDSHAKE = 22,
 	TLS_DATA = 23,
@@ -30,6 +31,7 @@ enum tls_alert {
 	TLS_RECORD_OVERFLOW = 22,
 	TLS_ILLEGAL_PARAMETER = 47,
 	TLS_DECODE_ERROR = 50,
+	TLS_DECRYPT_ERROR = 51,
 	TLS_PROTOCOL_VERSION = 70,
 	TLS_INTERNAL_ERROR = 80,
 	TLS_USER_CANCELED = 90,
@@ -58,6 +60,18 @@ MUST_CHECK int tls_seal(struct tls_dir *d, enum tls_type type, const struct iove
 
 /* The chunk becomes a record where it lies.  It must have room: TLS_HEADER before, 17 behind. */
 MUST_CHECK int tls_seal_chunk(struct tls_dir *d, enum tls_type type, struct buf *b);
+
+/* One record that is `wire` bytes long, header and all: what `in` leaves of it is padding.  `out`
+ * receives that many; -ERR_TOO_BIG when `in` does not fit.
+ */
+MUST_CHECK int tls_seal_padded(struct tls_dir *d, enum tls_type type, const void *in, size_t len,
+			       size_t wire, uint8_t *out);
+
+/* One record of a handshake, `len` bytes with its header, into `out` (len - TLS_HEADER - AEAD_TAG
+ * bytes of room): its type, and *n bytes without padding.  -ERR_AUTH, -ERR_MALFORMED.
+ */
+MUST_CHECK int tls_open_one(struct tls_dir *d, const uint8_t *record, size_t len, uint8_t *out,
+			    size_t *n, uint8_t *type);
 
 /* Both directions and what has to be remembered between records. */
 struct tls_records {

@@ -17,12 +17,21 @@ CLIENTS = ("xray", "sing-box", "weir")
 
 
 @dataclasses.dataclass
+class Reality:
+    public_key: str
+    short_id: str
+    name: str
+    fingerprint: str = "chrome"
+
+
+@dataclasses.dataclass
 class Outbound:
     protocol: str              # vless, trojan, shadowsocks
     port: int
     credential: str            # UUID or password
     cert: object = None        # certs.Cert: TLS; None: raw
     flow: str = ""             # vless: xtls-rprx-vision
+    reality: Reality = None    # instead of `cert`
     host: str = "127.0.0.1"
     alpn: tuple = ()
     method: str = ""           # shadowsocks
@@ -70,6 +79,10 @@ def xray_outbound(o):
         layers["tlsSettings"] = {"serverName": o.cert.name, "pinnedPeerCertSha256": o.cert.sha256}
         if o.alpn:
             layers["tlsSettings"]["alpn"] = list(o.alpn)
+    if o.reality:
+        layers["security"] = "reality"
+        layers["realitySettings"] = {"serverName": o.reality.name, "publicKey": o.reality.public_key,
+                                     "shortId": o.reality.short_id, "fingerprint": o.reality.fingerprint}
     return {"protocol": o.protocol, "settings": settings, "streamSettings": layers}
 
 
@@ -120,6 +133,11 @@ def singbox_outbound(o):
         out["tls"] = {"enabled": True, "server_name": o.cert.name, "certificate_path": o.cert.crt}
         if o.alpn:
             out["tls"]["alpn"] = list(o.alpn)
+    if o.reality:
+        out["tls"] = {"enabled": True, "server_name": o.reality.name,
+                      "utls": {"enabled": True, "fingerprint": o.reality.fingerprint},
+                      "reality": {"enabled": True, "public_key": o.reality.public_key,
+                                  "short_id": o.reality.short_id}}
     return out
 
 
@@ -157,6 +175,9 @@ def link(o):
         query["sni"] = o.cert.name
         if o.alpn:
             query["alpn"] = ",".join(o.alpn)
+    if o.reality:
+        query.update(security="reality", sni=o.reality.name, pbk=o.reality.public_key, sid=o.reality.short_id,
+                     fp=o.reality.fingerprint)
     credential = urllib.parse.quote(o.credential, safe="")
     return f"{o.protocol}://{credential}@{o.host}:{o.port}?{urllib.parse.urlencode(query)}#test"
 

@@ -174,9 +174,6 @@ static void what_this_build_lacks_is_named(void **state)
 	assert_int_equal(build(&b), -ERR_UNSUPPORTED);
 	assert_non_null(strstr(b.why, "vision"));
 	b.info->vless.vision = false;
-	b.info->security = SECURITY_REALITY;
-	assert_int_equal(build(&b), -ERR_UNSUPPORTED);
-	assert_non_null(strstr(b.why, "REALITY"));
 	close_bed(&b);
 }
 

@@ -1,0 +1,76 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/ct.h"
+#include "tls/reality_impl.h"
+
+static bool copy_names(struct reality_options *to, const struct reality_options *from)
+{
+	char **names = calloc(from->nnames ? from->nnames : 1, sizeof(*names));
+
+	to->names = (const char *const *)names;
+	to->nnames = 0;
+	if (!names)
+		return false;
+	for (size_t i = 0; i < from->nnames; i++) {
+		names[i] = strdup(from->names[i]);
+		if (!names[i])
+			return false;
+		to->nnames++;
+	}
+	return true;
+}
+
+static bool copy_ids(struct reality_options *to, const struct reality_options *from)
+{
+	uint8_t(*ids)[REALITY_SHORT_ID] =
+		malloc((from->nshort_ids ? from->nshort_ids : 1) * sizeof(*ids));
+
+	to->short_ids = (const uint8_t(*)[REALITY_SHORT_ID])ids;
+	if (!ids)
+		return false;
+	if (from->nshort_ids)
+		memcpy(ids, from->short_ids, from->nshort_ids * sizeof(*ids));
+	return true;
+}
+
+struct reality_conf *reality_conf_new(const struct reality_options *o)
+{
+	struct reality_conf *c = calloc(1, sizeof(*c));
+	bool ok;
+
+	if (!c)
+		return NULL;
+	atomic_init(&c->refs, 1);
+	c->o = *o;
+	c->o.target = o->target ? strdup(o->target) : NULL;
+	memcpy(c->private_key, o->private_key, sizeof(c->private_key));
+	c->o.private_key = c->private_key;
+	c->signer = ed25519_new(NULL);
+	ok = copy_names(&c->o, o);
+	ok = copy_ids(&c->o, o) && ok && c->signer && (!o->target || c->o.target);
+	if (ok)
+		return c;
+	reality_conf_put(c);
+	return NULL;
+}
+
+struct reality_conf *reality_conf_get(struct reality_conf *c)
+{
+	atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
+	return c;
+}
+
+void reality_conf_put(struct reality_conf *c)
+{
+	if (!c || atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	for (size_t i = 0; i < c->o.nnames; i++)
+		free((char *)(uintptr_t)c->o.names[i]);
+	free((void *)(uintptr_t)c->o.names);
+	free((void *)(uintptr_t)c->o.short_ids);
+	free((char *)(uintptr_t)c->o.target);
+	ed25519_free(c->signer);
+	cleanse(c->private_key, sizeof(c->private_key));
+	free(c);
+}

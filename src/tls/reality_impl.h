@@ -1,0 +1,58 @@
+/* reality_impl.h - what the server side's files share. */
+#ifndef WEIR_TLS_REALITY_IMPL_H
+#define WEIR_TLS_REALITY_IMPL_H
+
+#include <stdatomic.h>
+
+#include "crypto/ed25519.h"
+#include "crypto/x25519.h"
+#include "tls/reality_auth.h"
+#include "tls/reality_flight.h"
+#include "tls/tls13.h"
+
+/* What a client offers by ALPN decides what a server says behind the handshake. */
+enum alpn_class {
+	ALPN_CLASS_NONE,
+	ALPN_CLASS_HTTP1,
+	ALPN_CLASS_HTTP2,
+	ALPN_CLASSES,
+};
+
+struct reality_conf {
+	atomic_uint refs;
+	struct reality_options o; /* all of it owned */
+	uint8_t private_key[X25519_LEN];
+	struct ed25519 *signer;
+};
+
+/* What is sent to a client, from our ServerHello to the tickets that come along, and what the
+ * rest of the handshake needs.
+ */
+struct reality_answer {
+	struct tls13 keys;		  /* all four secrets */
+	uint8_t finished[TLS_SECRET_MAX]; /* what the client's Finished must be */
+	uint64_t out_seq;		  /* records under s_ap so far */
+};
+
+/* Room for what reality_answer_emit() writes. */
+#define REALITY_ANSWER_MAX (FLIGHT_RECORD_MAX * (6 + FLIGHT_EXTRA))
+
+struct reality_secrets {
+	const uint8_t *auth;   /* REALITY_AUTH_KEY bytes */
+	const uint8_t *x25519; /* our share's private key, 32 bytes */
+	const struct ed25519 *signer;
+};
+
+/* Answer the hello `raw` as the target answered it.  -ERR_UNSUPPORTED, -ERR_TOO_BIG: that cannot be
+ * done, and nothing has been sent; the caller clears `a` in any case.
+ */
+MUST_CHECK int reality_answer_emit(const struct reality_secrets *s, struct tls_bytes raw,
+				   const struct target_flight *f, struct reality_answer *a,
+				   struct wr *out);
+
+/* The rest of the client's handshake: ChangeCipherSpec as often as he likes, Finished. */
+MUST_CHECK int reality_finished_parse(struct rd *in, const struct reality_answer *a);
+
+enum alpn_class reality_alpn_class(const struct tls_hello *h);
+
+#endif

@@ -1,0 +1,198 @@
+/* An inbound under REALITY: strangers are the target's from their first byte to its last, users are
+ * served.
+ */
+#include "unit.h"
+
+#include "crypto/aead.h"
+#include "crypto/x25519.h"
+#include "hostile.h"
+#include "stage.h"
+#include "stream/pair.h"
+#include "tls/reality.h"
+
+static uint8_t priv[32], pub[32];
+static struct reality_conf *conf;
+static struct stream *(*plain_stack)(struct session_inbound *in, struct stream *leaf);
+
+static int make_all(void **state)
+{
+	static const char *const names[] = {"target.example"};
+	static const uint8_t ids[1][REALITY_SHORT_ID];
+	struct reality_options o = {
+		.names = names,
+		.nnames = 1,
+		.short_ids = ids,
+		.nshort_ids = 1,
+		.private_key = priv,
+	};
+
+	assert_null(aead_init("auto"));
+	assert_int_equal(x25519_keygen(priv, pub), 0);
+	assert_int_equal(dest_parse(&o.dest, "target.example:443"), 0);
+	conf = reality_conf_new(&o);
+	assert_non_null(conf);
+	return 0;
+}
+
+static int drop_all(void **state)
+{
+	reality_conf_put(conf);
+	return 0;
+}
+
+static struct stream *stack(struct session_inbound *in, struct stream *leaf)
+{
+	struct stream *s = reality_server_new(leaf, conf, in->fallback_dialer);
+
+	return s ? plain_stack(in, s) : NULL;
+}
+
+static void mirror_open(struct stage *g, const char *proto)
+{
+	stage_open(g, proto, "alice");
+	plain_stack = g->in.stack;
+	g->in.stack = stack;
+	g->times.mirror = (struct relay_conf){.idle = 600 * NSEC_SEC};
+}
+
+/* 0..ROWS-1: what a stranger says.  Returns how many bytes. */
+#define ROWS 12
+
+static size_t stranger(struct stage *g, int i, uint8_t out[1024])
+{
+	static const char *const words[] = {"GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01",
+					    "\x15\x03\x01\x01\x02\x01\x02", "\x05\x01\x01"};
+
+	if (i < 4)
+		return strlen(strcpy((char *)out, words[i]));
+	loop_random(g->l, out, 1024);
+	if (i % 2)
+		memcpy(out, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11);
+	return (size_t[]){1, 5, 60, 300, 517, 518, 700, 1024}[i - 4];
+}
+
+static void every_stranger_is_the_targets(void **state)
+{
+	uint8_t sent[1024], got[65536];
+	struct stage g;
+	ssize_t end;
+
+	for (int how = 0; how < 2; how++) {
+		mirror_open(&g, "vless");
+		g.dribble = how;
+		for (int i = 0; i < ROWS; i++) {
+			struct stream *far = stage_connect(&g, "192.0.2.7:1000");
+			size_t len = stranger(&g, i, sent), n = 0;
+
+			put_bytes(far, sent, len);
+			for (int t = 0; t < 50; t++)
+				loop_turn(g.l, NSEC_MS);
+			while (n < len) {
+				size_t more = get_all(g.fall.target, got + n, &end);
+
+				n += more;
+				loop_turn(g.l, NSEC_MS);
+			}
+			assert_int_equal(n, len);
+			assert_memory_equal(got, sent, len);
+			put_bytes(g.fall.target, "not here", 8);
+			settle_now(g.l);
+			for (n = 0; n < 8; loop_turn(g.l, NSEC_MS))
+				n += get_all(far, got + n, &end);
+			assert_memory_equal(got, "not here", 8);
+			if (i % 3 == 0) {
+				pair_reset(g.fall.target, -ECONNRESET);
+				stage_until_ended(&g, loop_now(g.l));
+				assert_int_equal(g.report.err, -ECONNRESET);
+				get_all(far, got, &end);
+				assert_int_equal(end, -ECONNRESET);
+			} else {
+				stream_shut(g.fall.target);
+				settle_now(g.l);
+				loop_turn(g.l, NSEC_SEC);
+				settle_now(g.l);
+				put_bytes(far, "still here", 10); /* its end is not his */
+				for (n = 0; n < 10; loop_turn(g.l, NSEC_MS))
+					n += get_all(g.fall.target, got + n, &end);
+				stream_shut(far);
+				stage_until_ended(&g, loop_now(g.l));
+				assert_int_equal(g.report.err, 0);
+			}
+			assert_true(g.report.rejected);
+			assert_int_equal(g.report.up + g.report.down, 0);
+			assert_int_equal(g.out.dials, 0);
+			stream_free(far);
+		}
+		stage_close(&g);
+	}
+}
+
+static void the_deadline_ends_nobody_but_leaves_him_to_the_target(void **state)
+{
+	uint8_t got[65536];
+	struct stage g;
+	ssize_t end;
+
+	for (int bytes = 0; bytes < 2; bytes++) {
+		struct stream *far;
+		nsec_t since;
+
+		mirror_open(&g, "trojan");
+		since = loop_now(g.l);
+		far = stage_connect(&g, NULL);
+		if (bytes)
+			put_bytes(far, "\x16\x03\x01\x02\x00\x01", 6);
+		while (loop_now(g.l) < since + 100 * NSEC_SEC)
+			loop_turn(g.l, NSEC_SEC);
+		settle_now(g.l);
+		assert_int_equal(g.ended, 0);
+		put_bytes(far, "late", 4);
+		settle_now(g.l);
+		assert_int_equal(get_all(g.fall.target, got, &end), 4 + 6 * bytes);
+		assert_memory_equal(got + 6 * bytes, "late", 4);
+		since = loop_now(g.l);
+		assert_in_range(stage_until_ended(&g, since), 600 * NSEC_SEC, 601 * NSEC_SEC);
+		assert_int_equal(g.report.err, -ERR_IDLE);
+		get_all(far, got, &end);
+		assert_int_equal(end, 0);
+		stream_free(far);
+		stage_close(&g);
+	}
+}
+
+static void a_target_that_is_away_ends_a_stranger_without_a_byte(void **state)
+{
+	uint8_t got[65536];
+	struct stage g;
+	struct stream *far;
+	ssize_t end;
+
+	mirror_open(&g, "vless");
+	g.fall.answer = STAGE_REFUSES;
+	g.fall.err = -ECONNREFUSED;
+	far = stage_connect(&g, NULL);
+	stage_until_ended(&g, loop_now(g.l));
+	assert_int_equal(g.report.err, -ECONNREFUSED);
+	assert_int_equal(get_all(far, got, &end), 0);
+	stream_free(far);
+
+	g.fall.answer = STAGE_IS_SILENT;
+	far = stage_connect(&g, NULL);
+	put_bytes(far, "hello", 5);
+	assert_in_range(stage_until_ended(&g, loop_now(g.l)), 60 * NSEC_SEC, 61 * NSEC_SEC);
+	assert_int_equal(g.report.err, -ERR_TIMEOUT);
+	assert_int_equal(get_all(far, got, &end), 0);
+	stream_free(far);
+	stage_close(&g);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_stranger_is_the_targets),
+		cmocka_unit_test(the_deadline_ends_nobody_but_leaves_him_to_the_target),
+		cmocka_unit_test(a_target_that_is_away_ends_a_stranger_without_a_byte),
+	};
+
+	return cmocka_run_group_tests(tests, make_all, drop_all);
+}

@@ -1,0 +1,530 @@
+/* REALITY's two sides with a real TLS server as target, over streams that misbehave; and what who
+ * is no client of ours sees.
+ */
+#include "unit.h"
+
+#include <stdio.h>
+
+#include "crypto/aead.h"
+#include "crypto/x25519.h"
+#include "hostile.h"
+#include "stream/pair.h"
+#include "stream/relay.h"
+#include "tls/client.h"
+#include "tls/layer.h"
+#include "tls/reality.h"
+#include "tls/self_signed.h"
+#include "tls/server.h"
+
+#define NAME "target.example"
+
+static struct tls_server_conf *target_conf;
+static struct tls_client_conf *browser_conf;
+static uint8_t priv[32], pub[32];
+
+static int make_all(void **state)
+{
+	struct tls_client_options o = {.server_name = NAME, .verify = TLS_VERIFY_NONE};
+	struct cert_store *certs = cert_store_new();
+	char *cert, *key, why[200];
+
+	assert_null(aead_init("auto"));
+	assert_int_equal(self_signed_pem(NAME, &cert, &key), 0);
+	assert_int_equal(
+		cert_store_add_pem(certs, cert, strlen(cert), key, strlen(key), why, sizeof(why)),
+		0);
+	free(cert);
+	free(key);
+	target_conf = tls_server_conf_new(
+		&(struct tls_server_options){.certs = certs, .tickets = 2}, why, sizeof(why));
+	cert_store_put(certs);
+	browser_conf = tls_client_conf_new(&o, why, sizeof(why));
+	assert_non_null(target_conf);
+	assert_non_null(browser_conf);
+	return x25519_keygen(priv, pub);
+}
+
+static int drop_all(void **state)
+{
+	tls_server_conf_put(target_conf);
+	tls_client_conf_put(browser_conf);
+	return 0;
+}
+
+static const uint8_t ids[1][REALITY_SHORT_ID] = {{0xab, 0xcd}};
+
+static struct reality_conf *server_conf(void)
+{
+	static const char *const names[] = {NAME};
+	struct reality_options o = {
+		.names = names,
+		.nnames = 1,
+		.short_ids = ids,
+		.nshort_ids = 1,
+		.private_key = priv,
+	};
+	struct reality_conf *c;
+
+	assert_int_equal(dest_parse(&o.dest, NAME ":443"), 0);
+	c = reality_conf_new(&o);
+	assert_non_null(c);
+	return c;
+}
+
+/* ---- the way to the target --------------------------------------------------------------- */
+
+/* The target says `down` bytes of pattern 4 and takes those of pattern 3. */
+struct outside {
+	struct dialer dialer;
+	struct talker target;
+	size_t down;
+	unsigned dribble; /* likewise */
+	struct dribble_conf how;
+	bool refuse, raw;
+	struct stream *raw_end; /* with `raw`: nobody there but the test */
+};
+
+struct test_dial {
+	struct dial dial;
+	struct outside *o;
+	struct loop *l;
+	struct waiter *w;
+	struct timer later;
+	bool ready;
+};
+
+static void on_later(struct timer *t)
+{
+	struct test_dial *d = container_of(t, struct test_dial, later);
+
+	d->ready = true;
+	loop_queue(d->l, d->w);
+}
+
+static int test_result(struct dial *dial, struct stream **out)
+{
+	struct test_dial *d = container_of(dial, struct test_dial, dial);
+	struct outside *o = d->o;
+	struct loop *l = d->l;
+	struct stream *near, *far;
+
+	if (!d->ready)
+		return -EAGAIN;
+	free(d);
+	if (o->refuse)
+		return -ECONNREFUSED;
+	assert_int_equal(pair_new(l, 5000, &near, &far), 0);
+	if (o->raw) {
+		o->raw_end = far;
+		*out = near;
+		return 0;
+	}
+	if (o->dribble)
+		far = dribble_new(far, &o->how);
+	talker_start(&o->target, tls_server_new(far, target_conf), o->down, 4, 3);
+	*out = near;
+	return 0;
+}
+
+static void test_cancel(struct dial *dial)
+{
+	struct test_dial *d = container_of(dial, struct test_dial, dial);
+
+	timer_stop(&d->later);
+	free(d);
+}
+
+static const struct dial_ops test_dial_ops = {.result = test_result, .cancel = test_cancel};
+
+static struct dial *test_dial(struct dialer *dialer, struct loop *l, const struct dest *to,
+			      struct waiter *w)
+{
+	struct test_dial *d = calloc(1, sizeof(*d));
+
+	assert_non_null(d);
+	assert_string_equal((const char *)to->bytes, NAME);
+	*d = (struct test_dial){.dial.ops = &test_dial_ops, .l = l, .w = w};
+	d->o = container_of(dialer, struct outside, dialer);
+	timer_init(&d->later, on_later);
+	timer_set(l, &d->later, loop_now(l) + 5 * NSEC_MS);
+	return &d->dial;
+}
+
+static const struct dialer_ops outside_ops = {.name = "test", .dial = test_dial};
+
+/* ---- a client of ours -------------------------------------------------------------------- */
+
+struct duo {
+	struct outside outside;
+	struct talker client, server;
+	struct reality_client_conf conf;
+};
+
+static unsigned dribbling; /* bytes at a time; 0: no */
+static size_t up, down;
+
+static void make_client_conf(struct reality_client_conf *c)
+{
+	memcpy(c->public_key, pub, sizeof(pub));
+	memcpy(c->short_id, ids[0], sizeof(c->short_id));
+	snprintf(c->server_name, sizeof(c->server_name), NAME);
+}
+
+static void start(struct loop *l, void *state)
+{
+	struct reality_conf *conf = server_conf();
+	struct duo *d = state;
+	struct stream *x, *y;
+
+	d->outside.dialer.ops = &outside_ops;
+	make_client_conf(&d->conf);
+	assert_int_equal(pair_new(l, dribbling ? 700 : 100000, &x, &y), 0);
+	if (dribbling) {
+		struct dribble_conf a = DRIBBLE(1), b = DRIBBLE(2);
+
+		a.max = b.max = dribbling;
+		d->outside.dribble = dribbling;
+		d->outside.how = DRIBBLE(7);
+		d->outside.how.max = dribbling;
+		x = dribble_new(x, &a);
+		y = dribble_new(y, &b);
+	}
+	talker_start(&d->client, reality_client_new(x, &d->conf), up, 1, 2);
+	talker_start(&d->server, reality_server_new(y, conf, &d->outside.dialer), down, 2, 1);
+	reality_conf_put(conf);
+}
+
+static bool done(void *state)
+{
+	struct duo *d = state;
+
+	return talker_done(&d->client) && talker_done(&d->server);
+}
+
+static void stop(void *state)
+{
+	struct duo *d = state;
+
+	talker_stop(&d->client);
+	talker_stop(&d->server);
+	talker_stop(&d->outside.target);
+}
+
+static void check(void *state)
+{
+	struct duo *d = state;
+
+	assert_int_equal(d->client.err, 0);
+	assert_int_equal(d->server.err, 0);
+	assert_int_equal(d->client.received, down);
+	assert_int_equal(d->server.received, up);
+	assert_string_equal(stream_text(d->server.s, STREAM_SNI), NAME);
+}
+
+static void run(struct duo *d)
+{
+	struct loop *l = loop_new(LOOP_VIRTUAL, 1);
+
+	start(l, d);
+	run_until(l, done, d);
+	check(d);
+	assert_null(container_of(d->server.s, struct tls, base)->hs);
+	stop(d);
+	while (loop_turn(l, 0) > 0)
+		;
+	assert_int_equal(loop_pool(l)->nused, 0);
+	loop_free(l);
+}
+
+static void bytes_arrive_both_ways(void **state)
+{
+	static const size_t sizes[] = {0, 1, 16384, 300000};
+
+	dribbling = 0;
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		struct duo d = {0};
+
+		up = sizes[i];
+		down = sizes[ARRAY_LEN(sizes) - 1 - i];
+		run(&d);
+	}
+}
+
+static void it_stands_on_streams_that_misbehave_and_may_be_killed_at_any_turn(void **state)
+{
+	const struct scenario sc = {start, done, stop, check, sizeof(struct duo)};
+
+	struct duo d = {0};
+
+	up = 500;
+	down = 700;
+	dribbling = 5;
+	run(&d);
+	dribbling = 150;
+	kill_at_each_turn(&sc, 3);
+	dribbling = 0;
+	kill_at_each_turn(&sc, 3);
+}
+
+static void the_target_is_let_go_once_the_client_has_finished(void **state)
+{
+	struct loop *l = loop_new(LOOP_VIRTUAL, 1);
+	struct duo d = {0};
+
+	up = down = 1;
+	start(l, &d);
+	run_until(l, done, &d);
+	check(&d);
+	while (loop_turn(l, 0) > 0)
+		;
+	assert_int_equal(d.outside.target.err, -ERR_TRUNCATED);
+	stop(&d);
+	loop_turn(l, 0);
+	loop_free(l);
+}
+
+static void a_target_that_is_away_ends_it_without_a_byte(void **state)
+{
+	struct loop *l = loop_new(LOOP_VIRTUAL, 1);
+	struct duo d = {.outside.refuse = true};
+
+	up = down = 1;
+	start(l, &d);
+	run_until(l, done, &d);
+	assert_int_equal(d.server.err, -ECONNREFUSED);
+	assert_int_equal(d.client.received, 0);
+	stop(&d);
+	loop_turn(l, 0);
+	loop_free(l);
+}
+
+/* ---- everybody else ---------------------------------------------------------------------- */
+
+/* What a session does: open, and relay to the target whoever is rejected. */
+struct host {
+	struct outside outside;
+	struct stream *s, *target;
+	struct relay relay;
+	struct waiter w;
+	int err;
+	bool relaying;
+};
+
+static const struct relay_conf relaying = {0};
+
+static void host_look(struct waiter *w)
+{
+	struct host *h = container_of(w, struct host, w);
+	struct loop *l = h->s->loop;
+	union stream_value v;
+	struct bufq none;
+
+	if (h->relaying)
+		return;
+	h->err = stream_open(h->s);
+	if (h->err == -EAGAIN)
+		stream_want(h->s, STREAM_RD | STREAM_WR, &h->w);
+	if (h->err != -ERR_REJECTED)
+		return;
+	assert_int_equal(stream_query(h->s, STREAM_REJECT, &v), 0);
+	assert_int_equal(stream_query(h->s, STREAM_REJECT, &v), -ENOTSUP);
+	bufq_init(&none, loop_pool(l), SIZE_MAX);
+	h->target = v.stream;
+	h->s = stream_peel(h->s, &none);
+	assert_non_null(h->s);
+	h->relaying = true;
+	relay_start(&h->relay, l, h->s, h->target, NULL, NULL, &relaying, &h->w);
+}
+
+static void host_start(struct host *h, struct stream *lower)
+{
+	struct reality_conf *conf = server_conf();
+
+	h->outside.dialer.ops = &outside_ops;
+	h->s = reality_server_new(lower, conf, &h->outside.dialer);
+	reality_conf_put(conf);
+	waiter_init(&h->w, host_look);
+	loop_queue(lower->loop, &h->w);
+}
+
+static void host_stop(struct host *h)
+{
+	if (h->relaying)
+		relay_stop(&h->relay);
+	waiter_cancel(&h->w);
+	stream_free(h->s);
+	stream_free(h->target);
+	h->s = h->target = NULL;
+	talker_stop(&h->outside.target);
+	stream_free(h->outside.raw_end);
+	h->outside.raw_end = NULL;
+}
+
+struct guest {
+	struct host host;
+	struct talker client;
+	struct reality_client_conf conf;
+};
+
+static void start_browser(struct loop *l, void *state)
+{
+	struct guest *g = state;
+	struct stream *x, *y;
+
+	assert_int_equal(pair_new(l, 3000, &x, &y), 0);
+	g->host.outside.down = 4000;
+	host_start(&g->host, y);
+	talker_start(&g->client, tls_client_new(x, browser_conf), 3000, 3, 4);
+}
+
+static bool browsed(void *state)
+{
+	struct guest *g = state;
+
+	return talker_done(&g->client) && (g->client.err || g->host.relay.ended);
+}
+
+static void stop_guest(void *state)
+{
+	struct guest *g = state;
+
+	talker_stop(&g->client);
+	host_stop(&g->host);
+}
+
+static void check_browser(void *state)
+{
+	struct guest *g = state;
+
+	assert_int_equal(g->host.err, -ERR_REJECTED);
+	assert_int_equal(g->client.err, 0);
+	assert_int_equal(g->client.received, 4000);
+	assert_int_equal(g->host.outside.target.received, 3000);
+	assert_int_equal(g->host.relay.result, 0);
+}
+
+static void a_browser_talks_to_the_target(void **state)
+{
+	kill_at_each_turn(&(struct scenario){start_browser, browsed, stop_guest, check_browser,
+					     sizeof(struct guest)},
+			  5);
+}
+
+/* What a stranger has sent before he is one, and the end of it: all of that reaches the target, and
+ * what that answers reaches him.
+ */
+static void every_first_byte_and_end_reaches_the_target(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t len;
+	} rows[] = {
+		{"", 0},
+		{"GET / HTTP/1.1\r\n\r\n", 18},
+		{"\x16\x03\x01\x02\x00\x01", 6},
+		{"\x16\x03\x01\x00\x04\x01\x00\x00\x00", 9},
+		{"\x16\x03\x01\xff\xff", 5},
+		{"\x15\x03\x01\x00\x02\x01\x00", 7},
+		{"\x80\x2e\x01\x00\x02", 5},
+	};
+
+	for (size_t i = 0; i < 2 * ARRAY_LEN(rows); i++) {
+		struct loop *l = loop_new(LOOP_VIRTUAL, 1);
+		const char *bytes = rows[i / 2].bytes;
+		size_t len = rows[i / 2].len;
+		bool slow = i % 2;
+		struct host h = {.outside.raw = true};
+		struct stream *x, *y;
+		struct bufq q;
+
+		assert_int_equal(pair_new(l, 3000, &x, &y), 0);
+		host_start(&h, slow ? dribble_new(y, &DRIBBLE(i)) : y);
+		bufq_init(&q, loop_pool(l), SIZE_MAX);
+		if (len > 0) {
+			assert_int_equal(bufq_append(&q, bytes, len), 0);
+			assert_int_equal(stream_push(x, &q), len);
+		}
+		assert_int_equal(stream_shut(x), 0);
+		while (!h.relaying || !h.relay.flow[RELAY_UP].done)
+			assert_true(loop_turn(l, -1) > 0);
+		for (ssize_t n = 1; n > 0;)
+			n = stream_pull(h.outside.raw_end, &q, 100);
+		assert_int_equal(bufq_len(&q), len);
+		if (len > 0) {
+			size_t got;
+
+			assert_memory_equal(bufq_linear(&q, len, &got), bytes, len);
+		}
+		bufq_done(&q);
+		pair_reset(h.outside.raw_end, -ECONNRESET);
+		while (!h.relay.ended)
+			assert_true(loop_turn(l, -1) > 0);
+		assert_int_equal(h.relay.result, -ECONNRESET);
+		host_stop(&h);
+		stream_free(x);
+		loop_turn(l, 0);
+		loop_free(l);
+	}
+}
+
+/* Who has seen a hello of ours and says it again is ours as far as anybody can see, and no further:
+ * what he says next is answered by the target.
+ */
+static void who_repeats_a_hello_is_the_targets_after_all(void **state)
+{
+	static const char lie[] = "\x17\x03\x03\x00\x20this is not what was agreed upon.";
+	struct loop *l = loop_new(LOOP_VIRTUAL, 1);
+	struct reality_client_conf conf = {0};
+	struct stream *x, *y, *a, *b, *client;
+	struct host h = {0};
+	struct bufq q;
+
+	assert_int_equal(pair_new(l, 3000, &a, &b), 0);
+	make_client_conf(&conf);
+	client = reality_client_new(a, &conf);
+	assert_int_equal(stream_open(client), -EAGAIN);
+	bufq_init(&q, loop_pool(l), SIZE_MAX);
+	while (stream_pull(b, &q, 3000) > 0)
+		;
+	assert_int_equal(pair_new(l, 9000, &x, &y), 0);
+	host_start(&h, y);
+	while (!bufq_empty(&q))
+		assert_true(stream_push(x, &q) > 0);
+	while (loop_turn(l, -1) > 0)
+		;
+	assert_int_equal(h.err, -EAGAIN); /* it has been answered, and a Finished is awaited */
+	while (stream_pull(x, &q, 9000) > 0)
+		;
+	assert_true(bufq_len(&q) > 500);
+	bufq_done(&q);
+	assert_int_equal(bufq_append(&q, lie, sizeof(lie) - 1), 0);
+	assert_true(stream_push(x, &q) > 0);
+	while (loop_turn(l, -1) > 0)
+		;
+	assert_true(h.relaying);
+	/* the target could not open it: an alert, and the end */
+	assert_int_equal(h.outside.target.err, -ERR_TLS);
+	assert_int_equal(stream_pull(x, &q, 9000), 24);
+	bufq_done(&q);
+	stream_free(client);
+	stream_free(b);
+	stream_free(x);
+	host_stop(&h);
+	loop_turn(l, 0);
+	loop_free(l);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bytes_arrive_both_ways),
+		cmocka_unit_test(it_stands_on_streams_that_misbehave_and_may_be_killed_at_any_turn),
+		cmocka_unit_test(the_target_is_let_go_once_the_client_has_finished),
+		cmocka_unit_test(a_target_that_is_away_ends_it_without_a_byte),
+		cmocka_unit_test(a_browser_talks_to_the_target),
+		cmocka_unit_test(every_first_byte_and_end_reaches_the_target),
+		cmocka_unit_test(who_repeats_a_hello_is_the_targets_after_all),
+	};
+
+	return cmocka_run_group_tests(tests, make_all, drop_all);
+}
