@@ -113,19 +113,21 @@ static ssize_t client_pull(struct stream *s, struct bufq *dst, size_t max)
 }
 
 /* The request rides in front of the caller's bytes, in one write.  What the lower layer left of it
- * is taken off `src` again: nothing of ours stays in the caller's queue (S6).  Returns the bytes of
- * the caller's that went, 0: none.
+ * is taken off `src` again: nothing of ours stays in the caller's queue (S6).  How much that is says
+ * the queue: a layer that breaks has perhaps taken some.  Returns the bytes of the caller's that
+ * went, 0: none.
  */
 static ssize_t push_joined(struct client_stream *c, struct bufq *src)
 {
 	uint8_t head[CLIENT_REQUEST_MAX];
-	size_t len = bufq_peek(&c->out, 0, head, sizeof(head)), left;
+	size_t len = bufq_peek(&c->out, 0, head, sizeof(head)), before, left;
 	ssize_t n;
 
 	if (bufq_prepend(src, head, len))
 		return -ENOMEM;
+	before = bufq_len(src);
 	n = stream_push(c->lower, src);
-	left = len - MIN(len, n > 0 ? (size_t)n : 0);
+	left = len - MIN(len, before - bufq_len(src));
 	bufq_drain(src, left);
 	bufq_drain(&c->out, len - left);
 	if (n < 0)

@@ -99,7 +99,7 @@ struct stream_ops {
 	 * -EAGAIN: none now.  <0: broken; a stream cut short is -ERR_TRUNCATED, never 0. */
 	ssize_t (*pull)(struct stream *s, struct bufq *dst, size_t max);
 	/* Take bytes off the front of `src`.  >0: that many are now the stream's to deliver,
-	 * without further calls.  -EAGAIN: none taken.  <0: broken. */
+	 * without further calls.  -EAGAIN: none taken.  <0: broken; some may be gone from `src`. */
 	ssize_t (*push)(struct stream *s, struct bufq *src);
 	/* Queue `w` once an event of `ev` may let pull or push progress. */
 	void (*want)(struct stream *s, unsigned ev, struct waiter *w);

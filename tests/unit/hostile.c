@@ -106,8 +106,11 @@ static ssize_t dribble_push(struct stream *s, struct bufq *src)
 	if (refuses(d))
 		return say_again(d, STREAM_WR, true);
 	if (d->conf.cut_out >= 0) {
-		if (d->out >= d->conf.cut_out)
+		if (d->out >= d->conf.cut_out) {
+			/* What a broken layer has taken, it has taken. */
+			bufq_drain(src, MIN(bufq_len(src), roll(d, d->conf.max)));
 			return d->conf.cut_out_err;
+		}
 		want = MIN(want, (size_t)(d->conf.cut_out - d->out));
 	}
 	n = push_some(d, src, want);

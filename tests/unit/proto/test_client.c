@@ -196,6 +196,37 @@ static void a_push_that_did_not_fit_is_all_the_caller_s_again(void **state)
 	}
 }
 
+static void a_stream_that_breaks_may_have_taken_some(void **state)
+{
+	for (uint64_t seed = 1; seed < 200; seed++) {
+		struct dribble_conf conf = DRIBBLE(seed);
+		struct dest to;
+		struct stream *near, *far, *s;
+		struct loop *l = loop_new(LOOP_VIRTUAL, 1);
+		struct bufq q;
+		ssize_t n;
+
+		conf.max = 200;
+		conf.again = 0;
+		conf.cut_out = 0;
+		conf.cut_out_err = -ECONNRESET;
+		assert_int_equal(dest_parse(&to, "192.0.2.1:80"), 0);
+		assert_int_equal(pair_new(l, 65536, &near, &far), 0);
+		s = vless_client_new(dribble_new(near, &conf), id, &to);
+		bufq_init(&q, loop_pool(l), SIZE_MAX);
+		assert_int_equal(bufq_append(&q, "hello", 5), 0);
+		do {
+			n = stream_push(s, &q);
+		} while (n == -EAGAIN);
+		assert_int_equal(n, -ECONNRESET);
+		assert_true(bufq_len(&q) <= 5);
+		bufq_done(&q);
+		stream_free(s);
+		stream_free(far);
+		loop_free(l);
+	}
+}
+
 static void the_answer_is_skipped_in_any_pieces_addons_too(void **state)
 {
 	static const uint8_t answer[] = "\0\5addonpayload";
@@ -375,6 +406,7 @@ int main(void)
 		cmocka_unit_test(the_lower_stream_is_bypassed_only_behind_the_headers),
 		cmocka_unit_test(S4_a_request_that_did_not_fit_at_once_goes_without_further_calls),
 		cmocka_unit_test(a_push_that_did_not_fit_is_all_the_caller_s_again),
+		cmocka_unit_test(a_stream_that_breaks_may_have_taken_some),
 		cmocka_unit_test(the_answer_is_skipped_in_any_pieces_addons_too),
 		cmocka_unit_test(a_wrong_answer_fails_and_a_short_one_is_a_truncation),
 		cmocka_unit_test(the_end_behind_the_answer_is_orderly),
