@@ -662,6 +662,8 @@ static void hurry(struct engine *e)
 
 	list_for_each_safe(pos, tmp, &e->live)
 		e->ops->stop(list_entry(pos, struct instance, link), 0);
+	if (e->ending && e->ops->end)
+		(void)!e->ops->end(e);
 }
 
 void engine_stop(struct engine *e, nsec_t grace, void (*done)(void *arg), void *arg)

@@ -139,7 +139,7 @@ struct engine_put {
 void engine_put(struct engine *e, const struct engine_put *put, engine_done *done, void *arg);
 
 /* Not an error when nothing is there.  Its bytes are settled once its connections have ended, which
- * is within a second.
+ * is within a second; those of an ss-server when it has reported once more, within six.
  */
 void engine_remove(struct engine *e, uint16_t port, engine_done *done, void *arg);
 

@@ -26,11 +26,13 @@ struct engine_ops {
 	/* `old`: running until now on the same port, may be NULL; -EAGAIN: not while it is there. */
 	int (*start)(struct engine *e, const struct profile *p, uint32_t generation,
 		     struct instance *old, struct instance **out, char why[PROFILE_WHY_MAX]);
-	void (*stop)(struct instance *i, nsec_t grace); /* again with 0: hurry */
+	void (*stop)(struct instance *i, nsec_t grace); /* again: hurry */
 	void (*traffic)(const struct instance *i, struct traffic *out);
 	size_t (*slots)(const struct instance *i, uint32_t *out); /* out NULL: how many */
 	void (*free)(struct instance *i, bool settled); /* settled: its slots are released */
-	/* Every instance has gone: end what is left.  NULL, or 0: nothing is; else engine_ended() comes. */
+	/* Every instance has gone: end what is left.  NULL, or 0: nothing is; else engine_ended() comes.
+	 * Again: hurry.
+	 */
 	int (*end)(struct engine *e);
 	void (*done)(struct engine *e); /* may be NULL */
 };

@@ -4,6 +4,9 @@
  * A process says every few seconds how much it has moved since it was started, also when that is
  * nothing: its totals are counted by difference, and silence means that it hangs.  When one has ended,
  * what it sent before is read first; only then its successor's totals begin at zero.
+ *
+ * It says nothing more when it is told to end, and what it has moved since its last report would go with
+ * it.  So who is to be stopped is heard once more first, and told right after.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -20,6 +23,7 @@
 #define START_WITHIN (10 * NSEC_SEC)
 #define CHECK_EVERY  (30 * NSEC_SEC)
 #define SILENCE	     (90 * NSEC_SEC)
+#define LAST_WORDS   (6 * NSEC_SEC) /* it reports every five */
 
 struct libev {
 	struct engine e;
@@ -33,10 +37,11 @@ struct process {
 	struct child child;
 	struct profile *p;
 	struct tally tally;
-	struct timer timer; /* starting: look; ended: start again */
+	struct timer timer; /* starting: look; ended: start again; stopping: patience */
 	char *file;
 	nsec_t started, heard, pause;
 	bool announced, stopping, up;
+	bool told; /* to end, while stopping */
 };
 
 static struct libev *all_of(struct process *pr)
@@ -152,6 +157,14 @@ static void go(struct process *pr)
 	engine_gone(&pr->i);
 }
 
+static void tell_to_end(struct process *pr)
+{
+	timer_stop(&pr->timer);
+	if (!pr->told)
+		child_stop(&pr->child, EXTERNAL_STOP);
+	pr->told = true;
+}
+
 /* It has its sockets, so it has read its file. */
 static void is_up(struct process *pr)
 {
@@ -187,7 +200,9 @@ static void on_timer(struct timer *t)
 	struct process *pr = container_of(t, struct process, timer);
 	nsec_t now = loop_now(loop_of(pr));
 
-	if (!pr->child.pid) { /* it has rested */
+	if (pr->stopping) {
+		tell_to_end(pr);
+	} else if (!pr->child.pid) { /* it has rested */
 		int err = launch(pr);
 
 		if (err) {
@@ -264,13 +279,16 @@ static int libev_start(struct engine *e, const struct profile *p, uint32_t gener
 static void libev_stop(struct instance *i, nsec_t grace)
 {
 	struct process *pr = container_of(i, struct process, i);
+	bool again = pr->stopping;
 
 	pr->stopping = true;
 	timer_stop(&pr->timer);
-	if (pr->child.pid)
-		child_stop(&pr->child, EXTERNAL_STOP);
-	else
+	if (!pr->child.pid)
 		go(pr);
+	else if (again || !pr->up)
+		tell_to_end(pr);
+	else
+		timer_set(loop_of(pr), &pr->timer, loop_now(loop_of(pr)) + LAST_WORDS);
 }
 
 static void libev_traffic(const struct instance *i, struct traffic *out)
@@ -312,6 +330,8 @@ static void on_total(void *arg, uint16_t port, uint64_t bytes)
 			continue;
 		pr->heard = loop_now(e->conf.loop);
 		tally_total(e, &pr->tally, bytes);
+		if (pr->stopping)
+			tell_to_end(pr);
 		return;
 	}
 }

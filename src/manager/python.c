@@ -7,7 +7,8 @@
  * behind all others; the second time he is given up.
  *
  * It reports what has been moved since its last report, every ten seconds, also for ports that were
- * removed meanwhile: those numbers go to the account that the port had last.
+ * removed meanwhile: those numbers go to the account that the port had last.  So at our end its ports are
+ * removed, its next report is waited for, and then it is told to end.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,6 +26,8 @@
 #define ANSWER_WITHIN (10 * NSEC_SEC)
 #define START_WITHIN  (8500 * NSEC_MS)
 #define RESTART_AFTER (30 * NSEC_SEC)
+#define LAST_WORDS    (12 * NSEC_SEC) /* it reports every ten */
+#define REPORT_TIME   (200 * NSEC_MS)
 #define PORTS	      65536
 
 enum phase {
@@ -63,7 +66,8 @@ struct python {
 	nsec_t started, asked;
 	struct member *busy;   /* whose command is out */
 	bool deaf;	       /* until the pong */
-	bool killed;	       /* told to end, because it hangs */
+	bool killed;	       /* told to end */
+	bool owes;	       /* stopping: it may have moved what it has not reported */
 	uint16_t suspect;      /* the port whose command it became deaf over; 0: it did nothing */
 	uint32_t *last;	       /* by port: the last generation, plus 1 */
 	uint8_t deaths[PORTS]; /* of processes over the port, since it was last added */
@@ -93,6 +97,14 @@ static void kill_it(struct python *py)
 	log_msg(LOG_WARN, "manager", "ssserver does not answer");
 	py->killed = true;
 	child_stop(&py->child, EXTERNAL_STOP);
+}
+
+static void tell_to_end(struct python *py)
+{
+	timer_stop(&py->tick);
+	if (!py->killed)
+		child_stop(&py->child, EXTERNAL_STOP);
+	py->killed = true;
 }
 
 /* ---- commands ---------------------------------------------------------------------------- */
@@ -274,8 +286,11 @@ static void received(void *arg, char *text, size_t len, const struct peer *from)
 {
 	struct python *py = arg;
 
-	if (external_stat(text, len, on_bytes, py))
+	if (external_stat(text, len, on_bytes, py)) {
+		if (py->e.ending && !py->killed) /* several messages may be one report */
+			timer_set(py->e.conf.loop, &py->tick, now_of(py) + REPORT_TIME);
 		return;
+	}
 	if (is_word(text, len, "pong") && py->phase == WAKING) {
 		clean_up(py);
 	} else if (is_word(text, len, "pong") && py->deaf) {
@@ -402,6 +417,10 @@ static void on_tick(struct timer *t)
 	nsec_t now = now_of(py), next = TICK;
 	int err = 0;
 
+	if (py->e.ending) {
+		tell_to_end(py);
+		return;
+	}
 	if (py->phase == DOWN && !py->child.pid && now - py->started > RESTART_AFTER)
 		err = launch(py);
 	if (err) {
@@ -474,6 +493,7 @@ static void python_stop(struct instance *i, nsec_t grace)
 		engine_gone(i);
 		return;
 	}
+	py->owes |= i->engine->stopping && m->step == ADDED;
 	m->step = UNWANTED;
 	pump(py);
 }
@@ -499,6 +519,7 @@ static void python_free(struct instance *i, bool settled)
 	free(m);
 }
 
+/* Its ports are closed, so what it reports next is final. */
 static int python_end(struct engine *e)
 {
 	struct python *py = of(e);
@@ -506,7 +527,11 @@ static int python_end(struct engine *e)
 	timer_stop(&py->tick);
 	if (!py->child.pid)
 		return 0;
-	child_stop(&py->child, EXTERNAL_STOP);
+	if (py->owes && py->phase == READY && !py->killed)
+		timer_set(e->conf.loop, &py->tick, now_of(py) + LAST_WORDS);
+	else
+		tell_to_end(py);
+	py->owes = false; /* called again: hurry */
 	return -EINPROGRESS;
 }
 

@@ -153,7 +153,7 @@ def test_ss_server_processes_are_driven_killed_and_started_again(procs, target):
 
 @pytest.mark.soak
 def test_the_python_server_is_driven(procs, target):
-    """One process for all ports, which tells deltas every ten seconds; only stream ciphers in those days.
+    """One process for all ports, which tells deltas every two seconds; only stream ciphers in those days.
 
     It is not started again sooner than half a minute after the last time: only the long form kills it.
     """
@@ -170,7 +170,7 @@ def test_the_python_server_is_driven(procs, target):
                 traffic.echo(way, target, b"x" * (1000 + n))
 
     def told():
-        script.listen(12 * SLOW)
+        script.listen(5 * SLOW)
         return [script.deltas.get(p, 0) for p in ports]
 
     work()

@@ -178,6 +178,12 @@ def python_server(folder):
     return path
 
 
+def counted_by_others(up, down):
+    """What ss-server and the Python server count of a conversation under aes-256-cfb, where it does not depend on pieces:
+    up as it came, with an IV and an IPv4 address in front, down as the target sent it."""
+    return 16 + 7 + up + down
+
+
 # --- the node ----------------------------------------------------------------------------------
 
 class SsLab(Lab):
