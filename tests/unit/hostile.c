@@ -1,5 +1,8 @@
 #include "unit.h"
 
+#include <errno.h>
+
+#include "base/err.h"
 #include "hostile.h"
 
 /* ---- dribble ----------------------------------------------------------------------------- */
@@ -287,6 +290,20 @@ static int talker_receive(struct talker *t)
 	return n > 0 ? 1 : (int)n;
 }
 
+/* >0: some of it. */
+static int talker_skip(struct talker *t)
+{
+	struct bufq q;
+	ssize_t n;
+
+	bufq_init(&q, loop_pool(t->s->loop), SIZE_MAX);
+	n = stream_pull(t->s, &q, t->skip);
+	bufq_done(&q);
+	if (n > 0)
+		t->skip -= (size_t)n;
+	return n ? (int)n : -ERR_TRUNCATED;
+}
+
 static bool sending(const struct talker *t)
 {
 	return !t->shut && (t->sent < t->total || !t->keep_open);
@@ -306,6 +323,16 @@ static void talker_wake(struct waiter *w)
 			return;
 		}
 		t->opened = err == 0;
+	}
+	if (!err && t->skip > 0) {
+		err = talker_skip(t);
+		if (err > 0)
+			loop_queue(t->s->loop, w);
+		else if (err == -EAGAIN)
+			stream_want(t->s, STREAM_RD, w);
+		else
+			t->err = err;
+		return;
 	}
 	if (!err && sending(t))
 		err = out = talker_send(t);
@@ -341,6 +368,21 @@ void talker_stop(struct talker *t)
 	waiter_cancel(&t->w);
 	stream_free(t->s);
 	t->s = NULL;
+}
+
+bool talkers_done(void *state)
+{
+	struct talker *two = state;
+
+	return talker_done(&two[0]) && talker_done(&two[1]);
+}
+
+void talkers_stop(void *state)
+{
+	struct talker *two = state;
+
+	talker_stop(&two[0]);
+	talker_stop(&two[1]);
 }
 
 /* ---- driving ----------------------------------------------------------------------------- */

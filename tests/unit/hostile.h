@@ -16,9 +16,8 @@
  *             talker_start(&t->a, x_client(dribble_new(x, &DRIBBLE(1))), 5000, 1, 2);
  *             talker_start(&t->b, x_server(dribble_new(y, &DRIBBLE(2))), 7000, 2, 1);
  *     }
- *     done: talker_done(&t->a) && talker_done(&t->b);   stop: talker_stop() both
- *
- *     kill_at_each_turn(&(struct scenario){start, done, stop, check, sizeof(struct duo)}, seed);
+ *     kill_at_each_turn(&(struct scenario){start, talkers_done, talkers_stop, check,
+ *                                          sizeof(struct duo)}, seed);
  *
  * Failures are cmocka's, with what was seen in the message.
  */
@@ -62,6 +61,7 @@ struct talker {
 	size_t total, sent, received;
 	size_t burst;	 /* bytes offered per push; 0: 1000 */
 	size_t appetite; /* bytes asked for per pull; 0: 16384 */
+	size_t skip;	 /* bytes that are read off before it says or compares anything */
 	uint8_t tx, rx;
 	bool opened, keep_open; /* keep_open: do not shut after the last byte */
 	bool shut, eof;
@@ -74,6 +74,10 @@ uint8_t pattern_byte(uint8_t pattern, size_t offset);
 void talker_start(struct talker *t, struct stream *s, size_t total, uint8_t tx, uint8_t rx);
 bool talker_done(const struct talker *t); /* all sent, shut and read to the end; or failed */
 void talker_stop(struct talker *t);	  /* frees the stream; idempotent, and fine on zeroes */
+
+/* The same of two, with which `state` begins: for scenarios. */
+bool talkers_done(void *state);
+void talkers_stop(void *state);
 
 /* ---- driving --------------------------------------------------------------------------------- */
 

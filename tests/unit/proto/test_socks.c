@@ -155,32 +155,7 @@ static void who_waits_for_the_request_sleeps(void **state)
  */
 struct duo {
 	struct talker a, b;
-	struct stream *raw;
-	struct waiter w;
-	size_t skip;
 };
-
-static void client_wake(struct waiter *w)
-{
-	struct duo *t = container_of(w, struct duo, w);
-	struct bufq q;
-	ssize_t n;
-
-	bufq_init(&q, loop_pool(t->raw->loop), SIZE_MAX);
-	n = stream_pull(t->raw, &q, t->skip);
-	bufq_done(&q);
-	if (n == -EAGAIN)
-		stream_want(t->raw, STREAM_RD, w);
-	if (n < 0)
-		return;
-	t->skip -= (size_t)n;
-	if (t->skip > 0) {
-		loop_queue(t->raw->loop, w);
-		return;
-	}
-	talker_start(&t->a, t->raw, 300, 1, 2);
-	t->raw = NULL;
-}
 
 static void duo_start(struct loop *l, void *state)
 {
@@ -189,29 +164,9 @@ static void duo_start(struct loop *l, void *state)
 
 	assert_int_equal(pair_new(l, 70, &x, &y), 0);
 	send_bytes(x, script, sizeof(script) - 1);
-	t->skip = sizeof(replies) - 1;
-	t->raw = dribble_new(x, &DRIBBLE(1));
-	waiter_init(&t->w, client_wake);
-	loop_queue(l, &t->w);
+	t->a.skip = sizeof(replies) - 1;
+	talker_start(&t->a, dribble_new(x, &DRIBBLE(1)), 300, 1, 2);
 	talker_start(&t->b, socks_server_new(dribble_new(y, &DRIBBLE(2))), 350, 2, 1);
-}
-
-static bool duo_done(void *state)
-{
-	struct duo *t = state;
-
-	return !t->raw && talker_done(&t->a) && talker_done(&t->b);
-}
-
-static void duo_stop(void *state)
-{
-	struct duo *t = state;
-
-	waiter_cancel(&t->w);
-	stream_free(t->raw);
-	if (t->a.s)
-		talker_stop(&t->a);
-	talker_stop(&t->b);
 }
 
 static void duo_check(void *state)
@@ -226,7 +181,7 @@ static void duo_check(void *state)
 
 static void the_layer_survives_a_dribble_and_a_kill_at_each_turn(void **state)
 {
-	struct scenario sc = {duo_start, duo_done, duo_stop, duo_check, sizeof(struct duo)};
+	struct scenario sc = {duo_start, talkers_done, talkers_stop, duo_check, sizeof(struct duo)};
 
 	assert_true(kill_at_each_turn(&sc, 1) > 20);
 }

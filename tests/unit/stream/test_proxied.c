@@ -199,21 +199,6 @@ static void duo_start(struct loop *l, void *state)
 	talker_start(&t->b, proxied_new(dribble_new(y, &DRIBBLE(2))), 200, 2, 1);
 }
 
-static bool duo_done(void *state)
-{
-	struct duo *t = state;
-
-	return talker_done(&t->a) && talker_done(&t->b);
-}
-
-static void duo_stop(void *state)
-{
-	struct duo *t = state;
-
-	talker_stop(&t->a);
-	talker_stop(&t->b);
-}
-
 static void duo_check(void *state)
 {
 	struct duo *t = state;
@@ -226,7 +211,7 @@ static void duo_check(void *state)
 
 static void the_layer_survives_a_dribble_and_a_kill_at_each_turn(void **state)
 {
-	struct scenario sc = {duo_start, duo_done, duo_stop, duo_check, sizeof(struct duo)};
+	struct scenario sc = {duo_start, talkers_done, talkers_stop, duo_check, sizeof(struct duo)};
 
 	assert_true(kill_at_each_turn(&sc, 1) > 20);
 }

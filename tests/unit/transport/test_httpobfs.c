@@ -151,21 +151,6 @@ static void duo_start(struct loop *l, void *state)
 		     1);
 }
 
-static bool duo_done(void *state)
-{
-	struct talker *t = state;
-
-	return talker_done(&t[0]) && talker_done(&t[1]);
-}
-
-static void duo_stop(void *state)
-{
-	struct talker *t = state;
-
-	talker_stop(&t[0]);
-	talker_stop(&t[1]);
-}
-
 static void duo_check(void *state)
 {
 	struct talker *t = state;
@@ -178,7 +163,7 @@ static void duo_check(void *state)
 
 static void every_byte_arrives_over_the_worst_of_networks_killed_at_each_turn(void **state)
 {
-	const struct scenario sc = {duo_start, duo_done, duo_stop, duo_check,
+	const struct scenario sc = {duo_start, talkers_done, talkers_stop, duo_check,
 				    2 * sizeof(struct talker)};
 
 	assert_int_equal(httpobfs_conf_set(&server_conf, "www.example.com", NULL, 0), 0);

@@ -219,21 +219,6 @@ static void duo_start(struct loop *l, void *state)
 	talker_start(&t->server, shadowsocks_proto.server(y, &duo_house->in), duo_down, 2, 1);
 }
 
-static bool duo_done(void *state)
-{
-	struct duo *t = state;
-
-	return talker_done(&t->client) && talker_done(&t->server);
-}
-
-static void duo_stop(void *state)
-{
-	struct duo *t = state;
-
-	talker_stop(&t->client);
-	talker_stop(&t->server);
-}
-
 static void duo_check(void *state)
 {
 	struct duo *t = state;
@@ -247,7 +232,8 @@ static void duo_check(void *state)
 
 static void every_byte_arrives_over_the_worst_of_networks_killed_at_each_turn(void **state)
 {
-	const struct scenario sc = {duo_start, duo_done, duo_stop, duo_check, sizeof(struct duo)};
+	const struct scenario sc = {duo_start, talkers_done, talkers_stop, duo_check,
+				    sizeof(struct duo)};
 
 	for (size_t i = 0; i < ARRAY_LEN(ss_sealed_methods); i++) {
 		struct ss_house house;
@@ -274,9 +260,9 @@ static void bulk_arrives_whole_both_ways(void **state)
 		duo_dribbles = false;
 		duo_up = duo_down = 3000000;
 		duo_start(l, &t);
-		assert_true(run_until(l, duo_done, &t));
+		assert_true(run_until(l, talkers_done, &t));
 		duo_check(&t);
-		duo_stop(&t);
+		talkers_stop(&t);
 		loop_turn(l, 0);
 		assert_int_equal(loop_pool(l)->nused, 0);
 		loop_free(l);
