@@ -208,12 +208,17 @@ void blake3_keyed(const uint8_t key[BLAKE3_LEN], const void *in, size_t len, uin
 	cleanse(words, sizeof(words));
 }
 
-void blake3_context_set(struct blake3_context *c, const char *text)
+void blake3_context_set_bytes(struct blake3_context *c, const void *bytes, size_t len)
 {
 	uint8_t digest[BLAKE3_LEN];
 
-	run(iv, text, strlen(text), CONTEXT, digest, sizeof(digest));
+	run(iv, bytes, len, CONTEXT, digest, sizeof(digest));
 	words_of(digest, c->key);
+}
+
+void blake3_context_set(struct blake3_context *c, const char *text)
+{
+	blake3_context_set_bytes(c, text, strlen(text));
 }
 
 void blake3_derive(const struct blake3_context *c, const void *material, size_t len, uint8_t *out,

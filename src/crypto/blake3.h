@@ -24,6 +24,8 @@ struct blake3_context {
 };
 
 void blake3_context_set(struct blake3_context *c, const char *text);
+/* The same for protocols whose context is no text. */
+void blake3_context_set_bytes(struct blake3_context *c, const void *bytes, size_t len);
 void blake3_derive(const struct blake3_context *c, const void *material, size_t len, uint8_t *out,
 		   size_t outlen);
 
