@@ -161,6 +161,21 @@ static int make_shadowsocks(const struct share_link *link, struct outbound_conf 
 	return *link->plugin ? make_obfs(link, out, why) : 0;
 }
 
+static int make_vless(const struct share_link *link, struct outbound_conf *out,
+		      char why[FROM_LINK_WHY])
+{
+	const char *what;
+	int err;
+
+	out->proto = OUTBOUND_VLESS;
+	if (vless_id_of_text(link->credential, strlen(link->credential), out->id))
+		return wrong(why, "the id is neither a UUID nor a text of 1 to 30 bytes");
+	if (!*link->encryption || !strcmp(link->encryption, "none"))
+		return 0;
+	err = vlessenc_client_conf_new(link->encryption, &out->encryption, &what);
+	return err == -ERR_CONFIG ? wrong(why, "encryption: %s", what) : err;
+}
+
 static int make_credential(const struct share_link *link, struct outbound_conf *out,
 			   char why[FROM_LINK_WHY])
 {
@@ -172,10 +187,7 @@ static int make_credential(const struct share_link *link, struct outbound_conf *
 	}
 	if (link->kind == SHARE_SHADOWSOCKS)
 		return make_shadowsocks(link, out, why);
-	out->proto = OUTBOUND_VLESS;
-	if (vless_id_of_text(link->credential, len, out->id))
-		return wrong(why, "the id is neither a UUID nor a text of 1 to 30 bytes");
-	return 0;
+	return make_vless(link, out, why);
 }
 
 int outbound_conf_of_link(const struct share_link *link, const struct link_trust *trust,
@@ -189,8 +201,6 @@ int outbound_conf_of_link(const struct share_link *link, const struct link_trust
 			     node_network_name(link->network));
 	if (*link->flow)
 		return wrong(why, "flows are not in this build");
-	if (*link->encryption && strcmp(link->encryption, "none"))
-		return wrong(why, "VLESS encryption is not in this build");
 	if (dest_set_name(&c.server, link->host, strlen(link->host), link->port))
 		return wrong(why, "the host is neither a name nor an address");
 	err = make_credential(link, &c, why);
@@ -213,6 +223,8 @@ void outbound_conf_done(struct outbound_conf *c)
 	c->reality = NULL;
 	free(c->obfs);
 	c->obfs = NULL;
+	vlessenc_conf_free(c->encryption);
+	c->encryption = NULL;
 }
 
 /* ---- Xray's JSON ------------------------------------------------------------------------- */

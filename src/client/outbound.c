@@ -23,7 +23,9 @@ static struct stream *carrier(struct outbound *o, struct loop *l)
 		s = tls_client_new(s, o->conf->tls);
 	if (s && o->conf->reality)
 		s = reality_client_new(s, o->conf->reality);
-	return s && o->conf->obfs ? httpobfs_client_new(s, o->conf->obfs) : s;
+	if (s && o->conf->obfs)
+		s = httpobfs_client_new(s, o->conf->obfs);
+	return s && o->conf->encryption ? vlessenc_client_new(s, o->conf->encryption) : s;
 }
 
 static struct stream *stack(struct outbound *o, struct loop *l, const struct dest *to)

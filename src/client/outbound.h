@@ -9,6 +9,7 @@
 #include "proto/shadowsocks/shadowsocks.h"
 #include "proto/trojan/trojan_wire.h"
 #include "proto/vless/vless_wire.h"
+#include "proto/vlessenc/vlessenc.h"
 #include "stream/dialer.h"
 #include "tls/client.h"
 #include "tls/reality.h"
@@ -32,6 +33,7 @@ struct outbound_conf {
 	struct tls_client_conf *tls;	     /* NULL: in clear; the owner's reference */
 	struct reality_client_conf *reality; /* NULL: none; owned */
 	struct httpobfs_conf *obfs;	     /* NULL: none; owned */
+	struct vlessenc_conf *encryption;    /* of VLESS; NULL: none; owned */
 	int uot;	/* Shadowsocks: UDP inside streams, version; 0: packets */
 	bool plain_udp; /* VLESS: command 2 instead of XUDP */
 };

@@ -28,6 +28,7 @@ int cmd_run(int argc, char **argv);
 int cmd_ss_manager(int argc, char **argv);
 int cmd_uuid(int argc, char **argv);
 int cmd_version(int argc, char **argv);
+int cmd_vlessenc(int argc, char **argv);
 int cmd_x25519(int argc, char **argv);
 int cmd_yassp(int argc, char **argv);
 

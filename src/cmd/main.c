@@ -21,6 +21,7 @@ static const struct cmd cmds[] = {
 	{"ssserver", "the same, under the name of the Python server", cmd_ss_manager},
 	{"uuid", "UUIDs, random or of a text", cmd_uuid},
 	{"version", "print name, version and features", cmd_version},
+	{"vlessenc", "the two halves of a VLESS Encryption", cmd_vlessenc},
 	{"x25519", "a new X25519 key pair", cmd_x25519},
 	{"yassp", "Shadowsocks ports as a YaSSP panel lists them, by an INI file", cmd_yassp},
 };

@@ -44,9 +44,6 @@ static int check_features(const struct node_info *info, char why[INBOUND_WHY_MAX
 		return refuse(why, "header type %s is not in this build", header);
 	if (info->vless.vision)
 		return refuse(why, "flow xtls-rprx-vision is not in this build");
-	if (info->vless.decryption && *info->vless.decryption &&
-	    strcmp(info->vless.decryption, "none"))
-		return refuse(why, "VLESS encryption is not in this build");
 	return 0;
 }
 
@@ -207,6 +204,24 @@ static int trusted_proxies(struct inbound *in, const struct config_node *conf,
 	return 0;
 }
 
+/* VLESS Encryption.  There is nothing behind it to fall back to: what arrives is noise to a web
+ * server.
+ */
+static int encryption(struct inbound *in, const struct inbound_plan *plan,
+		      char why[INBOUND_WHY_MAX])
+{
+	const char *what;
+	int err;
+
+	if (!inbound_wants_encryption(plan->info))
+		return 0;
+	if (!fallback_table_empty(in->fallbacks))
+		return refuse(why, "fallbacks do not go with VLESS encryption");
+	err = vlessenc_server_conf_new(plan->info->vless.decryption, plan->tickets, &in->encryption,
+				       &what);
+	return err == -ERR_CONFIG ? refuse(why, "decryption: %s", what) : err;
+}
+
 /* ---- together ---------------------------------------------------------------------------- */
 
 static void set_times(struct inbound *in, const struct config_node *conf)
@@ -256,6 +271,8 @@ static int fill(struct inbound *in, const struct inbound_plan *plan, char why[IN
 		err = rejection(in, conf, info, why);
 	if (!err)
 		err = trusted_proxies(in, conf, why);
+	if (!err)
+		err = encryption(in, plan, why);
 	return err;
 }
 
@@ -280,6 +297,13 @@ int inbound_build(const struct inbound_plan *plan, struct inbound **out, char wh
 	return 0;
 }
 
+bool inbound_wants_encryption(const struct node_info *info)
+{
+	const char *text = info->vless.decryption;
+
+	return info->type == NODE_VLESS && text && *text && strcmp(text, "none") != 0;
+}
+
 bool inbound_has_udp(const struct inbound *in)
 {
 	return in->ss.method != NULL;
@@ -291,6 +315,7 @@ void inbound_put(struct inbound *in)
 		return;
 	tls_server_conf_put(in->tls);
 	reality_conf_put(in->reality);
+	vlessenc_conf_free(in->encryption);
 	fallback_table_free(in->fallbacks);
 	free(in->proxies);
 	free(in->obfs);

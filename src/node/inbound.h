@@ -15,6 +15,8 @@
 #include "node/workers.h"
 #include "proto/direct/direct.h"
 #include "proto/shadowsocks/shadowsocks.h"
+#include "proto/vlessenc/vlessenc.h"
+#include "proto/vlessenc/vlessenc_tickets.h"
 #include "session/session.h"
 #include "tls/reality.h"
 #include "tls/server.h"
@@ -30,10 +32,11 @@ struct inbound {
 	struct addr listen[INBOUND_LISTEN_MAX];
 	unsigned nlisten;
 	struct listener_conf listener;
-	struct tls_server_conf *tls;  /* NULL: in clear */
-	struct reality_conf *reality; /* NULL: none */
-	struct httpobfs_conf *obfs;   /* NULL: none */
-	struct ss_conf ss;	      /* method NULL: not Shadowsocks */
+	struct tls_server_conf *tls;	  /* NULL: in clear */
+	struct reality_conf *reality;	  /* NULL: none */
+	struct httpobfs_conf *obfs;	  /* NULL: none */
+	struct vlessenc_conf *encryption; /* VLESS Encryption; NULL: none */
+	struct ss_conf ss;		  /* method NULL: not Shadowsocks */
 	struct fallback_table *fallbacks;
 	struct session_times times;
 	enum reject_policy reject;
@@ -57,6 +60,7 @@ struct inbound_plan {
 	struct ss_replay *packets; /* of UDP packets of others */
 	struct ss_sessions *sessions;
 	struct ss_known *known;
+	struct vlessenc_tickets *tickets; /* of VLESS Encryption, likewise */
 	unsigned workers;
 	struct rate *cap; /* NodeSpeedLimit; NULL: none */
 };
@@ -64,7 +68,8 @@ struct inbound_plan {
 /* 0, or an error with a sentence in `why`: -ERR_UNSUPPORTED and -ERR_CONFIG are permanent. */
 MUST_CHECK int inbound_build(const struct inbound_plan *plan, struct inbound **out,
 			     char why[INBOUND_WHY_MAX]);
-void inbound_put(struct inbound *in);		/* NULL is fine */
+void inbound_put(struct inbound *in); /* NULL is fine */
+bool inbound_wants_encryption(const struct node_info *info);
 bool inbound_has_udp(const struct inbound *in); /* sockets beside the listeners */
 
 /* LimitConfig, with what the panel sent along where the file is silent. */

@@ -297,6 +297,7 @@ void node_free(struct node *n)
 	ss_replay_free(n->replay[2]);
 	ss_sessions_free(n->sessions);
 	ss_known_free(n->known);
+	vlessenc_tickets_free(n->tickets);
 	node_info_put(n->info);
 	free(n->seats);
 	free(n);

@@ -392,6 +392,7 @@ static struct inbound_plan plan_of(const struct node *n, const struct node_info 
 		.packets = n->replay[2],
 		.sessions = n->sessions,
 		.known = n->known,
+		.tickets = n->tickets,
 		.workers = n->env.workers->n,
 	};
 }
@@ -420,6 +421,15 @@ static int make_replay(struct node *n, struct inbound_plan *plan)
 	return err;
 }
 
+/* Likewise: a ticket is good whatever else has changed. */
+static int make_tickets(struct node *n, struct inbound_plan *plan)
+{
+	int err = n->tickets ? 0 : vlessenc_tickets_new(&n->tickets);
+
+	plan->tickets = n->tickets;
+	return err;
+}
+
 static int build(struct node *n, const struct node_info *info, struct apply *a)
 {
 	struct inbound_plan plan = plan_of(n, info);
@@ -430,6 +440,8 @@ static int build(struct node *n, const struct node_info *info, struct apply *a)
 	err = make_registry(n, info);
 	if (!err && info->type == NODE_SHADOWSOCKS)
 		err = make_replay(n, &plan);
+	if (!err && inbound_wants_encryption(info))
+		err = make_tickets(n, &plan);
 	if (!err)
 		err = inbound_build(&plan, &a->in, why);
 	if (err) {

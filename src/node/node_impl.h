@@ -20,11 +20,12 @@ struct node {
 	char tag[TAG_MAX];
 	enum node_state state;
 	uint32_t ledger_node;
-	const struct proto *proto;    /* of the first good configuration */
-	struct ss_conf ss;	      /* Shadowsocks: that the users' keys were made for */
-	struct ss_sessions *sessions; /* of UDP, all workers' */
-	struct ss_known *known;	      /* who has been here, likewise */
-	struct ss_replay *replay[3];  /* and the salts: without a clock, with one, of packets */
+	const struct proto *proto;	  /* of the first good configuration */
+	struct ss_conf ss;		  /* Shadowsocks: that the users' keys were made for */
+	struct ss_sessions *sessions;	  /* of UDP, all workers' */
+	struct ss_known *known;		  /* who has been here, likewise */
+	struct vlessenc_tickets *tickets; /* of VLESS Encryption */
+	struct ss_replay *replay[3];	  /* and the salts: without a clock, with one, of packets */
 	struct user_registry *users;
 	struct seat *seats; /* one per worker */
 	struct inbound *in; /* what the seats have */

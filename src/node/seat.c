@@ -122,6 +122,8 @@ static struct stream *build_stack(struct session_inbound *si, struct stream *s)
 		s = reality_server_new(s, in->reality, &g->trusted.dialer);
 	if (s && in->obfs)
 		s = httpobfs_server_new(s, in->obfs);
+	if (s && in->encryption)
+		s = vlessenc_server_new(s, in->encryption);
 	return s ? in->proto->server(s, &si->proto) : NULL;
 }
 

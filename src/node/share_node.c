@@ -6,6 +6,7 @@
 #include "crypto/x25519.h"
 #include "node/share_link.h"
 #include "node/share_ss.h"
+#include "proto/vlessenc/vlessenc_conf.h"
 
 static const char *first_of(const struct text_list *l)
 {
@@ -111,13 +112,11 @@ static int set_protocol(struct share_link *l, const struct node_info *info, stru
 		*why = "links of this protocol are not implemented yet";
 		return -ERR_UNSUPPORTED;
 	}
-	if (info->vless.decryption && strcmp(info->vless.decryption, "none")) {
-		*why = "links of nodes with VLESS encryption are not implemented yet";
-		return -ERR_UNSUPPORTED;
-	}
 	l->kind = SHARE_VLESS;
-	l->encryption = "none";
 	l->flow = info->vless.vision ? "xtls-rprx-vision" : "";
+	l->encryption = "none";
+	if (info->vless.decryption && strcmp(info->vless.decryption, "none"))
+		return vlessenc_client_text(info->vless.decryption, a, &l->encryption, why);
 	return 0;
 }
 

@@ -32,6 +32,7 @@ class Outbound:
     cert: object = None        # certs.Cert: TLS; None: raw
     flow: str = ""             # vless: xtls-rprx-vision
     reality: Reality = None    # instead of `cert`
+    encryption: str = "none"   # vless: the client's half
     host: str = "127.0.0.1"
     alpn: tuple = ()
     method: str = ""           # shadowsocks
@@ -66,7 +67,7 @@ def xray_outbound(o):
         account = {"address": o.host, "port": o.port, "method": o.method, "password": o.credential}
         return {"protocol": "shadowsocks", "settings": {"servers": [account]}}
     if o.protocol == "vless":
-        user = {"id": o.credential, "encryption": "none"}
+        user = {"id": o.credential, "encryption": o.encryption}
         if o.flow:
             user["flow"] = o.flow
         settings = {"vnext": [{"address": o.host, "port": o.port, "users": [user]}]}
@@ -168,7 +169,7 @@ def link(o):
         return ss_link(o)
     query = {"type": "tcp", "security": "tls" if o.cert else "none"}
     if o.protocol == "vless":
-        query["encryption"] = "none"
+        query["encryption"] = o.encryption
         if o.flow:
             query["flow"] = o.flow
     if o.cert:

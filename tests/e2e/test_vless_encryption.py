@@ -1,0 +1,198 @@
+"""VLESS Encryption: Xray and our own client in every mode, with and without a round trip, and our client at Xray's server."""
+import os
+import re
+import select
+import socket
+import subprocess
+import threading
+
+import pytest
+from weirtest import socks, traffic
+from weirtest.lab import User
+from weirtest.node import Node, entry
+from weirtest.panel import Panel
+from weirtest.peers import Outbound, peer, random_credential, start_client, write
+from weirtest.proc import free_port, wait_until
+
+MIB = 1 << 20
+MODES = ("native", "xorpub", "random")
+#        name: mode, key, life of tickets, padding of the server, of the client
+NODES = {
+    "native": ("native", "x25519", "600s", "", ""),
+    "xorpub": ("xorpub", "x25519", "300-600s", "100-100-900.100-0-20.60-0-400", "100-50-500.100-0-20.60-0-900.100-0-9.100-1-99"),
+    "random": ("random", "mlkem768", "600s", "100-35-36", "100-35-36"),
+    "1rtt": ("random", "x25519", "0s", "", ""),
+}
+
+
+def pair(mode, key, life, padding=""):
+    """What `weir vlessenc` prints: the server's string and the client's."""
+    text = subprocess.run([os.environ["WEIR_BIN"], "vlessenc", "-m", mode, "-k", key, "-t", life, "-p", padding],
+                          check=True, capture_output=True, text=True).stdout
+    return tuple(re.search(rf"^{word}: (\S+)$", text, re.M).group(1) for word in ("decryption", "encryption"))
+
+
+class Tap:
+    """A forwarder that remembers how each connection began: the client's bytes up to the server's first."""
+
+    def __init__(self, to):
+        self.to, self.first, self.server_first = to, [], []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client = self.listener.accept()[0]
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.to))
+            seen = bytearray()
+            self.first.append(seen)
+            answered = threading.Event()
+            threading.Thread(target=self._copy, args=(client, server, seen, answered), daemon=True).start()
+            threading.Thread(target=self._copy, args=(server, client, None, answered), daemon=True).start()
+
+    @staticmethod
+    def _copy(src, dst, seen, answered):
+        try:
+            while data := src.recv(65536):
+                if seen is None:
+                    answered.set()
+                elif not answered.is_set():
+                    seen += data
+                dst.sendall(data)
+            dst.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self):
+        self.listener.close()
+
+
+class House:
+    """One panel, and a node with an inbound of each kind of NODES."""
+
+    def __init__(self, procs):
+        self.procs, self.panel = procs, Panel(procs)
+        self.ports, self.client_text, entries = {}, {}, []
+        for name, (mode, key, life, padding, own) in NODES.items():
+            decryption, encryption = pair(mode, key, life, padding)
+            settings = {"mode": mode, "ticket": life, "server_padding": padding, "private_key": decryption.split(".")[-1]}
+            self.ports[name] = free_port()
+            row = self.panel.add_node("vless", self.ports[name], tls=0, encryption="mlkem768x25519plus",
+                                      encryption_settings=settings)
+            entries.append(entry(self.panel.url, row, None, Name=name))
+            head, key = encryption.rsplit(".", 1)
+            self.client_text[name] = f"{head}.{own}.{key}" if own else encryption
+        self.node = Node(procs, entries, list(self.ports.values()))
+
+        row = self.panel.add_user(uuid=random_credential())
+        self.user = User(self, row["id"], row["uuid"])
+
+    def connect(self, name, kind, port=None):
+        o = Outbound("vless", port or self.ports[name], self.user.credential, encryption=self.client_text[name])
+        return start_client(kind, self.procs, o)
+
+
+@pytest.fixture(scope="module")
+def house(module_procs):
+    return House(module_procs)
+
+
+def served(way, target, user):
+    """The first conversation that succeeds: until then the node may not know the user."""
+    def try_it():
+        try:
+            return traffic.echo(way, target, b"are you there", 5)
+        except (OSError, EOFError):
+            return None
+    user.moved(wait_until("the node to know the user", try_it, 20, 0.2))
+    return way
+
+
+def short_hellos(tap, name):
+    """Connections that began without a round trip: no keys behind the relays, only a ticket."""
+    least = 16 + (1088 if NODES[name][1] == "mlkem768" else 32) + 18 + 32
+    return sum(least < len(first) < least + 1200 for first in tap.first)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("client", ["xray", "weir"])
+@pytest.mark.parametrize("name", NODES)
+def test_bytes_arrive_whole(house, target, name, client):
+    user, tap = house.user, Tap(house.ports[name])
+    way = served(house.connect(name, client, tap.port), target, user)
+    user.moved(traffic.upload(way, target, 2 * MIB, 1))
+    user.moved(traffic.download(way, target, 2 * MIB, 2))
+    user.moved(traffic.short_connections(way, target, 20, 8))
+    tap.close()
+    assert short_hellos(tap, name) == 0 if name == "1rtt" else short_hellos(tap, name) >= 20
+
+
+@pytest.mark.parametrize("client", ["xray", "weir"])
+def test_packets_travel_inside(house, target, udp_target, client):
+    user = house.user
+    way = served(house.connect("random", client), target, user)
+    with socks.Udp(way.port) as u:
+        for i, to in enumerate(udp_target.addresses):
+            u.sendto(b"x" * 1200, to)
+            answer, source = u.recvfrom()
+            assert (answer, source) == (b"%d:" % i + b"x" * 1200, to)
+            user.moved((1200, len(answer)))
+
+
+def test_a_replayed_connection_is_met_with_silence_and_reaches_nobody(house, target):
+    """The totals of the last test know nothing of it either."""
+    tap = Tap(house.ports["native"])
+    way = served(house.connect("native", "xray", tap.port), target, house.user)
+    house.user.moved(traffic.echo(way, target, b"once"))
+    tap.close()
+    recorded = bytes(tap.first[-1])
+    assert short_hellos(tap, "native") > 0 and len(recorded) < 1300
+    strangers = []
+    for data in recorded, recorded[:60] + bytes([recorded[60] ^ 1]) + recorded[61:], os.urandom(2000):
+        strangers.append(socket.create_connection(("127.0.0.1", house.ports["native"])))
+        strangers[-1].sendall(data)
+    assert select.select(strangers, [], [], 0.5)[0] == []
+    for s in strangers:
+        s.close()
+
+
+def test_a_node_that_was_restarted_sends_its_clients_back_to_a_round_trip(house, target):
+    user = house.user
+    way = served(house.connect("native", "xray"), target, user)
+    house.node.stop()
+    house.node.start()
+    served(way, target, user)
+    user.moved(traffic.echo(way, target, b"again"))
+
+
+def test_the_panel_bills_exactly_what_all_of_these_have_moved(house):
+    house.user.assert_billed()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_our_client_at_xray_s_server(module_procs, target, mode):
+    decryption, encryption = pair(mode, "x25519" if mode == "native" else "mlkem768", "600s")
+    o = Outbound("vless", free_port(), random_credential(), encryption=encryption)
+    config = {
+        "log": {"loglevel": "warning", "access": "none"},
+        "inbounds": [{"listen": o.host, "port": o.port, "protocol": "vless",
+                      "settings": {"clients": [{"id": o.credential}], "decryption": decryption}}],
+        "outbounds": [{"protocol": "freedom"}],
+    }
+    command = [peer("xray"), "run", "-c", write(module_procs, "xray-server", config)]
+    server = module_procs.start("xray-server", command).wait_listening(o.port)
+    tap = Tap(o.port)
+    o.port = tap.port
+    way = start_client("weir", module_procs, o)
+    traffic.echo(way, target, b"first")
+    traffic.upload(way, target, MIB, 3)
+    traffic.download(way, target, MIB, 4)
+    traffic.short_connections(way, target, 20, 4)
+    keys = 32 if mode == "native" else 1088
+    assert sum(len(f) < 16 + keys + 18 + 1232 for f in tap.first[1:]) >= 20
+    server.stop()
+    tap.close()
