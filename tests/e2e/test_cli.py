@@ -59,6 +59,8 @@ def test_check_tells_all_problems_at_once_with_status_78(weir_bin, config):
     assert any(":3:17: Nodes[0].ApiKey: expected text" in line for line in lines)
     assert any("Nodes[0].NodeID: \"0\" is out of bounds" in line for line in lines)
     assert "s3cret" not in done.stderr
+    run_it = run(weir_bin, "run", "-c", path)
+    assert run_it.returncode == 78 and run_it.stderr == done.stderr
 
 
 def test_a_certificate_that_cannot_be_read_is_warned_of(weir_bin, config, cert):
