@@ -4,7 +4,7 @@
     ./dev bench [--rounds N] [--seconds S] [--modes down:1,conn:16] [--idle N] [--users N] [--only WHAT,...] [KIND...]
     ./dev bench --smoke
 
-KIND is one of ways.KINDS: vless-raw, trojan-tls...  WHAT is of bytes, idle, users, crowd; all of them by default.
+KIND is one of ways.KINDS: vless-raw, trojan-tls...  WHAT is of bytes, idle, users, crowd, ports; all of them by default.
 bench/load plays users and target for every server, and reads the server's CPU clock and memory.  All servers of a
 group take turns, round by round, so that what else the machine does hits all alike; the table shows medians, and
 what weir is of the best peer, of Xray and of the floor.
@@ -26,6 +26,7 @@ sys.path.insert(0, str(ROOT / "tests/e2e"))
 
 import crowd  # noqa: E402
 import network  # noqa: E402
+import ports  # noqa: E402
 import scale  # noqa: E402
 import ways  # noqa: E402
 from weirtest.certs import Cert  # noqa: E402
@@ -147,6 +148,15 @@ class Bench:
         finally:
             procs.stop_all()
 
+    def ports(self):
+        n, few = self.args.ports, self.args.smoke
+        folder = os.path.join(self.folder, "ports")
+        os.mkdir(folder)
+        print(f"\n{n} ports in one ss-manager:")
+        for figure, what, met in ports.rows(folder, n, 1 if few else 20, rate=20 if few else 100, rest=0.5 if few else 3):
+            self.note(figure)
+            print(f"    {figure:>10} {what}{'' if met or few else '   MISSED'}", flush=True)
+
     def run(self):
         groups = {}
         for kind in self.args.kinds:
@@ -161,6 +171,8 @@ class Bench:
             self.users()
         if "crowd" in self.args.only:
             self.crowd()
+        if "ports" in self.args.only:
+            self.ports()
 
 
 def measured(kind, mode):
@@ -211,7 +223,9 @@ def arguments():
     p.add_argument("--idle", type=int, default=10000, metavar="N", help="idle connections; a quarter for peers")
     p.add_argument("--users", type=int, default=100000, metavar="N")
     p.add_argument("--crowd", type=int, default=10000, metavar="N", help="users of one AEAD port")
-    p.add_argument("--only", type=lambda s: s.split(","), default=["bytes", "idle", "users", "crowd"], metavar="WHAT,...")
+    p.add_argument("--ports", type=int, default=5000, metavar="N", help="ports of one manager")
+    p.add_argument("--only", type=lambda s: s.split(","), default=["bytes", "idle", "users", "crowd", "ports"],
+                   metavar="WHAT,...")
     p.add_argument("--smoke", action="store_true")
     args = p.parse_args()
     unknown = set(args.kinds) - set(ways.KINDS)
@@ -221,7 +235,7 @@ def arguments():
     args.build, args.part = args.build.resolve(), 1000
     if args.smoke:
         args.seconds, args.rounds, args.idle, args.users, args.part, args.crowd = 0.1, 1, 50, 2000, 100, 300
-        args.modes = [("down", 2), ("conn", 2), ("udp", 2)]
+        args.modes, args.ports = [("down", 2), ("conn", 2), ("udp", 2)], 200
     return args
 
 
