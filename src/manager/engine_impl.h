@@ -93,6 +93,24 @@ extern const struct engine_ops engine_builtin, engine_libev, engine_python;
 MUST_CHECK int engine_make(const struct engine_ops *ops, const struct engine_conf *conf,
 			   struct engine **out, char why[PROFILE_WHY_MAX]);
 
+/* ---- between engine*.c ------------------------------------------------------------------------ */
+
+size_t engine_place(const struct engine *e, unsigned port); /* where it is, or would be */
+struct server *server_find(const struct engine *e, uint16_t port);
+struct server *server_make(struct engine *e, uint16_t port); /* found, or new; NULL: no memory */
+
+/* Callbacks may put and remove, and so end what their caller is busy with: who goes on with a server
+ * holds it.
+ */
+void server_hold(struct server *s);
+void server_release(struct engine *e, struct server *s);
+
+void server_start(struct engine *e, struct server *s);		      /* nothing runs for it */
+void server_unwant(struct engine *e, struct server *s, nsec_t grace); /* its past is left */
+struct asker *server_take_askers(struct server *s);
+void askers_answer(struct asker *a, int err,
+		   const char *why); /* whoever is told may put and remove */
+
 /* ---- what a kind tells ----------------------------------------------------------------------- */
 
 /* After -EINPROGRESS.  With an error the instance has gone as by engine_gone(). */
