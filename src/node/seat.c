@@ -9,6 +9,7 @@
 #include "proto/shadowsocks/ss_udp.h"
 #include "stream/proxied.h"
 #include "stream/tcp.h"
+#include "tls/reality_learn.h"
 
 #define COMPLAIN_EVERY (60 * NSEC_SEC)
 #define STUCK	       (10 * NSEC_SEC)
@@ -22,6 +23,7 @@ struct generation {
 	struct ss_port ss;
 	struct waiter reap; /* the last session of a retired generation has ended */
 	struct timer deadline;
+	struct reality_learn *learn; /* on the first worker, where there is a target to ask */
 	bool retired;
 };
 
@@ -373,10 +375,39 @@ static bool among(struct seat_listener *const *all, unsigned n, const struct sea
 	return false;
 }
 
+static void on_learned(void *arg, const char *name, const char *alpn, int err)
+{
+	const struct inbound *in = ((struct generation *)arg)->in;
+	uint16_t port = in->nlisten ? addr_port(&in->listen[0]) : 0;
+
+	if (err)
+		log_msg(LOG_WARN, "node",
+			"port %u: the REALITY target does not answer as %s%s%s: %s; what it says "
+			"behind a handshake cannot be imitated, and who is no client sees no web "
+			"server: check tls_settings.dest",
+			port, *name ? name : "nobody", *alpn ? " with ALPN " : "", alpn,
+			err_text(err));
+	else
+		log_msg(LOG_DEBUG, "node", "port %u: the REALITY target answers as %s%s%s", port,
+			*name ? name : "nobody", *alpn ? " with ALPN " : "", alpn);
+}
+
+/* One of the workers asks for all. */
+static void learn(struct generation *g)
+{
+	struct node_worker *w = g->seat->worker;
+
+	if (!g->in->reality || w->index > 0)
+		return;
+	g->learn = reality_learn_new(w->loop, g->in->reality, &g->trusted.dialer, on_learned, g);
+}
+
 static void retire(struct generation *g)
 {
 	if (!g)
 		return;
+	reality_learn_free(g->learn);
+	g->learn = NULL;
 	g->retired = true;
 	loop_queue(g->si.loop, &g->reap);
 }
@@ -407,6 +438,7 @@ int seat_install(struct seat *s, struct inbound *in, const int *fds)
 		renew_udp(all[i], g);
 	}
 	s->nlisteners = in->nlisten;
+	learn(g);
 	retire(old);
 	return 0;
 }

@@ -90,6 +90,7 @@ static bool build(struct tls_client_conf *c, const struct tls_client_options *o)
 		return false;
 	ok = !alpn.len || SSL_CTX_set_alpn_protos(c->ctx, alpn.wire, alpn.len) == 0;
 	alpn_list_done(&alpn);
+	ok = ok && (!o->suites || SSL_CTX_set_ciphersuites(c->ctx, o->suites));
 	return ok &&
 	       SSL_CTX_set_min_proto_version(c->ctx,
 					     o->min_version ? o->min_version : TLS1_2_VERSION) &&

@@ -23,6 +23,7 @@ struct tls_client_options {
 	const char *ca_file;	   /* PEM; NULL: the system's roots */
 	const uint8_t (*pins)[32]; /* any of them */
 	size_t npins;
+	const char *suites; /* of TLS 1.3, in order, as libssl names them; NULL: libssl's */
 	uint16_t min_version, max_version; /* 0: 0x0303, 0x0304 */
 };
 

@@ -81,14 +81,17 @@ int reality_claim_emit(const struct reality_claim *c, const uint8_t key[REALITY_
 	return err;
 }
 
-static bool is_name_of(const struct reality_options *o, struct tls_bytes sni)
+size_t reality_name_index(const struct reality_options *o, struct tls_bytes sni)
 {
-	for (size_t i = 0; i < o->nnames; i++) {
-		if (strlen(o->names[i]) == sni.len &&
-		    !memcmp(o->names[i], sni.p ? (const void *)sni.p : "", sni.len))
-			return true;
+	size_t i = 0;
+
+	for (; i < o->nnames; i++) {
+		const char *name = o->names[i];
+
+		if (strlen(name) == sni.len && (sni.len == 0 || !memcmp(name, sni.p, sni.len)))
+			break;
 	}
-	return false;
+	return i;
 }
 
 /* No early end: how long this takes says nothing about which id was nearly right. */
@@ -122,7 +125,7 @@ int reality_authenticate(const struct reality_options *o, const struct tls_hello
 	int err;
 
 	if (!tls_hello_is_13(h) || h->session_id.len != REALITY_ID_LEN || !share ||
-	    !is_name_of(o, h->sni))
+	    reality_name_index(o, h->sni) == o->nnames)
 		return -ERR_AUTH;
 	err = x25519_shared(o->private_key, share, shared);
 	if (!err)

@@ -42,6 +42,9 @@ MUST_CHECK int reality_claim_parse(const uint8_t *hello, size_t len,
 MUST_CHECK int reality_claim_emit(const struct reality_claim *c,
 				  const uint8_t key[REALITY_AUTH_KEY], uint8_t *hello, size_t len);
 
+/* Which of the names, by what a hello says; nnames: none. */
+size_t reality_name_index(const struct reality_options *o, struct tls_bytes sni);
+
 /* All of a server's decision: 0 with the key, or -ERR_AUTH.  `now_ms` since 1970. */
 MUST_CHECK int reality_authenticate(const struct reality_options *o, const struct tls_hello *h,
 				    int64_t now_ms, uint8_t key[REALITY_AUTH_KEY]);

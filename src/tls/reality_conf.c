@@ -48,6 +48,8 @@ struct reality_conf *reality_conf_new(const struct reality_options *o)
 	c->o.private_key = c->private_key;
 	c->signer = ed25519_new(NULL);
 	ok = copy_names(&c->o, o);
+	c->tails = calloc(MAX(c->o.nnames, (size_t)1) * ALPN_CLASSES, sizeof(*c->tails));
+	ok = c->tails && ok;
 	ok = copy_ids(&c->o, o) && ok && c->signer && (!o->target || c->o.target);
 	if (ok)
 		return c;
@@ -71,6 +73,30 @@ void reality_conf_put(struct reality_conf *c)
 	free((void *)(uintptr_t)c->o.short_ids);
 	free((char *)(uintptr_t)c->o.target);
 	ed25519_free(c->signer);
+	free(c->tails);
 	cleanse(c->private_key, sizeof(c->private_key));
 	free(c);
+}
+
+void reality_tail_set(struct reality_conf *c, size_t i, const struct reality_tail *t)
+{
+	for (unsigned w = 0; w < FLIGHT_EXTRA / 4; w++) {
+		uint64_t word = 0;
+
+		for (unsigned k = 4 * w; k < 4 * w + 4 && k < t->n; k++)
+			word |= (uint64_t)t->wire[k] << 16 * (k % 4);
+		atomic_store_explicit(&c->tails[i].words[w], word, memory_order_relaxed);
+	}
+}
+
+/* A reader may see one word of an older answer: two tickets of today and one of an hour ago. */
+void reality_tail_get(const struct reality_conf *c, size_t i, struct reality_tail *t)
+{
+	t->n = 0;
+	for (unsigned w = 0; w < FLIGHT_EXTRA / 4; w++) {
+		uint64_t word = atomic_load_explicit(&c->tails[i].words[w], memory_order_relaxed);
+
+		for (; word & 0xffff; word >>= 16)
+			t->wire[t->n++] = (uint16_t)word;
+	}
 }

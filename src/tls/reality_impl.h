@@ -18,12 +18,27 @@ enum alpn_class {
 	ALPN_CLASSES,
 };
 
+/* What a target says behind the handshake: the records' bytes on the wire. */
+struct reality_tail {
+	uint16_t wire[FLIGHT_EXTRA];
+	unsigned n;
+};
+
+/* One as threads share it: four lengths a word, 0 behind the last. */
+struct shared_tail {
+	_Atomic uint64_t words[FLIGHT_EXTRA / 4];
+};
+
 struct reality_conf {
 	atomic_uint refs;
 	struct reality_options o; /* all of it owned */
 	uint8_t private_key[X25519_LEN];
 	struct ed25519 *signer;
+	struct shared_tail *tails; /* by name, then enum alpn_class; all zero: nothing known */
 };
+
+void reality_tail_set(struct reality_conf *c, size_t i, const struct reality_tail *t);
+void reality_tail_get(const struct reality_conf *c, size_t i, struct reality_tail *t);
 
 /* What is sent to a client, from our ServerHello to the tickets that come along, and what the
  * rest of the handshake needs.

@@ -41,7 +41,7 @@ struct reality {
 	struct bufq to, from; /* for the target: not yet taken; from it: not yet used */
 	size_t mirrored;      /* this much of rq's front has been copied to `to` */
 	uint8_t state, wants;
-	uint8_t class;
+	size_t tail; /* of conf's: which name, which kind of ALPN */
 	bool begun, reached, rejecting;
 	uint8_t auth[REALITY_AUTH_KEY];
 	uint8_t *hello; /* his, once he is ours */
@@ -161,7 +161,7 @@ static int keep_hello(struct tls *t, struct reality *r, const struct tls_hello *
 		return -ENOMEM;
 	memcpy(r->hello, h->raw.p, h->raw.len);
 	r->hellolen = h->raw.len;
-	r->class = (uint8_t)reality_alpn_class(h);
+	r->tail = reality_name_index(&r->conf->o, h->sni) * ALPN_CLASSES + reality_alpn_class(h);
 	if (h->sni.len > 0)
 		memcpy(name, h->sni.p, h->sni.len);
 	name[h->sni.len] = '\0';
@@ -320,6 +320,24 @@ static bool target_waits(struct reality *r)
 	return true;
 }
 
+/* What the target would say now: its tickets, or what a server of HTTP/2 begins with.  What has come
+ * along with its flight has been imitated there.
+ */
+static int put_tail(struct tls *t, struct reality *r)
+{
+	uint8_t *record = loop_scratch(t->base.loop);
+	struct reality_tail tail;
+	int err = record ? 0 : -ENOMEM;
+
+	reality_tail_get(r->conf, r->tail, &tail);
+	for (unsigned i = (unsigned)r->answer.out_seq; i < tail.n && !err; i++) {
+		err = tls_seal_padded(&t->rec.out, TLS_DATA, NULL, 0, tail.wire[i], record);
+		if (!err)
+			err = bufq_append(&t->wq, record, tail.wire[i]);
+	}
+	return err;
+}
+
 static int done(struct tls *t, struct reality *r)
 {
 	struct tls13 *k = &r->answer.keys;
@@ -330,7 +348,7 @@ static int done(struct tls *t, struct reality *r)
 	memcpy(s.out, k->s_ap, sizeof(s.out));
 	err = tls_hand_over(t, &s);
 	cleanse(&s, sizeof(s));
-	return err;
+	return err ? err : put_tail(t, r);
 }
 
 /* 0: he has finished.  -ERR_MORE. */

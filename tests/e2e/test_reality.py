@@ -1,11 +1,17 @@
 """REALITY: those who know the key are served, everybody else talks to the target."""
+import dataclasses
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from weirtest import SLOW, traffic
+from weirtest.lab import User
 from weirtest.node import Node, entry
 from weirtest.panel import Panel
-from weirtest.lab import User
 from weirtest.peers import CLIENTS, Outbound, Reality, random_credential, start_client
 from weirtest.proc import free_port, wait_until
+from weirtest.tlsprobe import Tap, hello, look, records
 from weirtest.tlstargets import KINDS, start_target
 
 MIB = 1 << 20
@@ -79,3 +85,104 @@ def test_bytes_arrive_whole(ways, target, which):
 def test_all_of_it_is_billed(ways):
     for user, _ in ways.values():
         user.assert_billed()
+
+
+# --- who is no client -----------------------------------------------------------------------------
+
+def said_by(lab, kind, target, **reality):
+    """What a client of ours says first, made to say it by a port in front of the node; and what it heard."""
+    user = lab.user()
+    o = lab.outbound("vless", kind, user.credential)
+    tap = Tap(o.port)
+    o.port = tap.port
+    o.reality = dataclasses.replace(o.reality, **reality)
+    way = start_client("weir", lab.procs, o)
+    if reality:
+        with pytest.raises((OSError, EOFError)):
+            traffic.echo(way, target, b"nobody", 5)
+    else:
+        lab.until_served(way, target, user)
+    tap.close()
+    return tap
+
+
+def first_record(data):
+    return data[:5 + int.from_bytes(data[3:5], "big")]
+
+
+def strangers(lab, kind, target):
+    """Name and parts of what is sent."""
+    ours = first_record(said_by(lab, kind, target).said[0])
+    # base64 of 32 bytes that are some key's
+    wrong_key = first_record(said_by(lab, kind, target, public_key="bm90IHRoZSBrZXkgdGhhdCB0aGlzIHNlcnZlciBoYXM").said[0])
+    wrong_name = first_record(said_by(lab, kind, target, name="other.test").said[0])
+    plain = hello()
+    lie = b"\x14\x03\x03\x00\x01\x01\x17\x03\x03\x00\x35" + bytes(0x35)
+    return {
+        "nothing": [],
+        "http": [b"GET / HTTP/1.1\r\nHost: weir.test\r\n\r\n"],
+        "garbage": [bytes(range(1, 250)) * 3],
+        "zeroes": [bytes(600)],
+        "an alert": [b"\x15\x03\x01\x00\x02\x01\x00"],
+        "a hello": [plain],
+        "no name": [hello(name="")],
+        "another name": [hello(name="other.test")],
+        "of TLS 1.2": [hello(versions=(0x0303,))],
+        "asked again": [hello(shares=[])],
+        "another group": [hello(shares=[(0x6a6a, b"\0")], groups=(23, 24))],
+        "half a hello": [plain[:200]],
+        "slow": [p for i in range(0, len(plain), 20) for p in (plain[i:i + 20], 0.005)],
+        "a lie behind": [plain, 0.3, lie],
+        "repeated": [ours],
+        "repeated and a lie": [ours, 0.3, lie],
+        "repeated and an alert": [ours, 0.3, b"\x15\x03\x03\x00\x02\x02\x28"],
+        "repeated and http": [ours, 0.3, b"GET / HTTP/1.1\r\n\r\n"],
+        "wrong key": [wrong_key],
+        "wrong name": [wrong_name],
+    }
+
+
+def same(a, b):
+    """Records of the same types and lengths, give or take a signature's; the rest to the byte."""
+    (ra, resta), (rb, restb) = records(a), records(b)
+    return resta == restb and len(ra) == len(rb) and all(
+        x[0] == y[0] and abs(x[1] - y[1]) <= 4 for x, y in zip(ra, rb))
+
+
+@pytest.mark.parametrize("kind", ["nginx", "go"])
+def test_strangers_see_the_target(lab, target, kind):
+    """The same bytes, the same end, at the same time, also where the stranger ends his side."""
+    port, direct = lab.nodes["vless", kind]["port"], lab.targets[kind]
+    jobs = [(name, parts, half) for name, parts in strangers(lab, kind, target).items() for half in (False, True)]
+    with ThreadPoolExecutor(2 * len(jobs)) as pool:
+        seen = [(j, pool.submit(look, direct, j[1], j[2]), pool.submit(look, port, j[1], j[2])) for j in jobs]
+    wrong = []
+    for (name, _, half), there, here in seen:
+        (a, end_a, t_a), (b, end_b, t_b) = there.result(), here.result()
+        if not same(a, b) or end_a != end_b or abs(t_a - t_b) > 1 * SLOW:
+            wrong.append(f"{name}{' and an end' if half else ''}: target {records(a)} {end_a} {t_a:.2f} s, "
+                         f"node {records(b)} {end_b} {t_b:.2f} s")
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_client_is_answered_in_the_targets_records(lab, target, kind):
+    """From ServerHello to the tickets, against a client of the target itself with the same offer."""
+    asked = f"port {lab.nodes['vless', kind]['port']}: the REALITY target answers as {NAME} with ALPN h2"
+    wait_until("the target to have been asked", lambda: asked in lab.node.proc.text(), 30)
+    tap = said_by(lab, kind, target)
+    straight = Tap(lab.targets[kind])
+    client = subprocess.Popen(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{straight.port}", "-servername", NAME, "-alpn", "h2,http/1.1",
+         "-ciphersuites", "TLS_AES_128_GCM_SHA256"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL)
+    wait_until("the target's answer", lambda: straight.heard and len(records(straight.heard[0])[0]) > 5)
+    time.sleep(0.5)
+    client.kill()
+    client.wait()
+    straight.close()
+    theirs, ours = records(straight.heard[0])[0], records(tap.heard[0])[0]
+    theirs = [r for r in theirs if r != (23, 24)]  # the alert of the end
+    encrypted = slice(2, len(theirs))
+    assert ours[1] == theirs[1] and len(ours) >= len(theirs), (ours, theirs)
+    assert all(x[0] == y[0] and abs(x[1] - y[1]) <= 4 for x, y in zip(ours[encrypted], theirs[encrypted])), (ours, theirs)

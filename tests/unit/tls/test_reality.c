@@ -13,6 +13,8 @@
 #include "tls/client.h"
 #include "tls/layer.h"
 #include "tls/reality.h"
+#include "tls/reality_impl.h"
+#include "tls/reality_learn.h"
 #include "tls/self_signed.h"
 #include "tls/server.h"
 
@@ -514,6 +516,61 @@ static void who_repeats_a_hello_is_the_targets_after_all(void **state)
 	loop_free(l);
 }
 
+/* ---- asking the target --------------------------------------------------------------------- */
+
+struct asked {
+	struct outside outside;
+	int told[8], n;
+};
+
+static void on_told(void *arg, const char *name, const char *alpn, int err)
+{
+	struct asked *a = arg;
+
+	assert_string_equal(name, NAME);
+	a->told[a->n++] = err;
+	talker_stop(&a->outside.target);
+	a->outside.target = (struct talker){0};
+}
+
+static void what_a_target_says_behind_a_handshake_is_learned(void **state)
+{
+	struct loop *l = loop_new(LOOP_VIRTUAL, 1);
+	struct asked a = {.outside.dialer.ops = &outside_ops, .outside.down = 100};
+	struct reality_conf *conf = server_conf();
+	struct reality_learn *r = reality_learn_new(l, conf, &a.outside.dialer, on_told, &a);
+	struct reality_tail tail;
+	nsec_t since = loop_now(l);
+
+	reality_tail_get(conf, 0, &tail);
+	assert_int_equal(tail.n, 0);
+	while (a.n < 3)
+		assert_true(loop_turn(l, -1) > 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(a.told[i], 0);
+		reality_tail_get(conf, (size_t)i, &tail);
+		assert_int_equal(tail.n, 4); /* two tickets, what it says, and its end */
+		assert_int_equal(tail.wire[0], tail.wire[1]);
+		assert_int_equal(tail.wire[2], 100 + TLS_OVERHEAD);
+	}
+	/* away an hour later: told once, and what is known stays */
+	a.outside.refuse = true;
+	while (a.n < 6)
+		assert_true(loop_turn(l, -1) > 0);
+	assert_in_range(loop_now(l) - since, 3600 * NSEC_SEC, 3700 * NSEC_SEC);
+	assert_int_equal(a.told[5], -ECONNREFUSED);
+	for (int i = 0; i < 100; i++)
+		loop_turn(l, -1);
+	assert_int_equal(a.n, 6);
+	reality_tail_get(conf, 2, &tail);
+	assert_int_equal(tail.n, 4);
+	reality_learn_free(r);
+	reality_conf_put(conf);
+	talker_stop(&a.outside.target);
+	loop_turn(l, 0);
+	loop_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -523,6 +580,7 @@ int main(void)
 		cmocka_unit_test(a_target_that_is_away_ends_it_without_a_byte),
 		cmocka_unit_test(a_browser_talks_to_the_target),
 		cmocka_unit_test(every_first_byte_and_end_reaches_the_target),
+		cmocka_unit_test(what_a_target_says_behind_a_handshake_is_learned),
 		cmocka_unit_test(who_repeats_a_hello_is_the_targets_after_all),
 	};
 
