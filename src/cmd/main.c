@@ -24,21 +24,51 @@ static const struct cmd cmds[] = {
 	{"vlessenc", "the two halves of a VLESS Encryption", cmd_vlessenc},
 	{"x25519", "a new X25519 key pair", cmd_x25519},
 	{"yassp", "Shadowsocks ports as a YaSSP panel lists them, by an INI file", cmd_yassp},
+	{"yassp-server", "the same, under its older name", cmd_yassp},
 };
+
+/* Programs that we stand in for: whoever is called by such a name is that command. */
+static const char *const forerunners[] = {"ss-manager", "ssmanager", "ssserver", "yassp-server"};
+
+static const struct cmd *find(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(cmds); i++) {
+		if (!strcmp(name, cmds[i].name))
+			return &cmds[i];
+	}
+	return NULL;
+}
+
+static const struct cmd *called_as(char **argv)
+{
+	char *slash = strrchr(argv[0], '/'), *name = slash ? slash + 1 : argv[0];
+
+	for (size_t i = 0; i < ARRAY_LEN(forerunners); i++) {
+		if (strcmp(name, forerunners[i]) != 0)
+			continue;
+		argv[0] = name;
+		return find(name);
+	}
+	return NULL;
+}
 
 static int usage(FILE *to)
 {
 	fprintf(to, "usage: weir COMMAND [OPTION...]\n\ncommands:\n");
 	for (size_t i = 0; i < ARRAY_LEN(cmds); i++)
-		fprintf(to, "  %-10s %s\n", cmds[i].name, cmds[i].help);
+		fprintf(to, "  %-12s %s\n", cmds[i].name, cmds[i].help);
 	fprintf(to, "\n`weir COMMAND -h` tells more.\n");
 	return CMD_USAGE;
 }
 
 int main(int argc, char **argv)
 {
+	const struct cmd *c = argc ? called_as(argv) : NULL;
+
 	sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN},
 		  NULL); /* splice() raises it */
+	if (c)
+		return c->run(argc, argv);
 	if (argc < 2)
 		return usage(stderr);
 	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
@@ -47,10 +77,9 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(argv[1], "-V") || !strcmp(argv[1], "--version"))
 		return cmd_version(argc - 1, argv + 1);
-	for (size_t i = 0; i < ARRAY_LEN(cmds); i++) {
-		if (!strcmp(argv[1], cmds[i].name))
-			return cmds[i].run(argc - 1, argv + 1);
-	}
+	c = find(argv[1]);
+	if (c)
+		return c->run(argc - 1, argv + 1);
 	fprintf(stderr, "weir: no command '%s'\n\n", argv[1]);
 	return usage(stderr);
 }

@@ -196,3 +196,14 @@ def test_make_gives_the_link_of_a_user(weir_bin, panel, config):
     assert parts["server_name"] == "www.example.com" and len(parts["public_key"]) == 43
     assert run(weir_bin, "link", "make", "-c", path, str(node["id"]), "99").returncode == 1
     assert run(weir_bin, "link", "make", "-c", path, "9", "1").returncode == 1
+
+
+@pytest.mark.parametrize("name,says", [("ss-manager", "usage: weir ss-manager"), ("ssmanager", "daemonize-pid"),
+                                       ("ssserver", "usage: weir ss-manager"), ("yassp-server", "usage: weir yassp CONFIG")])
+def test_called_like_a_program_that_it_stands_in_for_it_is_that(weir_bin, tmp_path, name, says):
+    link = tmp_path / name
+    link.symlink_to(weir_bin)
+    done = run(link, "-h")
+    assert done.returncode == 0 and says in done.stdout
+    assert run(weir_bin, name, "-h").stdout == done.stdout
+    assert run(link, "--no-such-option").returncode != 0
