@@ -287,13 +287,13 @@ def test_ss_server_processes_are_driven_and_their_totals_are_what_was_sent(procs
     was not reported."""
     m = Manager(procs, method="aes-256-cfb", server_mode="libev", executable=shadowsocks.program("ss-server"))
     c = talk(m.socket)
-    ports = [free_port(), free_port()]
+    ports, awkward = [free_port(), free_port()], 'pä"ss\\wörd $(touch x) \'`;'
     for p in ports:
-        assert c.add(p, "secret") == "ok"
+        assert c.add(p, awkward) == "ok"
     assert c.add(free_port(), "secret", method="rot13") == "err"
     assert c.add(free_port(), "secret", users=[{"name": "ada", "password": "hers"}]) == "err"
     assert len(children(m.proc.pid, "ss-server")) == 2
-    ways = [through(procs, p, method="aes-256-cfb") for p in ports]
+    ways = [through(procs, p, awkward, "aes-256-cfb") for p in ports]
     total = [counted_by_others(*upload(w, target, 500_000, i)) for i, w in enumerate(ways)]
     for p, n in zip(ports, total):
         assert c.collect(p, n) == n
