@@ -40,6 +40,7 @@ struct user_registry_conf {
 	size_t key_len, secret_len; /* 1 .. USER_KEY_MAX together */
 	user_derive *derive; /* NULL: the key is the credential itself, key_len bytes, no secret */
 	void *derive_arg;
+	bool pack; /* tables have user_table_secrets() */
 	struct user_rules rules;
 };
 

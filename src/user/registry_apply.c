@@ -277,6 +277,8 @@ static int plan_publication(struct plan *p)
 	pub->retired = calloc(rekeyed + 1, sizeof(uint32_t));
 	if (!pub->removed || !pub->retired)
 		return -ENOMEM;
+	if (p->r->conf.pack && !user_table_pack(p->table, p->r->conf.secret_len))
+		return -ENOMEM;
 	return reserve_afterlife(p->r, removed, rekeyed);
 }
 

@@ -16,6 +16,7 @@ struct user_table {
 	size_t key_len, mask;
 	uint32_t n, cap;
 	struct place *places;
+	uint8_t *secrets; /* NULL: not packed */
 	struct user *list[];
 };
 
@@ -44,6 +45,7 @@ void user_table_free(struct user_table *t)
 	if (!t)
 		return;
 	free(t->places);
+	free(t->secrets);
 	free(t);
 }
 
@@ -95,4 +97,19 @@ size_t user_table_count(const struct user_table *t)
 struct user *user_table_at(const struct user_table *t, size_t i)
 {
 	return t->list[i];
+}
+
+bool user_table_pack(struct user_table *t, size_t secret_len)
+{
+	t->secrets = malloc(t->n * secret_len + 1);
+	if (!t->secrets)
+		return false;
+	for (size_t i = 0; i < t->n; i++)
+		memcpy(t->secrets + i * secret_len, user_secret(t->list[i]), secret_len);
+	return true;
+}
+
+const uint8_t *user_table_secrets(const struct user_table *t)
+{
+	return t ? t->secrets : NULL;
 }

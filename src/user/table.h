@@ -12,4 +12,7 @@ void user_table_free(struct user_table *t); /* the users stay */
 /* False: a user with this key is there already.  The table is not published yet. */
 bool user_table_add(struct user_table *t, struct user *u);
 
+/* Once all are in: user_table_secrets().  False: no memory. */
+bool user_table_pack(struct user_table *t, size_t secret_len);
+
 #endif

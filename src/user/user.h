@@ -93,6 +93,10 @@ struct user *user_table_find(const struct user_table *t, const void *key);
 /* For protocols that must try their users one by one. */
 size_t user_table_count(const struct user_table *t);
 struct user *user_table_at(const struct user_table *t, size_t i);
+/* Copies of their secrets, one behind the other, in the order of user_table_at(): what is looked
+ * through from end to end should not be fetched from a hundred thousand places.  NULL where the
+ * registry was not asked for them (`pack`). */
+const uint8_t *user_table_secrets(const struct user_table *t);
 
 /* ---- references ------------------------------------------------------------------------------ */
 

@@ -30,14 +30,14 @@ struct set {
 struct ss_replay {
 	pthread_mutex_t lock;
 	struct hash_key hash;
-	bool timed;
+	nsec_t keep;	/* 0: not by the clock */
 	uint32_t min;	/* entries of a full table of AEAD */
 	uint32_t start; /* entries that a new table begins with; a power of two */
 	struct set young, old;
 	nsec_t turned; /* when `young` began */
 };
 
-int ss_replay_new(bool timed, struct ss_replay **out)
+int ss_replay_new_for(nsec_t keep, struct ss_replay **out)
 {
 	struct ss_replay *r = calloc(1, sizeof(*r));
 
@@ -45,11 +45,16 @@ int ss_replay_new(bool timed, struct ss_replay **out)
 		return -ENOMEM;
 	pthread_mutex_init(&r->lock, NULL);
 	random_bytes(&r->hash, sizeof(r->hash));
-	r->timed = timed;
+	r->keep = keep;
 	r->min = SS_REPLAY_MIN;
 	r->start = START;
 	*out = r;
 	return 0;
+}
+
+int ss_replay_new(bool timed, struct ss_replay **out)
+{
+	return ss_replay_new_for(timed ? SS_REPLAY_KEEP : 0, out);
 }
 
 void ss_replay_set_min(struct ss_replay *r, uint32_t min)
@@ -109,7 +114,7 @@ static bool grow(const struct ss_replay *r, struct set *s)
 /* One that was filled will be again. */
 static void turn(struct ss_replay *r, nsec_t now)
 {
-	if (!r->timed)
+	if (!r->keep)
 		r->start = r->young.cap;
 	free(r->old.entries);
 	r->old = r->young;
@@ -119,14 +124,14 @@ static void turn(struct ss_replay *r, nsec_t now)
 
 static void age(struct ss_replay *r, nsec_t now)
 {
-	if (!r->timed) {
+	if (!r->keep) {
 		if (r->young.used >= r->min)
 			turn(r, now);
 		return;
 	}
-	if (now - r->turned < SS_REPLAY_KEEP)
+	if (now - r->turned < r->keep)
 		return;
-	if (now - r->turned >= 2 * SS_REPLAY_KEEP) /* nothing of the young one counts either */
+	if (now - r->turned >= 2 * r->keep) /* nothing of the young one counts either */
 		turn(r, now);
 	turn(r, now);
 }

@@ -23,6 +23,9 @@ struct ss_replay;
 
 /* `timed`: 2022.  0 or -ENOMEM. */
 MUST_CHECK int ss_replay_new(bool timed, struct ss_replay **out);
+
+/* For other protocols: by the clock, each one for `keep` to twice as long. */
+MUST_CHECK int ss_replay_new_for(nsec_t keep, struct ss_replay **out);
 void ss_replay_free(struct ss_replay *r); /* NULL is fine */
 
 /* Of AEAD, before the first salt: another number than SS_REPLAY_MIN. */
