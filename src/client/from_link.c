@@ -176,6 +176,21 @@ static int make_vless(const struct share_link *link, struct outbound_conf *out,
 	return err == -ERR_CONFIG ? wrong(why, "encryption: %s", what) : err;
 }
 
+static int make_vmess(const struct share_link *link, struct outbound_conf *out,
+		      char why[FROM_LINK_WHY])
+{
+	int err = vmess_client_conf_set(&out->vmess, link->credential, link->encryption);
+
+	out->proto = OUTBOUND_VMESS;
+	if (strstr(link->experiments, "AuthenticatedLength"))
+		out->vmess.option |= VMESS_SEALED_LENGTH;
+	if (err == -ERR_UNSUPPORTED)
+		return wrong(why, "cipher %.40s of VMess is not in this build", link->encryption);
+	if (err == -ERR_MALFORMED)
+		return wrong(why, "the id is neither a UUID nor a text of 1 to 30 bytes");
+	return err;
+}
+
 static int make_credential(const struct share_link *link, struct outbound_conf *out,
 			   char why[FROM_LINK_WHY])
 {
@@ -187,6 +202,8 @@ static int make_credential(const struct share_link *link, struct outbound_conf *
 	}
 	if (link->kind == SHARE_SHADOWSOCKS)
 		return make_shadowsocks(link, out, why);
+	if (link->kind == SHARE_VMESS)
+		return make_vmess(link, out, why);
 	return make_vless(link, out, why);
 }
 
@@ -266,17 +283,19 @@ static int read_server(const struct json_value *o, struct arena *mem, struct sha
 		link->kind = SHARE_SHADOWSOCKS;
 		link->credential = text_at(server, "password", mem);
 		link->method = text_at(server, "method", mem);
-	} else if (!strcmp(protocol, "vless")) {
+	} else if (!strcmp(protocol, "vless") || !strcmp(protocol, "vmess")) {
 		const struct json_value *user;
 
 		server = first_of(json_get(settings, "vnext"));
 		user = first_of(json_get(server, "users"));
-		link->kind = SHARE_VLESS;
+		link->kind = !strcmp(protocol, "vless") ? SHARE_VLESS : SHARE_VMESS;
 		link->credential = text_at(user, "id", mem);
 		link->flow = text_at(user, "flow", mem);
-		link->encryption = text_at(user, "encryption", mem);
+		link->experiments = text_at(user, "experiments", mem);
+		link->encryption =
+			text_at(user, link->kind == SHARE_VMESS ? "security" : "encryption", mem);
 	} else {
-		return wrong(why, "protocol: vless, trojan or shadowsocks, not \"%.40s\"",
+		return wrong(why, "protocol: vless, vmess, trojan or shadowsocks, not \"%.40s\"",
 			     protocol);
 	}
 	link->host = text_at(server, "address", mem);

@@ -38,6 +38,8 @@ static struct stream *stack(struct outbound *o, struct loop *l, const struct des
 		return trojan_client_new(s, o->conf->key, to);
 	if (o->conf->proto == OUTBOUND_SHADOWSOCKS)
 		return ss_client_new(s, &o->conf->ss, to);
+	if (o->conf->proto == OUTBOUND_VMESS)
+		return vmess_client_new(s, &o->conf->vmess, to);
 	return vless_client_new(s, o->conf->id, to);
 }
 
@@ -123,13 +125,16 @@ static int outbound_dgram(struct dialer *dialer, struct loop *l, const struct de
 	if (o->conf->proto == OUTBOUND_SHADOWSOCKS)
 		return shadowsocks_dgram(o, l, out);
 	/* The request names the one destination; a SOCKS association does not know any yet. */
-	if (o->conf->proto == OUTBOUND_VLESS && o->conf->plain_udp && !first->port)
+	if (o->conf->plain_udp && !first->port &&
+	    (o->conf->proto == OUTBOUND_VLESS || o->conf->proto == OUTBOUND_VMESS))
 		return -ENOTSUP;
 	s = carrier(o, l);
 	if (!s)
 		return -ENOMEM;
 	if (o->conf->proto == OUTBOUND_TROJAN)
 		d = trojan_client_udp(s, o->conf->key, first);
+	else if (o->conf->proto == OUTBOUND_VMESS)
+		d = vmess_client_udp(s, &o->conf->vmess, first, o->conf->plain_udp);
 	else
 		d = vless_client_udp(s, o->conf->id, first, o->conf->plain_udp);
 	if (!d)

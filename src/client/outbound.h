@@ -1,5 +1,5 @@
-/* outbound.h - a dialer through a server of ours: TCP, TLS if asked for, then VLESS, Trojan or
- * Shadowsocks.
+/* outbound.h - a dialer through a server of ours: TCP, TLS if asked for, then VLESS, VMess, Trojan
+ * or Shadowsocks.
  *
  * Threads: one per loop; the TLS configuration is shared.
  */
@@ -10,6 +10,7 @@
 #include "proto/trojan/trojan_wire.h"
 #include "proto/vless/vless_wire.h"
 #include "proto/vlessenc/vlessenc.h"
+#include "proto/vmess/vmess.h"
 #include "stream/dialer.h"
 #include "tls/client.h"
 #include "tls/reality.h"
@@ -19,6 +20,7 @@ enum outbound_proto {
 	OUTBOUND_VLESS,
 	OUTBOUND_TROJAN,
 	OUTBOUND_SHADOWSOCKS,
+	OUTBOUND_VMESS,
 };
 
 struct outbound_conf {
@@ -29,13 +31,14 @@ struct outbound_conf {
 		uint8_t id[VLESS_ID_LEN];
 		uint8_t key[TROJAN_KEY_LEN];
 		struct ss_client_conf ss;
+		struct vmess_client_conf vmess;
 	};
 	struct tls_client_conf *tls;	     /* NULL: in clear; the owner's reference */
 	struct reality_client_conf *reality; /* NULL: none; owned */
 	struct httpobfs_conf *obfs;	     /* NULL: none; owned */
 	struct vlessenc_conf *encryption;    /* of VLESS; NULL: none; owned */
 	int uot;	/* Shadowsocks: UDP inside streams, version; 0: packets */
-	bool plain_udp; /* VLESS: command 2 instead of XUDP */
+	bool plain_udp; /* VLESS, VMess: command 2 instead of XUDP */
 };
 
 struct outbound {

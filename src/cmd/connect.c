@@ -366,7 +366,7 @@ int cmd_connect(int argc, char **argv)
 		{"insecure", 'k', OPT_FLAG, &a.insecure, NULL, "believe any certificate"},
 		{"plugin", 0, OPT_TEXT, &a.plugin, "PROGRAM",
 		 "run this in place of the SIP003 plugin that the link names"},
-		{"plain-udp", 0, OPT_FLAG, &a.plain_udp, NULL, "VLESS: command 2 instead of XUDP"},
+		{"plain-udp", 0, OPT_FLAG, &a.plain_udp, NULL, "VLESS and VMess: command 2 instead of XUDP"},
 		{0},
 	};
 	const struct opt_page page = {"weir connect", "[LINK]",

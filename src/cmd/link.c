@@ -39,7 +39,7 @@ static json_t *link_json(const struct share_link *l)
 	add(j, "name", l->name);
 	add(j, "host", l->host);
 	json_object_set_new(j, "port", json_integer(l->port));
-	add(j, l->kind == SHARE_VLESS ? "uuid" : "password", l->credential);
+	add(j, l->kind == SHARE_VLESS || l->kind == SHARE_VMESS ? "uuid" : "password", l->credential);
 	add(j, "method", l->method);
 	add(j, "plugin", l->plugin);
 	add(j, "uot", l->uot);

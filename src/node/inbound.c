@@ -253,6 +253,9 @@ static int fill(struct inbound *in, const struct inbound_plan *plan, char why[IN
 		.keepalive = &sock_usual_keepalive,
 	};
 	in->cap = plan->cap;
+	if (info->type == NODE_VMESS)
+		in->auth_ids = plan->auth_ids;
+	in->known = plan->known;
 	in->proxy_protocol = conf->proxy_protocol || info->transport.accept_proxy_protocol;
 	in->direct.family = in->trusted.family = family_of(conf->dns_type);
 	in->direct.allow_private = conf->allow_private;

@@ -17,6 +17,7 @@
 #include "proto/shadowsocks/shadowsocks.h"
 #include "proto/vlessenc/vlessenc.h"
 #include "proto/vlessenc/vlessenc_tickets.h"
+#include "proto/vmess/vmess.h"
 #include "session/session.h"
 #include "tls/reality.h"
 #include "tls/server.h"
@@ -37,6 +38,8 @@ struct inbound {
 	struct httpobfs_conf *obfs;	  /* NULL: none */
 	struct vlessenc_conf *encryption; /* VLESS Encryption; NULL: none */
 	struct ss_conf ss;		  /* method NULL: not Shadowsocks */
+	struct ss_replay *auth_ids;	  /* VMess; NULL: another protocol */
+	struct ss_known *known; /* who has been here: of the two protocols that must search */
 	struct fallback_table *fallbacks;
 	struct session_times times;
 	enum reject_policy reject;
@@ -57,7 +60,8 @@ struct inbound_plan {
 	const uint8_t *ticket_key; /* TLS_TICKET_KEY_LEN bytes, the same for all generations */
 	/* Shadowsocks' salts, likewise: [1] of 2022 methods.  Outlive the inbound. */
 	struct ss_replay *replay[2];
-	struct ss_replay *packets; /* of UDP packets of others */
+	struct ss_replay *packets;  /* of UDP packets of others */
+	struct ss_replay *auth_ids; /* VMess's */
 	struct ss_sessions *sessions;
 	struct ss_known *known;
 	struct vlessenc_tickets *tickets; /* of VLESS Encryption, likewise */

@@ -295,6 +295,7 @@ void node_free(struct node *n)
 	ss_replay_free(n->replay[0]);
 	ss_replay_free(n->replay[1]);
 	ss_replay_free(n->replay[2]);
+	ss_replay_free(n->auth_ids);
 	ss_sessions_free(n->sessions);
 	ss_known_free(n->known);
 	vlessenc_tickets_free(n->tickets);

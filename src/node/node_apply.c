@@ -54,8 +54,11 @@ static int derive(void *arg, const char *credential, size_t len, uint8_t *key, u
 {
 	const struct node *n = arg;
 
-	if (!n->ss.method)
-		return n->proto->user_key(credential, len, key);
+	if (!n->ss.method) {
+		int err = n->proto->user_key(credential, len, key);
+
+		return err || !n->proto->secret_len ? err : n->proto->user_secret(key, secret);
+	}
 	if (ss_shares_key(&n->ss))
 		return ss_user_of_psk(n->ss.method, n->ss.psk, key, secret);
 	return ss_user_derive(n->ss.method, SS_CREDENTIAL_TEXT, credential, len, key, secret);
@@ -80,6 +83,7 @@ static int make_registry(struct node *n, const struct node_info *info)
 	}
 	conf.key_len = proto->key_len;
 	conf.secret_len = proto->secret_len;
+	conf.pack = proto->pack;
 	conf.derive_arg = n;
 	n->proto = proto;
 	return user_registry_new(&conf, &n->users);
@@ -390,6 +394,7 @@ static struct inbound_plan plan_of(const struct node *n, const struct node_info 
 		.ticket_key = n->ticket_key,
 		.replay = {n->replay[0], n->replay[1]},
 		.packets = n->replay[2],
+		.auth_ids = n->auth_ids,
 		.sessions = n->sessions,
 		.known = n->known,
 		.tickets = n->tickets,
@@ -430,6 +435,20 @@ static int make_tickets(struct node *n, struct inbound_plan *plan)
 	return err;
 }
 
+/* The same for VMess. */
+static int make_auth_ids(struct node *n, struct inbound_plan *plan)
+{
+	int err = 0;
+
+	if (!n->auth_ids)
+		err = ss_replay_new_for(VMESS_REPLAY_KEEP, &n->auth_ids);
+	if (!err && !n->known)
+		err = ss_known_new(&n->known);
+	plan->auth_ids = n->auth_ids;
+	plan->known = n->known;
+	return err;
+}
+
 static int build(struct node *n, const struct node_info *info, struct apply *a)
 {
 	struct inbound_plan plan = plan_of(n, info);
@@ -442,6 +461,8 @@ static int build(struct node *n, const struct node_info *info, struct apply *a)
 		err = make_replay(n, &plan);
 	if (!err && inbound_wants_encryption(info))
 		err = make_tickets(n, &plan);
+	if (!err && info->type == NODE_VMESS)
+		err = make_auth_ids(n, &plan);
 	if (!err)
 		err = inbound_build(&plan, &a->in, why);
 	if (err) {

@@ -26,6 +26,7 @@ struct node {
 	struct ss_known *known;		  /* who has been here, likewise */
 	struct vlessenc_tickets *tickets; /* of VLESS Encryption */
 	struct ss_replay *replay[3];	  /* and the salts: without a clock, with one, of packets */
+	struct ss_replay *auth_ids;	  /* the same of VMess */
 	struct user_registry *users;
 	struct seat *seats; /* one per worker */
 	struct inbound *in; /* what the seats have */

@@ -21,6 +21,7 @@ struct generation {
 	struct inbound *in;
 	struct direct direct, trusted;
 	struct ss_port ss;
+	struct vmess_port vmess;
 	struct waiter reap; /* the last session of a retired generation has ended */
 	struct timer deadline;
 	struct reality_learn *learn; /* on the first worker, where there is a target to ask */
@@ -55,6 +56,7 @@ static void generation_free(struct generation *g, struct loop *control)
 	waiter_cancel(&g->reap);
 	list_del(&g->link);
 	ss_finder_free(g->ss.finder);
+	vmess_finder_free(g->vmess.finder);
 	if (f) { /* without memory the configuration object stays: a few KiB, once */
 		f->m.run = on_control;
 		f->in = g->in;
@@ -202,6 +204,10 @@ static int make_finder(struct generation *g)
 
 	g->ss.conf = c;
 	g->si.proto.ss = &g->ss;
+	g->si.proto.vmess = &g->vmess;
+	g->vmess.replay = g->in->auth_ids;
+	if (g->in->auth_ids)
+		return vmess_finder_new(g->in->known, g->in->workers, &g->vmess.finder);
 	return c->method && !ss_method_insecure(c->method) ? ss_finder_new(&conf, &g->ss.finder)
 							   : 0;
 }
@@ -421,6 +427,7 @@ int seat_install(struct seat *s, struct inbound *in, const int *fds)
 		return -ENOMEM;
 	if (open_listeners(s, g, fds, all)) {
 		ss_finder_free(g->ss.finder);
+		vmess_finder_free(g->vmess.finder);
 		free(g);
 		return -ENOMEM;
 	}

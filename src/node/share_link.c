@@ -7,6 +7,7 @@
 #include "base/hex.h"
 #include "net/dest.h"
 #include "node/share_ss.h"
+#include "node/share_vmess.h"
 
 /* --- parameters: one table for both directions ----------------------------------------------- */
 
@@ -38,6 +39,8 @@ static const struct param params[] = {
 	/* of ss alone */
 	PARAM("plugin", plugin),
 	PARAM("uot", uot),
+	/* of vmess alone, only read */
+	PARAM("experiments", experiments),
 	/* other spellings, only read */
 	PARAM("peer", sni),
 	PARAM("fingerprint", fingerprint),
@@ -104,6 +107,7 @@ static const char *const kinds[] = {
 	[SHARE_VLESS] = "vless",
 	[SHARE_TROJAN] = "trojan",
 	[SHARE_SHADOWSOCKS] = "ss",
+	[SHARE_VMESS] = "vmess",
 };
 
 const char *share_kind_name(enum share_kind kind)
@@ -113,8 +117,8 @@ const char *share_kind_name(enum share_kind kind)
 
 static int parse_kind(struct parser *p)
 {
-	static const char *const later[] = {"vmess://",	 "hysteria2://", "hy2://",
-					    "anytls://", "tuic://",	 "hysteria://"};
+	static const char *const later[] = {"hysteria2://", "hy2://", "anytls://", "tuic://",
+					    "hysteria://"};
 	size_t left = (size_t)(p->end - p->s);
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
@@ -133,7 +137,7 @@ static int parse_kind(struct parser *p)
 			return -ERR_UNSUPPORTED;
 		}
 	}
-	return wrong(p, "no share link; it begins with vless://, trojan:// or ss://");
+	return wrong(p, "no share link; it begins with vless://, vmess://, trojan:// or ss://");
 }
 
 static int parse_credential(struct parser *p)
@@ -271,6 +275,8 @@ static int set_param(struct parser *p, const char *name, const char *value)
 	for (size_t i = 0; i < ARRAY_LEN(params); i++) {
 		if (i >= EMITTED && i < OF_SS && p->out->kind != SHARE_SHADOWSOCKS)
 			continue;
+		if (i == OF_SS && p->out->kind != SHARE_VMESS)
+			continue;
 		if (!strcmp(name, params[i].name)) {
 			if (*value)
 				*field_of(p->out, &params[i]) = value;
@@ -336,6 +342,25 @@ static int parse_ss(struct parser *p)
 	return err;
 }
 
+/* v2rayN's form has no @, and nothing behind it that counts. */
+static int parse_vmess(struct parser *p)
+{
+	const char *stop = until(p->s, p->end, "?#"), *json;
+	int err;
+
+	if (memchr(p->s, '@', (size_t)(stop - p->s))) {
+		err = parse_credential(p);
+		return err ? err : parse_host(p);
+	}
+	err = share_ss_unpack(p->s, (size_t)(stop - p->s), p->a, &json);
+	if (err)
+		return err;
+	if (!json)
+		return wrong(p, "neither UUID@HOST nor base64 of a JSON object");
+	p->s = p->end;
+	return share_vmess_parse(json, strlen(json), p->a, p->out, &p->why);
+}
+
 static int parse_rest(struct parser *p)
 {
 	int err = 0;
@@ -350,7 +375,7 @@ static int parse_rest(struct parser *p)
 		err = unescape(p, p->s + 1, (size_t)(p->end - p->s - 1), &p->out->name);
 	if (!err && p->out->security == SECURITY_REALITY && !*p->out->public_key)
 		return wrong(p, "reality without its public key (pbk)");
-	return err;
+	return err || p->out->kind != SHARE_VMESS ? err : share_vmess_check(p->out, &p->why);
 }
 
 struct share_link share_link_empty(void)
@@ -375,9 +400,11 @@ int share_link_parse(const char *text, size_t len, struct arena *a, struct share
 	}
 	err = memchr(text, 0, len) ? wrong(&p, "a NUL byte") : parse_kind(&p);
 	l.security = l.kind == SHARE_TROJAN ? SECURITY_TLS : SECURITY_NONE;
-	l.encryption = l.kind == SHARE_VLESS ? "none" : "";
+	l.encryption = l.kind == SHARE_VLESS ? "none" : l.kind == SHARE_VMESS ? "auto" : "";
 	if (!err && l.kind == SHARE_SHADOWSOCKS) {
 		err = parse_ss(&p);
+	} else if (!err && l.kind == SHARE_VMESS) {
+		err = parse_vmess(&p);
 	} else if (!err) {
 		err = parse_credential(&p);
 		if (!err)
@@ -453,6 +480,10 @@ void share_link_emit(const struct share_link *l, struct wr *w)
 
 	wr_str(w, kinds[l->kind]);
 	wr_str(w, "://");
+	if (l->kind == SHARE_VMESS) {
+		share_vmess_emit(l, w);
+		return;
+	}
 	if (l->kind == SHARE_SHADOWSOCKS)
 		share_ss_emit_account(l, w);
 	else

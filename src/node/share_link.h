@@ -1,9 +1,11 @@
-/* share_link.h - the addresses that clients import: vless://, trojan://, ss:// (config G.14).
+/* share_link.h - the addresses that clients import: vless://, trojan://, ss://, vmess://
+ * (config G.14).
  * Pure.
  *
  *     vless://UUID@HOST:PORT?security=reality&type=tcp&encryption=none&flow=…&sni=…&fp=…&pbk=…&sid=…#NAME
  *     trojan://PASSWORD@HOST:PORT?security=tls&type=ws&path=…&host=…&sni=…#NAME
  *     ss://BASE64(METHOD:PASSWORD)@HOST:PORT/?plugin=…#NAME            2022: METHOD:KEY, escaped
+ *     vmess://BASE64(v2rayN's JSON), and only read: vmess://UUID@HOST:PORT?encryption=auto&…#NAME
  *
  * What is parsed lies in the caller's arena; what is emitted parses back to the same.
  */
@@ -22,6 +24,7 @@ enum share_kind {
 	SHARE_VLESS,
 	SHARE_TROJAN,
 	SHARE_SHADOWSOCKS,
+	SHARE_VMESS,
 };
 
 /* Texts are never NULL; "" is what the link does not say. */
@@ -33,13 +36,15 @@ struct share_link {
 	const char *name;
 	enum node_security security;
 	enum node_network network;
-	const char *encryption; /* vless: "none", or the client's half of an encryption string */
+	/* vless: "none", or the client's half of an encryption string; vmess: the cipher, "auto" */
+	const char *encryption;
 	const char *flow;
 	const char *sni, *alpn, *fingerprint;	    /* alpn: a comma list */
 	const char *public_key, *short_id, *spider; /* REALITY */
 	const char *path, *http_host, *service_name, *authority, *mode, *header_type, *seed;
 	/* ss: the cipher; "name;options" of SIP003; "1" or "2": UDP over TCP, and which */
 	const char *method, *plugin, *uot;
+	const char *experiments;  /* vmess, Xray's word: "AuthenticatedLength" */
 	bool insecure;		  /* allowInsecure: do not verify the certificate */
 	struct json_list ignored; /* names of parameters that nobody knows */
 };

@@ -108,6 +108,11 @@ static int set_protocol(struct share_link *l, const struct node_info *info, stru
 		l->kind = SHARE_TROJAN;
 		return 0;
 	}
+	if (info->type == NODE_VMESS) {
+		l->kind = SHARE_VMESS;
+		l->encryption = "auto";
+		return 0;
+	}
 	if (info->type != NODE_VLESS) {
 		*why = "links of this protocol are not implemented yet";
 		return -ERR_UNSUPPORTED;

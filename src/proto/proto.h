@@ -10,10 +10,12 @@
 
 /* What the server layers of one inbound on one worker share.  Outlives them. */
 struct ss_port;
+struct vmess_port;
 
 struct proto_inbound {
 	const struct user_table *users; /* the worker's present table; swapped between turns */
 	const struct ss_port *ss;	/* Shadowsocks; NULL for others */
+	const struct vmess_port *vmess; /* likewise */
 	/* a fallback stands behind: a short first read goes there */
 	bool first_pull_decides;
 };
@@ -24,6 +26,9 @@ struct proto {
 	/* Credential text to index key.  -ERR_MALFORMED: an invalid user (panel-apis 3.2).  NULL:
 	 * Shadowsocks, where it takes the inbound's method (ss_user_derive()). */
 	int (*user_key)(const char *credential, size_t len, uint8_t *key);
+	/* What else is kept, from the index key; where secret_len says so (again not Shadowsocks). */
+	int (*user_secret)(const uint8_t *key, uint8_t *secret);
+	bool pack; /* users are looked through one by one: user_table_secrets() */
 	/* The inbound layer over `lower`, whose ownership passes.  NULL: no memory, `lower` is
 	 * freed.
 	 */

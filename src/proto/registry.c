@@ -5,11 +5,13 @@
 #include "proto/shadowsocks/shadowsocks.h"
 #include "proto/trojan/trojan.h"
 #include "proto/vless/vless.h"
+#include "proto/vmess/vmess.h"
 
 static const struct proto *const protos[] = {
 	&vless_proto,
 	&trojan_proto,
 	&shadowsocks_proto,
+	&vmess_proto,
 };
 
 const struct proto *proto_find(const char *name)

@@ -21,7 +21,9 @@ static inline int people_derive(void *arg, const char *credential, size_t len, u
 {
 	const struct proto *proto = arg;
 
-	return proto->user_key(credential, len, key);
+	int err = proto->user_key(credential, len, key);
+
+	return err || !proto->secret_len ? err : proto->user_secret(key, secret);
 }
 
 /* `text`: "alice bob/8/2/3": name, which is the credential too, Mbps, devices, connections; ids
@@ -70,6 +72,8 @@ static inline void people_init(struct people *p, const char *proto, struct loop 
 	assert_int_equal(counters_create(NULL, epoch, 1, &p->counters), 0);
 	conf.counters = p->counters;
 	conf.key_len = p->proto->key_len;
+	conf.secret_len = p->proto->secret_len;
+	conf.pack = p->proto->pack;
 	conf.derive_arg = (void *)(uintptr_t)p->proto;
 	conf.rules.grace_s = 60;
 	assert_int_equal(user_registry_new(&conf, &p->reg), 0);

@@ -211,7 +211,12 @@ static void what_is_no_link_is_refused_with_a_reason(void **state)
 		{"ss://YTpiQGg", -ERR_MALFORMED}, /* "a:b@h" */
 		{"ss://", -ERR_MALFORMED},
 		{"ss://a%00:b@h:1", -ERR_MALFORMED},
-		{"vmess://e30", -ERR_UNSUPPORTED},
+		{"vmess://e30", -ERR_MALFORMED}, /* {} */
+		{"vmess://W10", -ERR_MALFORMED}, /* [] */
+		{"vmess://u@h", -ERR_MALFORMED},
+		{"vmess://u@h:1?sni=%ff", -ERR_MALFORMED},
+		{"vmess://not64!", -ERR_MALFORMED},
+		{"tuic://u@h:1", -ERR_UNSUPPORTED},
 	};
 	struct share_link l;
 
@@ -220,6 +225,50 @@ static void what_is_no_link_is_refused_with_a_reason(void **state)
 		assert_non_null(why);
 		assert_true(*why);
 	}
+}
+
+/* base64 of {"v":"2","ps":"a \"b\"","add":"2001:db8::1","port":"443","id":"u","aid":"0","scy":"none",
+ * "net":"ws","type":"none","host":"c.test","path":"/x","tls":"tls","sni":"s.test","alpn":"h2","fp":"",
+ * "other":1} */
+#define V2RAYN                                                                             \
+	"vmess://"                                                                         \
+	"eyJ2IjoiMiIsInBzIjoiYSBcImJcIiIsImFkZCI6IjIwMDE6ZGI4OjoxIiwicG9ydCI6IjQ0MyIsImlk" \
+	"IjoidSIsImFpZCI6IjAiLCJzY3kiOiJub25lIiwibmV0Ijoid3MiLCJ0eXBlIjoibm9uZSIsImhvc3Qi" \
+	"OiJjLnRlc3QiLCJwYXRoIjoiL3giLCJ0bHMiOiJ0bHMiLCJzbmkiOiJzLnRlc3QiLCJhbHBuIjoiaDIi" \
+	"LCJmcCI6IiIsIm90aGVyIjoxfQ=="
+
+static void vmess_links_have_two_forms_and_one_meaning(void **state)
+{
+	struct share_link l, again;
+	char *text;
+
+	assert_int_equal(parse(V2RAYN, &l), 0);
+	assert_int_equal(l.kind, SHARE_VMESS);
+	assert_string_equal(l.credential, "u");
+	assert_string_equal(l.host, "2001:db8::1");
+	assert_int_equal(l.port, 443);
+	assert_string_equal(l.name, "a \"b\"");
+	assert_string_equal(l.encryption, "none");
+	assert_int_equal(l.network, NET_WS);
+	assert_string_equal(l.path, "/x");
+	assert_string_equal(l.http_host, "c.test");
+	assert_int_equal(l.security, SECURITY_TLS);
+	assert_string_equal(l.sni, "s.test");
+	assert_string_equal(l.header_type, "");
+	assert_int_equal(l.ignored.count, 1);
+	assert_string_equal(l.ignored.items[0], "other");
+
+	assert_int_equal(parse("vmess://u@[2001:db8::1]:443?encryption=none&type=ws&security=tls&"
+			       "sni=s.test&alpn=h2&path=/x&host=c.test#a%20%22b%22",
+			       &again),
+			 0);
+	text = strdup(emit(&l));
+	assert_string_equal(emit(&again), text);
+	assert_int_equal(parse(text, &again), 0);
+	assert_string_equal(emit(&again), text);
+	free(text);
+	assert_int_equal(parse("vmess://u@h:1", &l), 0);
+	assert_string_equal(l.encryption, "auto");
 }
 
 static void a_link_without_end_is_refused(void **state)
@@ -286,6 +335,7 @@ int main(void)
 		cmocka_unit_test_teardown(a_trojan_link_means_tls_over_tcp_unless_it_says_otherwise,
 					  done),
 		cmocka_unit_test_teardown(shadowsocks_links_are_read_in_every_form, done),
+		cmocka_unit_test_teardown(vmess_links_have_two_forms_and_one_meaning, done),
 		cmocka_unit_test_teardown(a_shadowsocks_node_and_a_user_make_a_link, done),
 		cmocka_unit_test_teardown(what_is_emitted_parses_back, done),
 		cmocka_unit_test_teardown(unknown_parameters_are_named_not_fatal, done),

@@ -1,0 +1,417 @@
+/* The server side.  Nothing is taken out of what has come before the whole request is right, nothing is
+ * answered before the target does, and whatever is wrong is -ERR_AUTH: the reject policy, the same for
+ * every cause.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "crypto/aes_many.h"
+#include "crypto/ct.h"
+#include "proto/vless/vless_wire.h"
+#include "proto/vmess/vmess.h"
+#include "proto/vmess/vmess_layer.h"
+#include "proto/vmess/vmess_seal.h"
+#include "proto/vmess/vmess_udp.h"
+#include "transport/muxcool/xudp.h"
+
+#define FIRST_READ 16384
+
+enum phase {
+	READ_USER,    /* the auth id, which tells whose it is */
+	READ_LENGTH,  /* what follows up to the request, which tells how long that is */
+	READ_REQUEST, /* the request */
+	READ_REST,    /* what has come along behind it */
+	READ_DONE,
+};
+
+/* From accept until the answer has begun. */
+struct hello {
+	const struct proto_inbound *inbound;
+	struct stream_request request;
+	struct vmess_request req;
+	struct vmess_search search;
+	struct bufq text;	    /* opened */
+	struct bufq raw;	    /* as it came, where a fallback may want it */
+	uint8_t key[VMESS_KEY_LEN]; /* the user's: he himself may go while we wait for bytes */
+	uint16_t len;		    /* of the request */
+	uint8_t phase;
+};
+
+static struct hello *hello_of(const struct vmess_layer *l)
+{
+	return l->head;
+}
+
+/* ---- what it is for ---------------------------------------------------------------------- */
+
+static struct dgram *serve_packets(struct stream *s)
+{
+	const struct hello *h = hello_of(vmess_layer_of(s));
+
+	return framed_new(s, &vmess_udp_framing, false, &h->request.dest, NULL);
+}
+
+/* Command 3, as VLESS has it: one association of XUDP. */
+static struct dgram *serve_xudp(struct stream *s)
+{
+	return framed_new(s, &xudp_framing, false, NULL, NULL);
+}
+
+static void set_request(struct hello *h)
+{
+	h->request.network = h->req.cmd == VMESS_TCP ? NETWORK_TCP : NETWORK_UDP;
+	h->request.udp = h->req.cmd == VMESS_UDP   ? serve_packets
+			 : h->req.cmd == VMESS_MUX ? serve_xudp
+						   : NULL;
+	h->request.dest = h->req.dest;
+}
+
+/* Packets have chunks in any case, else nobody could tell them apart. */
+static bool can_serve(const struct vmess_request *req)
+{
+	return req->cmd != VMESS_UDP || req->cipher != VMESS_NONE || req->option & VMESS_CHUNKS;
+}
+
+/* ---- reading it -------------------------------------------------------------------------- */
+
+static int read_user(struct vmess_layer *l)
+{
+	struct hello *h = hello_of(l);
+	uint8_t id[VMESS_ID_LEN];
+	struct user *user;
+	struct addr peer;
+	int err;
+
+	if (bufq_peek(&l->rq, 0, id, sizeof(id)) < sizeof(id))
+		return -ERR_MORE;
+	err = vmess_find(h->inbound->vmess->finder, &h->search, h->inbound->users,
+			 stream_peer(l->lower, &peer) ? &peer : NULL, loop_now(l->s.loop),
+			 loop_wall(l->s.loop), id, &user);
+	l->again = err == -EAGAIN;
+	if (err)
+		return err;
+	memcpy(h->key, user_key(user), sizeof(h->key));
+	h->phase = READ_LENGTH;
+	return 0;
+}
+
+static int read_length(struct vmess_layer *l)
+{
+	struct hello *h = hello_of(l);
+	uint8_t head[VMESS_HEAD];
+	size_t len;
+	int err;
+
+	if (bufq_peek(&l->rq, 0, head, sizeof(head)) < sizeof(head))
+		return -ERR_MORE;
+	err = vmess_head_open(h->key, head, &len);
+	if (err)
+		return err;
+	if (len > VMESS_REQ_MAX)
+		return -ERR_TOO_BIG;
+	h->len = (uint16_t)len;
+	h->phase = READ_REQUEST;
+	return 0;
+}
+
+/* The same auth id again is a recording, played back.  It is remembered once its owner has shown that he
+ * has the key. */
+static int remember(struct vmess_layer *l, const uint8_t *id)
+{
+	struct ss_replay *r = hello_of(l)->inbound->vmess->replay;
+
+	return r ? ss_replay_add(r, id, VMESS_ID_LEN, loop_now(l->s.loop)) : 0;
+}
+
+static int take_request(struct vmess_layer *l, const uint8_t *text)
+{
+	struct hello *h = hello_of(l);
+	struct rd r = rd_of(text, h->len);
+	int err = vmess_request_parse(&r, &h->req);
+
+	if (err == -ERR_MORE) /* it is whole: more bytes will not help */
+		return -ERR_MALFORMED;
+	if (err)
+		return err;
+	if (!can_serve(&h->req))
+		return -ERR_UNSUPPORTED;
+	set_request(h);
+	return vmess_dir_set(&l->in, &h->req, h->req.key, h->req.iv);
+}
+
+/* A fallback has to see what came. */
+static int keep_raw(struct vmess_layer *l)
+{
+	struct hello *h = hello_of(l);
+	uint8_t part[512];
+	size_t n, at = 0;
+	int err = 0;
+
+	while (!err && h->inbound->first_pull_decides &&
+	       (n = bufq_peek(&l->rq, at, part, sizeof(part))) > 0) {
+		err = bufq_append(&h->raw, part, n);
+		at += n;
+	}
+	return err;
+}
+
+static int read_request(struct vmess_layer *l)
+{
+	struct hello *h = hello_of(l);
+	uint8_t mem[VMESS_HEAD_MAX], text[VMESS_REQ_MAX];
+	size_t whole = VMESS_HEAD + h->len + AEAD_TAG;
+	int err;
+
+	if (bufq_peek(&l->rq, 0, mem, whole) < whole)
+		return -ERR_MORE;
+	err = vmess_request_open(h->key, mem, h->len, text);
+	if (!err)
+		err = take_request(l, text);
+	if (!err)
+		err = remember(l, mem);
+	if (!err)
+		err = keep_raw(l);
+	cleanse(text, sizeof(text));
+	if (err)
+		return err;
+	bufq_drain(&l->rq, whole);
+	h->phase = READ_REST;
+	return 0;
+}
+
+/* A request whose body has been changed on the way is as wrong as one whose head has: what came in one
+ * piece is judged as one piece.
+ */
+static int read_rest(struct vmess_layer *l)
+{
+	struct hello *h = hello_of(l);
+	ssize_t n = l->in.raw ? -ERR_MORE : 1;
+
+	while (n > 0)
+		n = vmess_chunk_open(&l->in, &l->rq, &h->text);
+	l->eof = n == 0;
+	if (n < 0 && n != -ERR_MORE)
+		return (int)n;
+	bufq_done(&h->raw);
+	h->phase = READ_DONE;
+	return 0;
+}
+
+static int step(struct vmess_layer *l)
+{
+	switch (hello_of(l)->phase) {
+	case READ_USER:
+		return read_user(l);
+	case READ_LENGTH:
+		return read_length(l);
+	case READ_REQUEST:
+		return read_request(l);
+	default:
+		return read_rest(l);
+	}
+}
+
+/* Where a fallback stands behind, who is known to nobody by the first read goes there. */
+static int wait_for_more(struct vmess_layer *l)
+{
+	const struct hello *h = hello_of(l);
+
+	if (h->inbound->first_pull_decides && h->phase == READ_USER && !bufq_empty(&l->rq))
+		return -ERR_AUTH;
+	return vmess_layer_fill(l, FIRST_READ);
+}
+
+static int read_all(struct vmess_layer *l)
+{
+	int err = 0;
+
+	while (!err && hello_of(l)->phase != READ_DONE) {
+		err = step(l);
+		if (err == -ERR_MORE)
+			err = wait_for_more(l);
+	}
+	return err;
+}
+
+/* Which of them it was is nobody's business. */
+static int verdict(const struct vmess_layer *l, int err)
+{
+	switch (err) {
+	case -ERR_MALFORMED:
+	case -ERR_REPLAY:
+	case -ERR_TOO_BIG:
+	case -ERR_UNSUPPORTED:
+		return -ERR_AUTH;
+	case -ERR_TRUNCATED:
+		return hello_of(l)->phase == READ_USER && bufq_empty(&l->rq) ? err : -ERR_AUTH;
+	default:
+		return err;
+	}
+}
+
+/* From here on everything passes as it came, from its first byte where a fallback may want that. */
+static int refuse(struct vmess_layer *l, int err)
+{
+	struct hello *h = hello_of(l);
+
+	l->rerr = (int16_t)err;
+	l->strange = true;
+	if (bufq_empty(&h->raw))
+		stream_unread(&l->s, &l->rq);
+	else
+		stream_unread(&l->s, &h->raw);
+	bufq_done(&l->rq);
+	bufq_done(&h->text);
+	return err;
+}
+
+/* He who asked for it may have been removed since: no request of nobody. */
+static int admit(struct vmess_layer *l)
+{
+	struct hello *h = hello_of(l);
+
+	h->request.user = user_table_find(h->inbound->users, h->key);
+	return h->request.user ? 0 : -ERR_AUTH;
+}
+
+static int server_open(struct stream *s)
+{
+	struct vmess_layer *l = vmess_layer_of(s);
+	int err = 0;
+
+	if (l->ready || l->strange)
+		return l->strange ? l->rerr : 0;
+	if (!l->lower_open) {
+		err = stream_open(l->lower);
+		l->lower_open = err == 0;
+	}
+	if (!err)
+		err = read_all(l);
+	if (!err)
+		err = admit(l);
+	if (err == -EAGAIN)
+		return err;
+	if (err)
+		return refuse(l, verdict(l, err));
+	l->ready = true;
+	l->head_in = false;
+	stream_unread(&l->s, &hello_of(l)->text);
+	return 0;
+}
+
+static int server_query(const struct stream *s, enum stream_attr attr, union stream_value *out)
+{
+	const struct vmess_layer *l = vmess_layer_of(s);
+
+	if (attr != STREAM_REQUEST)
+		return stream_query(l->lower, attr, out);
+	if (!l->ready || !l->head)
+		return -ENOTSUP;
+	out->request = &hello_of(l)->request;
+	return 0;
+}
+
+/* ---- the answer -------------------------------------------------------------------------- */
+
+static int server_write_head(struct vmess_layer *l, struct wr *w)
+{
+	const struct vmess_request *req = &hello_of(l)->req;
+	uint8_t key[VMESS_KEY_LEN], iv[VMESS_KEY_LEN], *out = wr_room(w, VMESS_SEALED_ANSWER);
+	int err = out ? vmess_turn(req->key, key) : w->err;
+
+	if (!err)
+		err = vmess_turn(req->iv, iv);
+	if (!err)
+		err = vmess_dir_set(&l->out, req, key, iv);
+	return err ? err : vmess_answer_seal(key, iv, req->answer, out);
+}
+
+/* Never called: a server has read its head when open() is done. */
+static int server_read_head(struct vmess_layer *l)
+{
+	return -ERR_PROTOCOL;
+}
+
+/* Of a stranger: what is below has all that he sent. */
+static struct stream *server_peel(struct stream *s, struct bufq *first)
+{
+	struct vmess_layer *l = vmess_layer_of(s);
+	struct stream *lower = l->lower;
+
+	if (!l->strange)
+		return NULL;
+	stream_unread(lower, &s->unread);
+	l->lower = NULL;
+	vmess_layer_free(s);
+	return lower;
+}
+
+/* ---- the layer --------------------------------------------------------------------------- */
+
+static void server_free_head(void *head)
+{
+	struct hello *h = head;
+
+	bufq_done(&h->text);
+	bufq_done(&h->raw);
+	cleanse(h, sizeof(*h));
+	free(h);
+}
+
+static const struct vmess_role server_role = {
+	.read_head = server_read_head,
+	.write_head = server_write_head,
+	.free_head = server_free_head,
+};
+
+static const struct stream_ops server_ops = {
+	VMESS_LAYER_COMMON,    .open = server_open, .pull = vmess_layer_pull,
+	.query = server_query, .peel = server_peel,
+};
+
+static struct stream *vmess_server(struct stream *lower, const struct proto_inbound *inbound)
+{
+	struct vmess_layer *l;
+	struct hello *h = calloc(1, sizeof(*h));
+
+	if (!h) {
+		stream_free(lower);
+		return NULL;
+	}
+	h->inbound = inbound;
+	bufq_init(&h->text, loop_pool(lower->loop), SIZE_MAX);
+	bufq_init(&h->raw, loop_pool(lower->loop), SIZE_MAX);
+	l = vmess_layer_new(lower, &server_ops, &server_role, h);
+	return l ? &l->s : NULL;
+}
+
+static int vmess_user_key(const char *credential, size_t len, uint8_t *key)
+{
+	uint8_t id[VLESS_ID_LEN];
+	int err = vless_id_of_text(credential, len, id);
+
+	return err ? err : vmess_command_key(id, key);
+}
+
+static int vmess_user_secret(const uint8_t *key, uint8_t *secret)
+{
+	uint8_t raw[16];
+	int err = vmess_id_key(key, raw);
+
+	if (!err)
+		err = aes_many_key(raw, secret);
+	cleanse(raw, sizeof(raw));
+	return err;
+}
+
+const struct proto vmess_proto = {
+	.name = "vmess",
+	.key_len = VMESS_KEY_LEN,
+	.secret_len = AES_MANY_KEY,
+	.pack = true,
+	.user_key = vmess_user_key,
+	.user_secret = vmess_user_secret,
+	.server = vmess_server,
+};

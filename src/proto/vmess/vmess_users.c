@@ -1,0 +1,194 @@
+#include "proto/vmess/vmess_users.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "crypto/aes_many.h"
+#include "proto/shadowsocks/ss_budget.h"
+#include "proto/shadowsocks/ss_known.h"
+
+#define FEW   256   /* not worth a memory of who has been here */
+#define SLICE 16384 /* users of the whole table in one turn: some 60 us, or 250 without wide AES */
+#define WORTH 16 /* of these keys cost what one of Shadowsocks does, for which budgets are made */
+
+struct vmess_finder {
+	struct ss_known *known;
+	struct ss_budget recent, rest;
+};
+
+struct trial {
+	struct vmess_finder *f;
+	const struct user_table *users;
+	const struct addr *peer;
+	nsec_t now;
+	int64_t wall;
+	const uint8_t *id;
+	struct user *found;
+};
+
+int vmess_finder_new(struct ss_known *known, unsigned workers, struct vmess_finder **out)
+{
+	struct vmess_finder *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return -ENOMEM;
+	f->known = known;
+	ss_budget_init(&f->recent, workers);
+	ss_budget_init(&f->rest, workers);
+	*out = f;
+	return 0;
+}
+
+void vmess_finder_free(struct vmess_finder *f)
+{
+	if (!f)
+		return;
+	ss_budget_done(&f->recent);
+	ss_budget_done(&f->rest);
+	free(f);
+}
+
+/* The first of `n` secrets under which the id fits; -ERR_AUTH: none.  That it fits says that its owner has
+ * the key: both times and checksum are looked at, so no other user is ever taken for him. */
+static int try_secrets(const struct trial *t, const uint8_t *secrets, int n)
+{
+	uint8_t clear[AES_MANY][VMESS_ID_LEN];
+	int err = aes_many_decrypt(secrets, n, t->id, clear);
+
+	for (int i = 0; i < n && !err; i++) {
+		if (vmess_id_fits(clear[i], t->wall))
+			return i;
+	}
+	return err ? err : -ERR_AUTH;
+}
+
+/* Keys of people who are no users any more are passed over. */
+static int try_keys(struct trial *t, const uint8_t (*keys)[SS_KEY_MAX], int n)
+{
+	uint8_t secrets[AES_MANY * AES_MANY_KEY];
+	struct user *users[AES_MANY];
+	int m = 0, i;
+
+	for (i = 0; i < n; i++) {
+		users[m] = user_table_find(t->users, keys[i]);
+		if (users[m]) {
+			memcpy(secrets + m * AES_MANY_KEY, user_secret(users[m]), AES_MANY_KEY);
+			m++;
+		}
+	}
+	i = try_secrets(t, secrets, m);
+	if (i < 0)
+		return i;
+	t->found = users[i];
+	return 0;
+}
+
+static int try_source(struct trial *t)
+{
+	uint8_t keys[SS_SOURCE_KEYS][SS_KEY_MAX];
+	int n = 0;
+
+	if (t->peer && t->peer->len)
+		n = ss_known_from(t->f->known, t->peer, keys);
+	return try_keys(t, (const uint8_t(*)[SS_KEY_MAX])keys, n);
+}
+
+static int try_recent(struct trial *t, struct vmess_search *s)
+{
+	uint8_t keys[AES_MANY][SS_KEY_MAX];
+	struct ss_budget *b = &t->f->recent;
+	int n, err = -ERR_AUTH;
+	uint32_t at = 0;
+
+	if (!ss_budget_left(b, t->peer, t->now))
+		return err;
+	while (err == -ERR_AUTH && (n = ss_known_next(t->f->known, &at, keys, AES_MANY)) > 0) {
+		err = try_keys(t, (const uint8_t(*)[SS_KEY_MAX])keys, n);
+		s->tried += (uint16_t)n;
+	}
+	if (err)
+		ss_budget_charge(b, t->peer, s->tried, t->now);
+	return err;
+}
+
+/* From *at on, at most `max` users. */
+static int try_table(struct trial *t, uint32_t *at, uint32_t max)
+{
+	uint32_t total = (uint32_t)user_table_count(t->users), end = MIN(total, *at + max);
+	const uint8_t *packed = user_table_secrets(t->users);
+	uint8_t gathered[AES_MANY * AES_MANY_KEY];
+	int i = -ERR_AUTH;
+
+	while (i == -ERR_AUTH && *at < end) {
+		uint32_t n = MIN(end - *at, (uint32_t)AES_MANY);
+
+		for (uint32_t k = 0; !packed && k < n; k++)
+			memcpy(gathered + k * AES_MANY_KEY,
+			       user_secret(user_table_at(t->users, *at + k)), AES_MANY_KEY);
+		i = try_secrets(t, packed ? packed + (size_t)*at * AES_MANY_KEY : gathered, (int)n);
+		if (i >= 0)
+			t->found = user_table_at(t->users, *at + (uint32_t)i);
+		*at += n;
+	}
+	return i >= 0 ? 0 : i;
+}
+
+/* A slice.  -EAGAIN: there is more. */
+static int try_rest(struct trial *t, uint32_t *at)
+{
+	struct ss_budget *b = &t->f->rest;
+	uint32_t from = *at;
+	int err;
+
+	if (!ss_budget_left(b, t->peer, t->now))
+		return -ERR_AUTH;
+	err = try_table(t, at, SLICE);
+	ss_budget_charge(b, t->peer,
+			 err ? (int32_t)((*at - from) / WORTH) : -(int32_t)(from / WORTH), t->now);
+	return err == -ERR_AUTH && *at < user_table_count(t->users) ? -EAGAIN : err;
+}
+
+static int search(struct trial *t, struct vmess_search *s)
+{
+	uint32_t all = 0;
+	int err;
+
+	if (user_table_count(t->users) <= FEW)
+		return try_table(t, &all, FEW);
+	if (!s->rest) {
+		err = try_source(t);
+		if (err == -ERR_AUTH)
+			err = try_recent(t, s);
+		if (err != -ERR_AUTH)
+			return err;
+		s->rest = true;
+	}
+	if (s->users != t->users) { /* another table has another order */
+		s->users = t->users;
+		s->at = 0;
+	}
+	err = try_rest(t, &s->at);
+	if (!err)
+		ss_budget_charge(&t->f->recent, t->peer, -s->tried, t->now);
+	return err;
+}
+
+int vmess_find(struct vmess_finder *f, struct vmess_search *s, const struct user_table *users,
+	       const struct addr *peer, nsec_t now, int64_t wall, const uint8_t id[VMESS_ID_LEN],
+	       struct user **out)
+{
+	struct trial t = {.f = f, .users = users, .peer = peer, .now = now, .wall = wall, .id = id};
+	uint8_t key[SS_KEY_MAX] = {0};
+	int err = search(&t, s);
+
+	if (err)
+		return err;
+	if (user_table_count(users) > FEW) {
+		memcpy(key, user_key(t.found), VMESS_KEY_LEN);
+		ss_known_touch(f->known, key, peer);
+	}
+	*out = t.found;
+	return 0;
+}

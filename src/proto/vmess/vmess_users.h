@@ -1,0 +1,49 @@
+/* vmess_users.h - whose auth id it is, among the users of one VMess port.
+ *
+ * There is no index: the id is decrypted under the key of every user until one fits.  Keys are tried in
+ * this order: those that came from this source before, those that were active lately, all the rest.
+ * The last step takes 4 ns a user where the machine has wide AES instructions; it is taken in slices,
+ * and strangers pay for it out of a budget (ss_budget.h), so that a flood of noise takes a bounded
+ * share of the worker, and nothing from those whose address or key is known.
+ *
+ *     struct vmess_search search = {0};                            in the connection
+ *     err = vmess_find(f, &search, users, peer, now, wall, id, &user);
+ *     -EAGAIN: queue yourself, call again with the same id in a later turn
+ *
+ * A registry that serves these users has the command key as `key`, aes_many_key() of the key of auth ids
+ * as `secret`, and should be asked to `pack`.
+ *
+ * Threads: a finder belongs to one worker; `known` has its own lock.
+ */
+#ifndef WEIR_PROTO_VMESS_USERS_H
+#define WEIR_PROTO_VMESS_USERS_H
+
+#include "net/addr.h"
+#include "proto/vmess/vmess_wire.h"
+#include "user/user.h"
+
+struct ss_known;
+struct vmess_finder;
+
+/* `known`: who has been here, shared by the inbound's workers; outlives the finder.  `workers` share the
+ * budget for strangers.  0 or -ENOMEM. */
+MUST_CHECK int vmess_finder_new(struct ss_known *known, unsigned workers,
+				struct vmess_finder **out);
+void vmess_finder_free(struct vmess_finder *f); /* NULL is fine */
+
+/* Where a search stands; zero at first. */
+struct vmess_search {
+	const struct user_table *users; /* that `at` counts in */
+	uint32_t at;
+	uint16_t tried; /* of the recent ones */
+	bool rest;	/* those who are known have been tried */
+};
+
+/* The user whose auth id of a time around `wall` (in seconds) this is.  `peer` may be NULL.  0; -EAGAIN:
+ * not yet; -ERR_AUTH: nobody, or a stranger whose budget is used up; -ERR_CRYPTO.
+ */
+MUST_CHECK int vmess_find(struct vmess_finder *f, struct vmess_search *s,
+			  const struct user_table *users, const struct addr *peer, nsec_t now,
+			  int64_t wall, const uint8_t id[VMESS_ID_LEN], struct user **out);
+
+#endif

@@ -1,0 +1,556 @@
+/* VMess streams, both ends: what is served, what a stranger sees, what a bad network does. */
+#include "unit.h"
+
+#include "crypto/random.h"
+#include "proto/vmess/vmess_layer.h"
+#include "proto/vmess/vmess_seal.h"
+#include "stream/pair.h"
+
+#include "hostile.h"
+#include "packets.h"
+#include "stage.h"
+#include "vmess_house.h"
+
+/* A server layer over one end of a pair. */
+struct gate {
+	struct loop *l;
+	struct vmess_house house;
+	struct stream *s, *far;
+};
+
+static void gate_again(struct gate *g)
+{
+	struct stream *near;
+
+	stream_free(g->s);
+	stream_free(g->far);
+	assert_int_equal(pair_new(g->l, 1 << 20, &near, &g->far), 0);
+	g->s = vmess_proto.server(near, &g->house.people.in);
+	assert_non_null(g->s);
+}
+
+static void gate_open(struct gate *g)
+{
+	*g = (struct gate){.l = loop_new(LOOP_VIRTUAL, 1)};
+	vmess_house_open(&g->house, g->l, "alice bob");
+	gate_again(g);
+}
+
+static void gate_close(struct gate *g)
+{
+	stream_free(g->s);
+	stream_free(g->far);
+	loop_turn(g->l, 0);
+	assert_int_equal(loop_pool(g->l)->nused, 0);
+	vmess_house_close(&g->house);
+	loop_free(g->l);
+}
+
+#define FOR_EACH_WAY(way)                                                                        \
+	for (const struct vmess_way *way = vmess_ways; way < vmess_ways + ARRAY_LEN(vmess_ways); \
+	     way++)
+
+static const struct stream_request *request_of(struct gate *g)
+{
+	union stream_value v;
+
+	assert_int_equal(stream_query(g->s, STREAM_REQUEST, &v), 0);
+	return v.request;
+}
+
+static void assert_request(struct gate *g, int64_t user, const char *to)
+{
+	const struct stream_request *r = request_of(g);
+	char text[DEST_TEXT_MAX];
+
+	assert_int_equal(user_id(r->user), user);
+	assert_int_equal(r->network, NETWORK_TCP);
+	assert_string_equal(dest_format(&r->dest, text), to);
+}
+
+static void assert_text(struct stream *s, const char *text)
+{
+	uint8_t got[65536];
+
+	assert_int_equal(get_bytes(s, got, sizeof(got), NULL), strlen(text));
+	assert_memory_equal(got, text, strlen(text));
+}
+
+/* What a client of `who` sends for `to` with these texts, in chunks of their own. */
+static size_t record(struct gate *g, const char *who, struct vmess_way way, const char *to,
+		     const char *one, const char *two, uint8_t out[4096])
+{
+	struct vmess_client_conf conf = vmess_house_client(who, way);
+	struct stream *near, *far;
+	struct dest dest;
+	size_t len;
+
+	assert_int_equal(dest_parse(&dest, to), 0);
+	assert_int_equal(pair_new(g->l, 65536, &near, &far), 0);
+	near = vmess_client_new(near, &conf, &dest);
+	assert_non_null(near);
+	assert_int_equal(stream_open(near), 0);
+	put_bytes(near, one, strlen(one));
+	if (*two)
+		put_bytes(near, two, strlen(two));
+	len = get_bytes(far, out, 4096, NULL);
+	stream_free(near);
+	stream_free(far);
+	return len;
+}
+
+/* ---- served ------------------------------------------------------------------------------ */
+
+static void a_request_tells_user_and_destination_and_carries_its_first_bytes(void **state)
+{
+	static const char *const to[] = {"192.0.2.1:80", "[2001:db8::1]:443", "a.example:65535"};
+	uint8_t wire[4096];
+	struct gate g;
+
+	gate_open(&g);
+	FOR_EACH_WAY(way)
+	{
+		for (int i = 0; i < 12; i++) {
+			size_t len = record(&g, i % 2 ? "bob" : "alice", *way, to[i % 3], "first",
+					    i < 6 ? "second" : "", wire);
+
+			gate_again(&g);
+			put_bytes(g.far, wire, len);
+			assert_int_equal(stream_open(g.s), 0);
+			assert_request(&g, i % 2 ? 2 : 1, to[i % 3]);
+			assert_text(g.s, i < 6 ? "firstsecond" : "first");
+		}
+	}
+	gate_close(&g);
+}
+
+static void the_answer_and_its_head_are_one_write(void **state)
+{
+	uint8_t wire[4096], got[65536];
+	struct gate g;
+
+	gate_open(&g);
+	FOR_EACH_WAY(way)
+	{
+		size_t len = record(&g, "alice", *way, "a.example:1", "x", "", wire);
+
+		gate_again(&g);
+		put_bytes(g.far, wire, len);
+		assert_int_equal(stream_open(g.s), 0);
+		assert_int_equal(get_bytes(g.far, got, sizeof(got), NULL), 0);
+		put_bytes(g.s, "answer", 6);
+		assert_true(get_bytes(g.far, got, sizeof(got), NULL) >= VMESS_SEALED_ANSWER + 6);
+		/* and what was needed until then is gone */
+		assert_null(vmess_layer_of(g.s)->head);
+	}
+	gate_close(&g);
+}
+
+struct duo {
+	struct vmess_house house;
+	struct talker client, server;
+};
+
+/* Of the scenario: its state begins as zeroes. */
+static struct vmess_way duo_way;
+static bool duo_dribbles;
+static size_t duo_up, duo_down;
+
+static void duo_start(struct loop *l, void *state)
+{
+	struct vmess_client_conf conf = vmess_house_client("alice", duo_way);
+	struct duo *t = state;
+	struct stream *x, *y;
+	struct dest dest;
+
+	vmess_house_open(&t->house, l, "alice bob");
+	assert_int_equal(dest_parse(&dest, "target.example:443"), 0);
+	assert_int_equal(pair_new(l, duo_dribbles ? 300 : 100000, &x, &y), 0);
+	if (duo_dribbles) {
+		x = dribble_new(x, &DRIBBLE(1));
+		y = dribble_new(y, &DRIBBLE(2));
+	}
+	t->client.burst = t->server.burst = duo_dribbles ? 0 : 40000;
+	talker_start(&t->client, vmess_client_new(x, &conf, &dest), duo_up, 1, 2);
+	talker_start(&t->server, vmess_proto.server(y, &t->house.people.in), duo_down, 2, 1);
+}
+
+static bool duo_done(void *state)
+{
+	struct duo *t = state;
+
+	return talker_done(&t->client) && talker_done(&t->server);
+}
+
+static void duo_stop(void *state)
+{
+	struct duo *t = state;
+
+	talker_stop(&t->client);
+	talker_stop(&t->server);
+	vmess_house_close(&t->house);
+}
+
+static void duo_check(void *state)
+{
+	struct duo *t = state;
+
+	assert_int_equal(t->client.err, 0);
+	assert_int_equal(t->server.err, 0);
+	assert_int_equal(t->server.received, duo_up);
+	assert_int_equal(t->client.received, duo_down);
+	assert_true(t->client.eof && t->server.eof);
+}
+
+static void every_byte_arrives_over_the_worst_of_networks_killed_at_each_turn(void **state)
+{
+	const struct scenario sc = {duo_start, duo_done, duo_stop, duo_check, sizeof(struct duo)};
+
+	duo_dribbles = true;
+	duo_up = 400;
+	duo_down = 500;
+	FOR_EACH_WAY(way)
+	{
+		duo_way = *way;
+		kill_at_each_turn(&sc, (uint64_t)(way - vmess_ways) + 1);
+	}
+}
+
+static void bulk_arrives_whole_both_ways(void **state)
+{
+	duo_dribbles = false;
+	duo_up = duo_down = 3000000;
+	FOR_EACH_WAY(way)
+	{
+		struct loop *l = loop_new(LOOP_VIRTUAL, 1);
+		struct duo t = {0};
+
+		duo_way = *way;
+		duo_start(l, &t);
+		assert_true(run_until(l, duo_done, &t));
+		duo_check(&t);
+		duo_stop(&t);
+		loop_turn(l, 0);
+		assert_int_equal(loop_pool(l)->nused, 0);
+		loop_free(l);
+	}
+}
+
+/* sing-box ends with the stream below; Xray says so in a chunk first. */
+static void an_end_between_chunks_is_orderly_and_inside_one_it_is_a_cut(void **state)
+{
+	uint8_t wire[4096];
+	struct gate g;
+
+	gate_open(&g);
+	FOR_EACH_WAY(way)
+	{
+		size_t len = record(&g, "alice", *way, "a.example:1", "hello", "", wire);
+		struct bufq q;
+
+		if (way->cipher == VMESS_NONE && !way->option)
+			continue; /* no chunks */
+		for (int cut = 0; cut < 2; cut++) {
+			gate_again(&g);
+			put_bytes(g.far, wire, len);
+			if (cut)
+				put_bytes(g.far, "m", 1);
+			assert_int_equal(stream_open(g.s), 0);
+			stream_shut(g.far);
+			bufq_init(&q, loop_pool(g.l), SIZE_MAX);
+			assert_int_equal(stream_pull(g.s, &q, 100), 5);
+			assert_int_equal(stream_pull(g.s, &q, 100), cut ? -ERR_TRUNCATED : 0);
+			bufq_done(&q);
+		}
+	}
+	gate_close(&g);
+}
+
+/* ---- packets ----------------------------------------------------------------------------- */
+
+static void send_packet(struct dgram *d, const char *text, const char *dest)
+{
+	struct packet p = {.buf = buf_new(loop_pool(d->loop))};
+
+	memcpy(buf_head(p.buf), text, strlen(text));
+	p.buf->end += (uint32_t)strlen(text);
+	assert_int_equal(dest_parse(&p.dest, dest), 0);
+	assert_int_equal(dgram_send(d, &p, 1), 1);
+}
+
+static void assert_packet(struct dgram *d, const char *text, const char *dest)
+{
+	char from[DEST_TEXT_MAX];
+	struct packet p;
+
+	assert_int_equal(dgram_recv(d, &p, 1), 1);
+	assert_int_equal(buf_len(p.buf), strlen(text));
+	assert_memory_equal(buf_head(p.buf), text, strlen(text));
+	assert_string_equal(dest_format(&p.dest, from), dest);
+	buf_free(p.buf);
+}
+
+/* Those of one read are not put together. */
+static void packets_stay_packets_there_and_back(void **state)
+{
+	struct gate g;
+
+	gate_open(&g);
+	FOR_EACH_WAY(way)
+	{
+		for (int plain = 0; plain < 2; plain++) {
+			struct vmess_client_conf conf = vmess_house_client("bob", *way);
+			struct dgram *client, *server;
+			const struct stream_request *r;
+			struct dest to;
+
+			assert_int_equal(dest_parse(&to, "192.0.2.1:53"), 0);
+			gate_again(&g);
+			client = vmess_client_udp(g.far, &conf, &to, plain);
+			g.far = NULL;
+			send_packet(client, "one", "192.0.2.1:53");
+			send_packet(client, "and two", "192.0.2.1:53");
+			assert_int_equal(stream_open(g.s), 0);
+			r = request_of(&g);
+			assert_int_equal(r->network, NETWORK_UDP);
+			assert_int_equal(user_id(r->user), 2);
+			assert_int_equal(r->dest.type, plain ? DEST_IP4 : DEST_NONE);
+			server = r->udp(g.s);
+			g.s = NULL;
+			assert_packet(server, "one", "192.0.2.1:53");
+			assert_packet(server, "and two", "192.0.2.1:53");
+			send_packet(server, "answer", "192.0.2.1:53");
+			/* what has no place in a chunk is dropped */
+			send_packet(server, "other", plain ? "192.0.2.9:53" : "192.0.2.1:53");
+			send_packet(server, "last", "192.0.2.1:53");
+			assert_packet(client, "answer", "192.0.2.1:53");
+			if (!plain)
+				assert_packet(client, "other", "192.0.2.1:53");
+			assert_packet(client, "last", "192.0.2.1:53");
+			dgram_free(client);
+			dgram_free(server);
+		}
+	}
+	gate_close(&g);
+}
+
+/* ---- strangers --------------------------------------------------------------------------- */
+
+/* Feed `len` bytes to a new connection: what open() says; nothing may be answered. */
+static int knock(struct gate *g, const uint8_t *wire, size_t len)
+{
+	uint8_t got[64];
+	int err;
+
+	gate_again(g);
+	if (len)
+		put_bytes(g->far, wire, len);
+	err = stream_open(g->s);
+	assert_int_equal(get_bytes(g->far, got, sizeof(got), NULL), 0);
+	return err;
+}
+
+static size_t head_of(struct gate *g, const uint8_t *wire)
+{
+	uint8_t key[VMESS_KEY_LEN];
+	size_t len;
+
+	assert_int_equal(vmess_proto.user_key("alice", 5, key), 0);
+	assert_int_equal(vmess_head_open(key, wire, &len), 0);
+	return VMESS_HEAD + len + AEAD_TAG;
+}
+
+static void every_prefix_of_a_request_waits_for_the_rest(void **state)
+{
+	uint8_t wire[4096];
+	struct gate g;
+
+	gate_open(&g);
+	FOR_EACH_WAY(way)
+	{
+		size_t len = record(&g, "alice", *way, "a.example:1", "hello", "", wire);
+		size_t head = head_of(&g, wire);
+
+		for (size_t n = 0; n < len; n++)
+			assert_int_equal(knock(&g, wire, n), n < head ? -EAGAIN : 0);
+		assert_int_equal(knock(&g, wire, len), 0);
+	}
+	gate_close(&g);
+}
+
+/* A flipped bit either makes it nobody's, or leaves it waiting for bytes that will not come: the
+ * session's deadline is the same for both.  Only a padding is nobody's business, and a body that has no
+ * cipher. */
+static void one_wrong_bit_anywhere_and_nobody_is_there(void **state)
+{
+	const struct vmess_way ways[] = {{VMESS_AES_128_GCM, VMESS_CHUNKS | VMESS_SEALED_LENGTH},
+					 {VMESS_CHACHA20_POLY1305, VMESS_CHUNKS | VMESS_MASK}};
+	uint8_t wire[4096];
+	struct gate g;
+
+	gate_open(&g);
+	for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+		size_t len = record(&g, "alice", ways[i], "a.example:1", "hello", "again", wire);
+		size_t head = head_of(&g, wire);
+
+		for (size_t bit = 0; bit < len * 8; bit++) {
+			int err;
+
+			wire[bit / 8] ^= (uint8_t)(1 << bit % 8);
+			err = knock(&g, wire, len);
+			if (bit / 8 < head || ways[i].option & VMESS_SEALED_LENGTH)
+				assert_int_equal(err, -ERR_AUTH);
+			else /* a length may now ask for more */
+				assert_true(err == -ERR_AUTH || err == 0);
+			wire[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		}
+		assert_int_equal(knock(&g, wire, len), 0);
+	}
+	gate_close(&g);
+}
+
+static void a_recording_played_back_is_a_strangers(void **state)
+{
+	uint8_t wire[4096];
+	struct gate g;
+	size_t len;
+
+	gate_open(&g);
+	g.house.port.replay = g.house.replay;
+	len = record(&g, "alice", vmess_ways[0], "a.example:1", "hello", "", wire);
+	/* a wrong one first: who has not shown the key uses nothing up */
+	wire[60] ^= 1;
+	assert_int_equal(knock(&g, wire, len), -ERR_AUTH);
+	wire[60] ^= 1;
+	assert_int_equal(knock(&g, wire, len), 0);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(knock(&g, wire, len), -ERR_AUTH);
+	gate_close(&g);
+}
+
+static void a_stranger_of_any_length_is_nobody_and_gets_no_word(void **state)
+{
+	uint8_t wire[2000];
+	struct gate g;
+
+	gate_open(&g);
+	for (size_t n = 1; n <= sizeof(wire); n += 1 + n / 40) {
+		random_bytes(wire, n);
+		assert_int_equal(knock(&g, wire, n), n < VMESS_ID_LEN ? -EAGAIN : -ERR_AUTH);
+		stream_shut(g.far);
+		assert_int_equal(stream_open(g.s), -ERR_AUTH);
+	}
+	gate_close(&g);
+}
+
+/* Whatever was found out about them before. */
+static void what_a_stranger_sent_comes_back_whole_for_a_fallback(void **state)
+{
+	uint8_t wire[4096], got[65536];
+	struct stream *lower;
+	struct bufq first;
+	struct gate g;
+
+	gate_open(&g);
+	g.house.people.in.first_pull_decides = true;
+	bufq_init(&first, loop_pool(g.l), 64);
+	for (int i = 0; i < 4; i++) {
+		size_t len =
+			record(&g, "alice", vmess_ways[1], "a.example:1", "hello", "again", wire);
+		const size_t wrong[] = {3, 50, 100, len - 1};
+
+		wire[wrong[i]] ^= 1;
+		if (i == 3) /* its padding is nobody's: the text before it */
+			wire[head_of(&g, wire) + 19] ^= 1;
+		assert_int_equal(knock(&g, wire, len), -ERR_AUTH);
+		lower = stream_peel(g.s, &first);
+		assert_non_null(lower);
+		g.s = lower;
+		assert_int_equal(get_bytes(g.s, got, sizeof(got), NULL), len);
+		assert_memory_equal(got, wire, len);
+		assert_true(bufq_empty(&first));
+	}
+	assert_int_equal(knock(&g, (const uint8_t *)"GET / HTTP", 10), -ERR_AUTH);
+	gate_close(&g);
+}
+
+/* He was there when his auth id came, and is not when the rest does. */
+static void who_is_removed_while_he_asks_is_nobody(void **state)
+{
+	uint8_t wire[4096];
+	struct gate g;
+	size_t len;
+
+	gate_open(&g);
+	len = record(&g, "bob", vmess_ways[0], "a.example:1", "hello", "", wire);
+	assert_int_equal(knock(&g, wire, 100), -EAGAIN);
+	people_set(&g.house.people, "alice");
+	assert_int_equal(user_registry_reap(g.house.people.reg, NULL, NULL), 0);
+	put_bytes(g.far, wire + 100, len - 100);
+	assert_int_equal(stream_open(g.s), -ERR_AUTH);
+	gate_close(&g);
+}
+
+/* ---- clients ----------------------------------------------------------------------------- */
+
+static void an_answer_to_somebody_else_is_none(void **state)
+{
+	struct vmess_client_conf conf = vmess_house_client("alice", vmess_ways[0]);
+	uint8_t wire[VMESS_SEALED_ANSWER + 100];
+	struct stream *near, *far;
+	struct bufq q;
+	struct dest dest;
+	struct gate g;
+
+	gate_open(&g);
+	assert_int_equal(dest_parse(&dest, "a.example:1"), 0);
+	assert_int_equal(pair_new(g.l, 65536, &near, &far), 0);
+	near = vmess_client_new(near, &conf, &dest);
+	assert_int_equal(stream_open(near), 0);
+	put_bytes(near, "x", 1);
+	random_bytes(wire, sizeof(wire));
+	put_bytes(far, wire, sizeof(wire));
+	bufq_init(&q, loop_pool(g.l), SIZE_MAX);
+	assert_int_equal(stream_pull(near, &q, 100), -ERR_AUTH);
+	assert_int_equal(stream_pull(near, &q, 100), -ERR_AUTH);
+	stream_free(near);
+	stream_free(far);
+	gate_close(&g);
+}
+
+static void ciphers_have_the_names_of_links(void **state)
+{
+	struct vmess_client_conf c;
+
+	assert_int_equal(vmess_client_conf_set(&c, "alice", "zero"), 0);
+	assert_int_equal(c.cipher, VMESS_NONE);
+	assert_int_equal(c.option, 0);
+	assert_int_equal(vmess_client_conf_set(&c, "alice", "chacha20-poly1305"), 0);
+	assert_int_equal(c.cipher, VMESS_CHACHA20_POLY1305);
+	assert_int_equal(vmess_client_conf_set(&c, "alice", ""), 0);
+	assert_true(c.option & VMESS_MASK);
+	assert_int_equal(vmess_client_conf_set(&c, "alice", "aes-128-cfb"), -ERR_UNSUPPORTED);
+	assert_int_equal(vmess_client_conf_set(&c, "", "auto"), -ERR_MALFORMED);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_request_tells_user_and_destination_and_carries_its_first_bytes),
+		cmocka_unit_test(the_answer_and_its_head_are_one_write),
+		cmocka_unit_test(every_byte_arrives_over_the_worst_of_networks_killed_at_each_turn),
+		cmocka_unit_test(bulk_arrives_whole_both_ways),
+		cmocka_unit_test(an_end_between_chunks_is_orderly_and_inside_one_it_is_a_cut),
+		cmocka_unit_test(packets_stay_packets_there_and_back),
+		cmocka_unit_test(every_prefix_of_a_request_waits_for_the_rest),
+		cmocka_unit_test(one_wrong_bit_anywhere_and_nobody_is_there),
+		cmocka_unit_test(a_recording_played_back_is_a_strangers),
+		cmocka_unit_test(a_stranger_of_any_length_is_nobody_and_gets_no_word),
+		cmocka_unit_test(what_a_stranger_sent_comes_back_whole_for_a_fallback),
+		cmocka_unit_test(who_is_removed_while_he_asks_is_nobody),
+		cmocka_unit_test(an_answer_to_somebody_else_is_none),
+		cmocka_unit_test(ciphers_have_the_names_of_links),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
