@@ -44,6 +44,7 @@ KINDS = {
     "trojan-raw": Kind("trojan", False, "raw", WEIR + GO_PEERS),
     "vless-tls": Kind("vless", True, "tls", CIPHERED + GO_PEERS),
     "trojan-tls": Kind("trojan", True, "tls", CIPHERED + GO_PEERS),
+    "vmess-aes": Kind("vmess", False, "vmess", CIPHERED + GO_PEERS, "aes-128-gcm"),
     "ss-2022": Kind("shadowsocks", False, "ss-aes", ("weir", "ssserver") + GO_PEERS, "2022-blake3-aes-128-gcm"),
     "ss-aes": Kind("shadowsocks", False, "ss-aes", ("weir", "ssserver", "ss-server") + GO_PEERS, "aes-128-gcm"),
     "ss-chacha": Kind("shadowsocks", False, "ss-chacha", ("weir", "ssserver", "ss-server") + GO_PEERS,
@@ -58,11 +59,13 @@ FLOORS = {
     "copy": Floor("raw", ("copy_relay",), True),
     "cipher": Floor("tls", ("copy_relay", "auto"), False),
     "cipher evp": Floor("tls", ("copy_relay", "evp"), False),
+    # the same cipher over chunks of about the same size
+    "vmess": Floor("vmess", ("copy_relay", "auto", "ss", "aes"), False),
     "ss aes": Floor("ss-aes", ("copy_relay", "auto", "ss", "aes"), False),
     "ss chacha": Floor("ss-chacha", ("copy_relay", "auto", "ss", "chacha20"), False),
 }
 FLOOR_OF = {("raw", "weir"): "splice", ("tls", "weir"): "cipher", ("tls", "weir evp"): "cipher evp",
-            ("ss-aes", "weir"): "ss aes", ("ss-chacha", "weir"): "ss chacha"}
+            ("vmess", "weir"): "vmess", ("ss-aes", "weir"): "ss aes", ("ss-chacha", "weir"): "ss chacha"}
 
 
 def as_node(o):
@@ -136,7 +139,8 @@ class Way:
 
 def outbound(k, cert):
     if k.protocol != "shadowsocks":
-        return peers.Outbound(k.protocol, free_port(), peers.random_credential(), cert if k.tls else None)
+        return peers.Outbound(k.protocol, free_port(), peers.random_credential(), cert if k.tls else None,
+                              method=k.method)
     key = shadowsocks.new_key(k.method)
     password = shadowsocks.password_for(k.method, key, peers.random_credential())
     return peers.Outbound(k.protocol, free_port(), password, method=k.method)

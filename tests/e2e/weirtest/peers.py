@@ -26,7 +26,7 @@ class Reality:
 
 @dataclasses.dataclass
 class Outbound:
-    protocol: str              # vless, trojan, shadowsocks
+    protocol: str              # vless, vmess, trojan, shadowsocks
     port: int
     credential: str            # UUID or password
     cert: object = None        # certs.Cert: TLS; None: raw
@@ -35,10 +35,12 @@ class Outbound:
     encryption: str = "none"   # vless: the client's half
     host: str = "127.0.0.1"
     alpn: tuple = ()
-    method: str = ""           # shadowsocks
+    method: str = ""           # shadowsocks; vmess: the cipher, "" for auto
     uot: int = 0               # shadowsocks: UDP over TCP, this version
     plugin: str = ""           # shadowsocks: a client's plugin
     plugin_opts: str = ""
+    sealed_length: bool = False  # vmess: lengths are authenticated
+    cone: bool = True          # vmess: UDP as XUDP
 
 
 def peer(name):
@@ -71,6 +73,11 @@ def xray_outbound(o):
         if o.flow:
             user["flow"] = o.flow
         settings = {"vnext": [{"address": o.host, "port": o.port, "users": [user]}]}
+    elif o.protocol == "vmess":
+        user = {"id": o.credential, "security": o.method or "auto"}
+        if o.sealed_length:
+            user["experiments"] = "AuthenticatedLength"
+        settings = {"vnext": [{"address": o.host, "port": o.port, "users": [user]}]}
     else:
         settings = {"servers": [{"address": o.host, "port": o.port, "password": o.credential}]}
     layers = {"network": "raw"}
@@ -94,13 +101,16 @@ def xray_client(procs, o, port):
                       "settings": {"auth": "noauth", "udp": True, "ip": "127.0.0.1"}}],
         "outbounds": [xray_outbound(o)],
     }
-    return procs.start("xray-client", [peer("xray"), "run", "-c", write(procs, "xray-client", config)])
+    env = {} if o.cone else {"XRAY_CONE_DISABLED": "true"}
+    return procs.start("xray-client", [peer("xray"), "run", "-c", write(procs, "xray-client", config)], env=env)
 
 
 def xray_server(procs, o):
     """An Xray server that `o` fits: what the harness is proved against."""
     if o.protocol == "vless":
         settings = {"clients": [{"id": o.credential, "flow": o.flow}], "decryption": "none"}
+    elif o.protocol == "vmess":
+        settings = {"clients": [{"id": o.credential}]}
     else:
         settings = {"clients": [{"password": o.credential}]}
     layers = {"network": "raw"}
@@ -121,8 +131,11 @@ def xray_server(procs, o):
 
 def singbox_outbound(o):
     out = {"type": o.protocol, "server": o.host, "server_port": o.port}
-    out["uuid" if o.protocol == "vless" else "password"] = o.credential
-    if o.method:
+    out["uuid" if o.protocol in ("vless", "vmess") else "password"] = o.credential
+    if o.protocol == "vmess":
+        out.update(security=o.method or "auto", authenticated_length=o.sealed_length, global_padding=o.sealed_length,
+                   packet_encoding="xudp" if o.cone else "")
+    elif o.method:
         out["method"] = o.method
     if o.uot:
         out["udp_over_tcp"] = {"enabled": True, "version": o.uot}
@@ -152,7 +165,7 @@ def singbox_client(procs, o, port):
 
 
 def singbox_server(procs, o):
-    user = {"name": "u", "uuid" if o.protocol == "vless" else "password": o.credential}
+    user = {"name": "u", "uuid" if o.protocol in ("vless", "vmess") else "password": o.credential}
     inbound = {"type": o.protocol, "listen": o.host, "listen_port": o.port, "users": [user]}
     if o.cert:
         inbound["tls"] = {"enabled": True, "certificate_path": o.cert.crt, "key_path": o.cert.key}
@@ -167,6 +180,8 @@ def link(o):
     """The share link of config.md G.14."""
     if o.protocol == "shadowsocks":
         return ss_link(o)
+    if o.protocol == "vmess":
+        return vmess_link(o)
     query = {"type": "tcp", "security": "tls" if o.cert else "none"}
     if o.protocol == "vless":
         query["encryption"] = o.encryption
@@ -181,6 +196,15 @@ def link(o):
                      fp=o.reality.fingerprint)
     credential = urllib.parse.quote(o.credential, safe="")
     return f"{o.protocol}://{credential}@{o.host}:{o.port}?{urllib.parse.urlencode(query)}#test"
+
+
+def vmess_link(o):
+    """v2rayN's form."""
+    return "vmess://" + base64.b64encode(json.dumps({
+        "v": "2", "ps": "test", "add": o.host, "port": str(o.port), "id": o.credential, "aid": "0",
+        "scy": o.method or "auto", "net": "tcp", "type": "none", "host": "", "path": "", "alpn": ",".join(o.alpn),
+        "tls": "tls" if o.cert else "", "sni": o.cert.name if o.cert else "",
+        "experiments": "AuthenticatedLength" if o.sealed_length else ""}).encode()).decode()
 
 
 def ss_link(o):
