@@ -4,19 +4,21 @@
     ./dev bench [--rounds N] [--seconds S] [--modes down:1,conn:16] [--idle N] [--users N] [--only WHAT,...] [KIND...]
     ./dev bench --smoke
 
-KIND is one of ways.KINDS: vless-raw, trojan-tls...  WHAT is of bytes, idle, users, crowd, ports; all of them by default.
+KIND is one of ways.KINDS: vless-raw, trojan-tls...  WHAT is of bytes, idle, users, crowd, ports, alone; all of them by default.
 bench/load plays users and target for every server, and reads the server's CPU clock and memory.  All servers of a
 group take turns, round by round, so that what else the machine does hits all alike; the table shows medians, and
-what weir is of the best peer, of Xray and of the floor.
+what weir is of the best peer, of Xray and of the floor.  It ends with all of them as Markdown, for docs/performance.md.
 
 --smoke: every server carries bytes that are looked at, every kind of figure is taken once, none is judged.
 It ends with `N passed, N failed`, and is part of `./dev check`.
 """
 import argparse
+import functools
 import os
 import pathlib
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -29,6 +31,7 @@ import network  # noqa: E402
 import ports  # noqa: E402
 import scale  # noqa: E402
 import ways  # noqa: E402
+from table import Table  # noqa: E402
 from weirtest.certs import Cert  # noqa: E402
 from weirtest.proc import Procs  # noqa: E402
 
@@ -38,12 +41,18 @@ UNITS = {"down": "s/GB", "up": "s/GB", "ping": "us/ping", "conn": "us/connection
 BYTES = ("down", "up", "ping")
 REST = 6            # seconds until an idle connection is weighed
 DESCRIPTORS = 80    # what a server has open besides its connections' two each
+ALONE = ("aes-128-gcm", "chacha20-ietf-poly1305")
 
 
 class Bench:
     def __init__(self, args, folder):
         self.args, self.folder, self.cert = args, folder, Cert(folder)
         self.passed = self.failed = 0
+        self.table = Table()
+
+    def report(self, kind, mode, flows, mid):
+        self.table.add(kind, mode, flows, mid)
+        report(kind, mode, flows, mid)
 
     def procs(self, name):
         sub = os.path.join(self.folder, name.replace(" ", "-"))
@@ -88,7 +97,7 @@ class Bench:
                 mid = self.take_turns(found, mode, flows)
                 for kind in kinds:
                     if measured(kind, mode):
-                        report(kind, mode, flows, {n: c for (k, n), c in mid.items() if k in (None, kind)})
+                        self.report(kind, mode, flows, {n: c for (k, n), c in mid.items() if k in (None, kind)})
         finally:
             procs.stop_all()
 
@@ -111,7 +120,7 @@ class Bench:
             got = self.weigh(kind, name, n if ways.is_ours(name) else max(n // 4, 50))
             if self.note(got):
                 seen[name] = got["cost"]
-        report(kind, "idle", n, seen)
+        self.report(kind, "idle", n, seen)
 
     def weigh(self, kind, name, n):
         procs = self.procs(f"idle-{kind}-{name}-{n}")
@@ -157,22 +166,47 @@ class Bench:
             self.note(figure)
             print(f"    {figure:>10} {what}{'' if met or few else '   MISSED'}", flush=True)
 
-    def run(self):
+    # --- ours alone -----------------------------------------------------------------------------------
+
+    def alone(self):
+        """What needs no peer, each with a program of its own."""
+        build = self.args.build
+        for method in ALONE:
+            self.program([build / "bench/ss_crowd", method])
+            self.program([build / "bench/ss_packets", method, "50", "200"])
+
+    def program(self, command):
+        try:
+            done = subprocess.run([str(c) for c in command], timeout=300, check=False)
+        except subprocess.TimeoutExpired:
+            done = None
+        self.note(True if done and not done.returncode else None)
+
+    # --- all of it ------------------------------------------------------------------------------------
+
+    def sections(self):
+        """(what, kinds, call)"""
         groups = {}
         for kind in self.args.kinds:
             groups.setdefault(ways.KINDS[kind].group, []).append(kind)
-        if "bytes" in self.args.only:
-            for group, kinds in groups.items():
-                self.group(group, kinds)
-        if "idle" in self.args.only:
-            for kind in self.args.kinds:
-                self.idle(kind)
-        if "users" in self.args.only:
-            self.users()
-        if "crowd" in self.args.only:
-            self.crowd()
-        if "ports" in self.args.only:
-            self.ports()
+        for group, kinds in groups.items():
+            yield "bytes", f"bytes of {group}", functools.partial(self.group, group, kinds)
+        for kind in self.args.kinds:
+            yield "idle", f"idle {kind}", functools.partial(self.idle, kind)
+        yield "users", "users", self.users
+        yield "crowd", "crowd", self.crowd
+        yield "ports", "ports", self.ports
+        yield "alone", "alone", self.alone
+
+    def run(self):
+        for what, name, call in self.sections():
+            if what not in self.args.only or (what == "alone" and self.args.smoke):
+                continue
+            began = time.monotonic()
+            call()
+            print(f"[{name}: {time.monotonic() - began:.0f} s]", flush=True)
+        if not self.args.smoke:
+            self.table.show()
 
 
 def measured(kind, mode):
@@ -224,7 +258,7 @@ def arguments():
     p.add_argument("--users", type=int, default=100000, metavar="N")
     p.add_argument("--crowd", type=int, default=10000, metavar="N", help="users of one AEAD port")
     p.add_argument("--ports", type=int, default=5000, metavar="N", help="ports of one manager")
-    p.add_argument("--only", type=lambda s: s.split(","), default=["bytes", "idle", "users", "crowd", "ports"],
+    p.add_argument("--only", type=lambda s: s.split(","), default=["bytes", "idle", "users", "crowd", "ports", "alone"],
                    metavar="WHAT,...")
     p.add_argument("--smoke", action="store_true")
     args = p.parse_args()

@@ -68,6 +68,27 @@ FLOOR_OF = {("raw", "weir"): "splice", ("tls", "weir"): "cipher", ("tls", "weir 
             ("vmess", "weir"): "vmess", ("ss-aes", "weir"): "ss aes", ("ss-chacha", "weir"): "ss chacha"}
 
 
+# What weir is to be at most: of a floor, of a server, of the best peer; or, idle, so many bytes.
+ASKED = {
+    ("raw", "bytes"): {"floor": 1.2, "best": 0.5},
+    ("tls", "bytes"): {"floor": 1.2, "best": 0.5},
+    ("ss-2022", "bytes"): {"floor": 1.2, "ssserver": 0.75, "xray": 0.45},
+    ("ss-aes", "bytes"): {"floor": 1.2, "ssserver": 0.6, "xray": 0.5},
+    ("ss-chacha", "bytes"): {"floor": 1.2, "ssserver": 0.7, "xray": 0.75},
+    ("tls", "conn"): {"xray": 0.9},
+    ("shadowsocks", "conn"): {"ssserver": 0.9},
+    ("raw", "idle"): {"bytes": 1024},
+    ("tls", "idle"): {"bytes": 2048},
+    ("shadowsocks", "idle"): {"bytes": 1536},
+}
+
+
+def asked(kind, part):
+    """By kind, by group or by protocol."""
+    k = KINDS[kind]
+    return next((ASKED[n, part] for n in (kind, k.group, k.protocol) if (n, part) in ASKED), {})
+
+
 def as_node(o):
     """(what a panel's user has for a UUID, settings of the node) so that `o` fits it."""
     if o.protocol != "shadowsocks":
