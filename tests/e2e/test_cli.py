@@ -78,7 +78,7 @@ def test_every_class_of_failure_has_its_status(weir_bin, config, tmp_path):
     assert run(weir_bin, "check", "-c").returncode == 2
     assert run(weir_bin, "config", "fly").returncode == 2
     assert run(weir_bin, "link", "show", "ss://x").returncode == 1
-    for command in ["check"], ["config"], ["config", "show"], ["x25519"], ["reality"], ["uuid"], ["link"], ["link", "show"]:
+    for command in ["check"], ["config"], ["config", "show"], ["x25519"], ["reality"], ["uuid"], ["vlessenc"], ["link"], ["link", "show"]:
         done = run(weir_bin, *command, "-h")
         assert done.returncode == 0
         assert done.stdout.startswith("usage: weir " + command[0])
@@ -123,6 +123,17 @@ def test_x25519_prints_a_new_pair_that_belongs_together(weir_bin):
     raw = base64.urlsafe_b64decode(private + "=")
     assert len(raw) == 32 and raw[0] & 7 == 0 and raw[31] & 0xC0 == 0x40
     assert keys(run(weir_bin, "x25519", "-i", private).stdout) == (private, public)
+
+
+def test_vlessenc_prints_two_halves_that_belong_together(weir_bin):
+    done = run(weir_bin, "vlessenc", "-m", "xorpub", "-k", "mlkem768", "-t", "0s", "-p", "100-50-60")
+    server, client = (dict(line.split(": ") for line in done.stdout.splitlines())[k] for k in ("decryption", "encryption"))
+    assert server.startswith("mlkem768x25519plus.xorpub.0s.100-50-60.")
+    assert len(base64.urlsafe_b64decode(server.rsplit(".", 1)[1] + "==")) == 64
+    assert client.startswith("mlkem768x25519plus.xorpub.1rtt.")
+    assert len(base64.urlsafe_b64decode(client.rsplit(".", 1)[1] + "=")) == 1184
+    assert run(weir_bin, "vlessenc", "-d", server).stdout == done.stdout
+    assert run(weir_bin, "vlessenc", "-m", "plain").returncode == 2
 
 
 def test_reality_derives_the_pair_of_a_node(weir_bin):

@@ -320,6 +320,18 @@ static void a_node_and_a_user_make_a_link(void **state)
 	assert_int_equal(strlen(l.public_key), 43);
 	assert_non_null(strstr(emit(&l), "vless://u@[::1]:8443?security=reality&type=tcp"));
 
+	/* VLESS Encryption: the public half of the node's key */
+	info->security = SECURITY_NONE;
+	info->vless.decryption = "mlkem768x25519plus.xorpub.600s.100-50-60."
+				 "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+	assert_int_equal(share_link_of_node(info, "u", "h", "n", &arena, &l, &why), 0);
+	assert_string_equal(l.encryption, "mlkem768x25519plus.xorpub.0rtt."
+					  "j0DFrbaPJWJK5bIU6nZ6bslNgp09e14a0bpvPiE4KF8");
+	info->vless.decryption = "mlkem768x25519plus.xorpub.600s.x";
+	assert_int_equal(share_link_of_node(info, "u", "h", "n", &arena, &l, &why), -ERR_CONFIG);
+	assert_non_null(strstr(why, "padding"));
+	info->vless.decryption = "none";
+
 	info->host = NULL;
 	assert_int_equal(share_link_of_node(info, "u", "", "n", &arena, &l, &why), -ERR_CONFIG);
 	info->type = NODE_HYSTERIA2;
