@@ -146,7 +146,8 @@ def test_udp_association_keeps_one_source(path, udp_target):
     user.assert_billed()
 
 
-def test_a_stranger_gets_nothing(lab, target, procs):
+def test_a_stranger_gets_nothing(cert, target, procs):
+    lab = Lab(procs, cert, HandshakeTimeout=1)
     for kind in KINDS:
         way = start_client("xray", procs, lab.outbound(kind, random_credential()))
         connections = target.connections

@@ -11,7 +11,7 @@ from weirtest.proc import wait_until
 from weirtest.shadowsocks import SALT, SsLab
 
 METHODS = ("aes-128-gcm", "chacha20-ietf-poly1305", "2022-blake3-aes-128-gcm", "2022-blake3-aes-256-gcm")
-DEADLINE = 2  # HandshakeTimeout of node.entry()
+DEADLINE = 2  # HandshakeTimeout
 # Salt, identity, fixed header: whoever has these right has used the salt up (SIP022).
 HEAD = {m: SALT[m] + (16 + 27 if m.startswith("2022-") else 0) for m in METHODS}
 STEP = 1 if SLOW == 1 else 50
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.quick, pytest.mark.one_thread, pytest.mark.alone]
 
 @pytest.fixture(scope="module")
 def lab(module_procs):
-    lab = SsLab(module_procs, METHODS)
+    lab = SsLab(module_procs, METHODS, HandshakeTimeout=DEADLINE)
     lab.known = lab.user()
     for _ in range(20):
         lab.user()

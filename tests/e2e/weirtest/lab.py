@@ -1,7 +1,8 @@
 """A panel, a node with four inbounds, and clients of each kind: what most end-to-end tests stand on."""
 import dataclasses
 
-from .node import Node, entry
+from . import SLOW
+from .node import HANDSHAKE, Node, entry
 from .panel import Panel
 from .peers import Outbound, random_credential, start_client
 from .proc import free_port, wait_until
@@ -68,7 +69,7 @@ class Lab:
         def try_it():
             try:
                 # A node that does not know the user yet says nothing until its deadline.
-                return traffic.echo(way, target, b"are you there", 3)
+                return traffic.echo(way, target, b"are you there", (HANDSHAKE - 1) / SLOW)
             except (OSError, EOFError):
                 return None
 
