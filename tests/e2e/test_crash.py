@@ -23,14 +23,14 @@ KILLS_IN_REPORTS = 50 if SOAK else 2
 class Load:
     """Downloads, uploads and packets that start again when they are broken off, counting what the client saw."""
 
-    def __init__(self, way, target, udp_target):
+    def __init__(self, way, target, udp_target=None):
         self.way, self.target, self.udp_target = way, target, udp_target
         self.received = self.sent = 0
         self._stop = False
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._run, args=f, daemon=True)
                          for f in ((self._stream, self._down), (self._stream, self._down), (self._stream, self._up),
-                                   (self._packets,))]
+                                   (self._packets,))[:4 if udp_target else 3]]
         for t in self._threads:
             t.start()
 
