@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 
-from weirtest import peers, shadowsocks
+from weirtest import peers, shadowsocks, tlstargets
 from weirtest.fakepanel import FakePanel
 from weirtest.node import Node, entry
 from weirtest.proc import free_port
@@ -26,6 +26,7 @@ class Kind:
     group: str
     servers: tuple
     method: str = ""
+    reality: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,7 @@ KINDS = {
     "vless-tls": Kind("vless", True, "tls", CIPHERED + GO_PEERS),
     "trojan-tls": Kind("trojan", True, "tls", CIPHERED + GO_PEERS),
     "vmess-aes": Kind("vmess", False, "vmess", CIPHERED + GO_PEERS, "aes-128-gcm"),
+    "vless-reality": Kind("vless", False, "tls", WEIR + GO_PEERS, reality=True),
     "ss-2022": Kind("shadowsocks", False, "ss-aes", ("weir", "ssserver") + GO_PEERS, "2022-blake3-aes-128-gcm"),
     "ss-aes": Kind("shadowsocks", False, "ss-aes", ("weir", "ssserver", "ss-server") + GO_PEERS, "aes-128-gcm"),
     "ss-chacha": Kind("shadowsocks", False, "ss-chacha", ("weir", "ssserver", "ss-server") + GO_PEERS,
@@ -92,7 +94,12 @@ def asked(kind, part):
 def as_node(o):
     """(what a panel's user has for a UUID, settings of the node) so that `o` fits it."""
     if o.protocol != "shadowsocks":
-        return o.credential, {"tls": int(bool(o.cert))}
+        if not o.reality:
+            return o.credential, {"tls": int(bool(o.cert))}
+        r = o.reality
+        return o.credential, {"tls": 2, "tls_settings": {
+            "server_name": r.name, "private_key": r.private_key, "short_id": r.short_id,
+            "dest": f"127.0.0.1:{r.target}"}}
     if o.method not in shadowsocks.EIH:
         return o.credential, {"cipher": o.method}
     server_key, user_key = o.credential.split(":")
@@ -158,7 +165,11 @@ class Way:
         return json.loads(out.stdout)
 
 
-def outbound(k, cert):
+def outbound(k, cert, procs):
+    if k.reality:
+        target = tlstargets.start_target(procs, "nginx", cert)
+        return peers.Outbound(k.protocol, free_port(), peers.random_credential(),
+                              reality=peers.new_reality(cert.name, target))
     if k.protocol != "shadowsocks":
         return peers.Outbound(k.protocol, free_port(), peers.random_credential(), cert if k.tls else None,
                               method=k.method)
@@ -169,7 +180,7 @@ def outbound(k, cert):
 
 def server(name, kind, procs, cert, build):
     k = KINDS[kind]
-    o = outbound(k, cert)
+    o = outbound(k, cert, procs)
     return Way(start_of(name, k.protocol)(procs, o), peers.link(o), free_port(), build)
 
 

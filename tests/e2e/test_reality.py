@@ -9,7 +9,8 @@ from weirtest import SLOW, traffic
 from weirtest.lab import User
 from weirtest.node import Node, entry
 from weirtest.panel import Panel
-from weirtest.peers import CLIENTS, Outbound, Reality, random_credential, start_client
+from weirtest.peers import (CLIENTS, Outbound, Reality, new_reality, random_credential, singbox_server, start_client,
+                            xray_server)
 from weirtest.proc import free_port, wait_until
 from weirtest.tlsprobe import Tap, hello, look, records
 from weirtest.tlstargets import KINDS, start_target
@@ -85,6 +86,15 @@ def test_bytes_arrive_whole(ways, target, which):
 def test_all_of_it_is_billed(ways):
     for user, _ in ways.values():
         user.assert_billed()
+
+
+@pytest.mark.parametrize("server", [xray_server, singbox_server], ids=["xray", "sing-box"])
+def test_our_client_reaches_the_servers_of_others(lab, target, server):
+    o = Outbound("vless", free_port(), random_credential(), reality=new_reality(NAME, lab.targets["nginx"]))
+    server(lab.procs, o)
+    way = start_client("weir", lab.procs, o)
+    traffic.upload(way, target, MIB, 3)
+    traffic.download(way, target, MIB, 4)
 
 
 # --- who is no client -----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import base64
 import dataclasses
 import json
 import os
+import subprocess
 import urllib.parse
 import uuid as uuids
 
@@ -22,6 +23,15 @@ class Reality:
     short_id: str
     name: str
     fingerprint: str = "chrome"
+    private_key: str = ""      # for servers, like the next
+    target: int = 0            # a port of 127.0.0.1
+
+
+def new_reality(name, target):
+    """With a fresh pair of keys."""
+    out = subprocess.run([os.environ["WEIR_BIN"], "x25519"], check=True, capture_output=True, text=True, timeout=20).stdout
+    private, public = (line.split()[-1] for line in out.splitlines()[:2])
+    return Reality(public, "0123456789abcdef", name, private_key=private, target=target)
 
 
 @dataclasses.dataclass
@@ -117,6 +127,11 @@ def xray_server(procs, o):
     if o.cert:
         layers["security"] = "tls"
         layers["tlsSettings"] = {"certificates": [{"certificateFile": o.cert.crt, "keyFile": o.cert.key}]}
+    if o.reality:
+        r = o.reality
+        layers["security"] = "reality"
+        layers["realitySettings"] = {"target": f"127.0.0.1:{r.target}", "serverNames": [r.name],
+                                     "privateKey": r.private_key, "shortIds": [r.short_id]}
     config = {
         "log": {"loglevel": "warning", "access": "none"},
         "inbounds": [{"listen": o.host, "port": o.port, "protocol": o.protocol, "settings": settings,
@@ -169,6 +184,11 @@ def singbox_server(procs, o):
     inbound = {"type": o.protocol, "listen": o.host, "listen_port": o.port, "users": [user]}
     if o.cert:
         inbound["tls"] = {"enabled": True, "certificate_path": o.cert.crt, "key_path": o.cert.key}
+    if o.reality:
+        r = o.reality
+        inbound["tls"] = {"enabled": True, "server_name": r.name, "reality": {
+            "enabled": True, "handshake": {"server": "127.0.0.1", "server_port": r.target},
+            "private_key": r.private_key, "short_id": [r.short_id]}}
     config = {"log": {"level": "warn"}, "inbounds": [inbound], "outbounds": [{"type": "direct"}]}
     command = [peer("sing-box"), "run", "-c", write(procs, "sing-box-server", config)]
     return procs.start("sing-box-server", command).wait_listening(o.port)
