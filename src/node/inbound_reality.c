@@ -6,8 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/err.h"
 #include "base/hex.h"
+#include "crypto/ct.h"
+#include "crypto/mldsa65.h"
 
 PRINTF(2, 3) static int wrong(char why[INBOUND_WHY_MAX], const char *fmt, ...)
 {
@@ -127,25 +130,39 @@ static int build(const struct node_reality *r, struct reality_options *o,
 	return *out ? 0 : -ENOMEM;
 }
 
+static int set_mldsa(const struct node_reality *r, uint8_t seed[MLDSA65_SEED],
+		     struct reality_options *o, char why[INBOUND_WHY_MAX])
+{
+	const char *text = r->mldsa65_seed;
+
+	if (!text || !*text)
+		return 0;
+	if (base64_decode(text, strlen(text), seed, MLDSA65_SEED) != MLDSA65_SEED ||
+	    ct_equal(seed, r->private_key, MLDSA65_SEED))
+		return wrong(why, "tls_settings.mldsa65Seed: base64 of 32 bytes that are not the "
+				  "private key's");
+	o->mldsa_seed = seed;
+	return 0;
+}
+
 int inbound_reality(const struct inbound_plan *plan, const struct inbound *in,
 		    struct reality_conf **out, char why[INBOUND_WHY_MAX])
 {
 	const struct node_reality *r = &plan->info->reality;
 	struct reality_options o = {0};
-	uint8_t(*ids)[REALITY_SHORT_ID];
+	uint8_t(*ids)[REALITY_SHORT_ID], seed[MLDSA65_SEED];
 	int err;
 
 	if (plan->info->security != SECURITY_REALITY)
 		return 0;
-	if (r->mldsa65_seed && *r->mldsa65_seed) {
-		wrong(why, "tls_settings.mldsa65Seed is not in this build");
-		return -ERR_UNSUPPORTED;
-	}
+	if (set_mldsa(r, seed, &o, why))
+		return -ERR_CONFIG;
 	ids = calloc(r->short_ids.n ? r->short_ids.n : 1, sizeof(*ids));
 	if (!ids)
 		return -ENOMEM;
 	err = build(r, &o, ids, out, why);
 	free(ids);
+	cleanse(seed, sizeof(seed));
 	if (!err && !o.target && is_own_listener(in, &o.dest, plan->info->port))
 		err = wrong(why, "tls_settings.dest: %.100s:%u is this node itself", r->dest,
 			    o.dest.port);

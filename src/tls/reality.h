@@ -26,6 +26,7 @@ struct reality_options {
 	const uint8_t (*short_ids)[REALITY_SHORT_ID];
 	size_t nshort_ids;
 	const uint8_t *private_key;	   /* 32 bytes, X25519 */
+	const uint8_t *mldsa_seed;	   /* 32 bytes: sign with ML-DSA-65 as well; NULL: do not */
 	uint32_t min_version, max_version; /* of the client, x << 16 | y << 8 | z; 0: no limit */
 	int64_t max_time_diff_ms;	   /* 0: clocks are not compared */
 };

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/wr.h"
 #include "crypto/ct.h"
+#include "crypto/random.h"
 #include "tls/reality_impl.h"
 
 enum {
@@ -14,7 +15,7 @@ enum {
 	MSG_FINISHED = 20,
 	SIG_ED25519 = 0x0807,
 	MESSAGES = 4,
-	MESSAGES_MAX = 1024,
+	MESSAGES_MAX = 1024 + REALITY_PQ_CERT_LEN,
 };
 
 /* The four messages of a server, side by side. */
@@ -47,20 +48,40 @@ static int put_extensions(struct messages *m, struct tls13 *k)
 	return end(m, 0, at, k);
 }
 
-static int put_certificate(struct messages *m, const struct reality_secrets *s, struct tls13 *k)
+/* `hello` is ours, as it is sent. */
+static int make_certificate(const struct reality_secrets *s, struct tls_bytes client_hello,
+			    struct tls_bytes hello, uint8_t *out)
 {
-	size_t at = begin(m, MSG_CERTIFICATE, 1 + 3 + 3 + REALITY_CERT_LEN + 2);
+	const uint8_t *pub = ed25519_public(s->signer);
+	uint8_t mac[64], rnd[32], sig[MLDSA65_SIG] UNINIT;
+	int err;
+
+	if (!s->mldsa)
+		return reality_cert_emit(pub, s->auth, out);
+	err = reality_pq_signed(pub, s->auth, client_hello, hello, mac);
+	if (err)
+		return err;
+	random_bytes(rnd, sizeof(rnd));
+	mldsa65_sign(s->mldsa, rnd, mac, sizeof(mac), sig);
+	return reality_pq_cert_emit(pub, s->auth, sig, out);
+}
+
+static int put_certificate(struct messages *m, const struct reality_secrets *s,
+			   struct tls_bytes client_hello, struct tls_bytes hello, struct tls13 *k)
+{
+	const uint32_t len = s->mldsa ? REALITY_PQ_CERT_LEN : REALITY_CERT_LEN;
+	size_t at = begin(m, MSG_CERTIFICATE, 1 + 3 + 3 + len + 2);
 	uint8_t *room;
 	int err;
 
 	wr_u8(&m->w, 0);
-	wr_be24(&m->w, 3 + REALITY_CERT_LEN + 2);
-	wr_be24(&m->w, REALITY_CERT_LEN);
-	room = wr_room(&m->w, REALITY_CERT_LEN);
+	wr_be24(&m->w, 3 + len + 2);
+	wr_be24(&m->w, len);
+	room = wr_room(&m->w, len);
 	wr_be16(&m->w, 0);
 	if (!room)
 		return -ERR_TOO_BIG;
-	err = reality_cert_emit(ed25519_public(s->signer), s->auth, room);
+	err = make_certificate(s, client_hello, hello, room);
 	return err ? err : end(m, 1, at, k);
 }
 
@@ -195,6 +216,7 @@ int reality_answer_emit(const struct reality_secrets *s, struct tls_bytes raw,
 {
 	uint8_t share[MLKEM768_CT + X25519_LEN], secret[MLKEM768_SECRET + X25519_LEN];
 	struct tls13 *k = &a->keys;
+	const struct tls_bytes hello = {out->base + out->len + TLS_HEADER, f->hello.raw.len};
 	struct messages m UNINIT;
 	size_t len;
 	int err;
@@ -213,7 +235,7 @@ int reality_answer_emit(const struct reality_secrets *s, struct tls_bytes raw,
 	if (!err)
 		err = put_extensions(&m, k);
 	if (!err)
-		err = put_certificate(&m, s, k);
+		err = put_certificate(&m, s, raw, hello, k);
 	if (!err)
 		err = put_verify(&m, s, k);
 	if (!err)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/wr.h"
 #include "crypto/aead.h"
 #include "crypto/ct.h"
 #include "crypto/kdf.h"
@@ -168,6 +169,35 @@ int reality_cert_emit(const uint8_t pub[32], const uint8_t key[REALITY_AUTH_KEY]
 	memcpy(p, cert_middle, sizeof(cert_middle));
 	p += sizeof(cert_middle);
 	return hmac(HASH_SHA512, key, REALITY_AUTH_KEY, pub, 32, p);
+}
+
+int reality_pq_cert_emit(const uint8_t pub[32], const uint8_t key[REALITY_AUTH_KEY],
+			 const uint8_t sig[MLDSA65_SIG], uint8_t out[REALITY_PQ_CERT_LEN])
+{
+	/* The longer lengths of certificate and body; an extension without a number. */
+	static const uint8_t outer[] = {0x30, 0x82, 0x0d, 0xb1, 0x30, 0x82, 0x0d, 0x63};
+	static const uint8_t extension[] = {0xa3, 0x82, 0x0c, 0xfc, 0x30, 0x82, 0x0c,
+					    0xf8, 0x30, 0x82, 0x0c, 0xf4, 0x06, 0x01,
+					    0x00, 0x04, 0x82, 0x0c, 0xed};
+	struct wr w = wr_of(out, REALITY_PQ_CERT_LEN);
+
+	wr_bytes(&w, outer, sizeof(outer));
+	wr_bytes(&w, cert_head + 5, sizeof(cert_head) - 5);
+	wr_bytes(&w, pub, 32);
+	wr_bytes(&w, extension, sizeof(extension));
+	wr_bytes(&w, sig, MLDSA65_SIG);
+	wr_bytes(&w, cert_middle, sizeof(cert_middle));
+	return hmac(HASH_SHA512, key, REALITY_AUTH_KEY, pub, 32, wr_room(&w, 64));
+}
+
+int reality_pq_signed(const uint8_t pub[32], const uint8_t key[REALITY_AUTH_KEY],
+		      struct tls_bytes client_hello, struct tls_bytes server_hello, uint8_t out[64])
+{
+	const struct iovec iov[] = {{(void *)(uintptr_t)pub, 32},
+				    {(void *)(uintptr_t)client_hello.p, client_hello.len},
+				    {(void *)(uintptr_t)server_hello.p, server_hello.len}};
+
+	return hmac_iov(HASH_SHA512, key, REALITY_AUTH_KEY, iov, 3, out);
 }
 
 int reality_cert_check(const uint8_t *der, size_t len, const uint8_t key[REALITY_AUTH_KEY],

@@ -4,12 +4,16 @@
 #ifndef WEIR_TLS_REALITY_AUTH_H
 #define WEIR_TLS_REALITY_AUTH_H
 
+#include "crypto/mldsa65.h"
 #include "crypto/mlkem768.h"
 #include "tls/hello.h"
 #include "tls/reality.h"
 
 #define REALITY_AUTH_KEY 32
 #define REALITY_CERT_LEN 178
+/* With a signature that quantum computers do not forge, which lies at this place. */
+#define REALITY_PQ_CERT_LEN 3509
+#define REALITY_PQ_AT	    126
 
 enum tls_group {
 	GROUP_X25519 = 29,
@@ -52,6 +56,16 @@ MUST_CHECK int reality_authenticate(const struct reality_options *o, const struc
 /* The certificate of an Ed25519 key: its "signature" is what proves knowledge of the auth key. */
 MUST_CHECK int reality_cert_emit(const uint8_t pub[32], const uint8_t key[REALITY_AUTH_KEY],
 				 uint8_t out[REALITY_CERT_LEN]);
+
+/* The same with an ML-DSA-65 signature. */
+MUST_CHECK int reality_pq_cert_emit(const uint8_t pub[32], const uint8_t key[REALITY_AUTH_KEY],
+				    const uint8_t sig[MLDSA65_SIG],
+				    uint8_t out[REALITY_PQ_CERT_LEN]);
+
+/* What that signs: 64 bytes that stand for the key and both hellos. */
+MUST_CHECK int reality_pq_signed(const uint8_t pub[32], const uint8_t key[REALITY_AUTH_KEY],
+				 struct tls_bytes client_hello, struct tls_bytes server_hello,
+				 uint8_t out[64]);
 
 /* Of a Certificate's first entry: 0 with its Ed25519 key, or -ERR_AUTH: it proves nothing. */
 MUST_CHECK int reality_cert_check(const uint8_t *der, size_t len,

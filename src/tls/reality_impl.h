@@ -34,6 +34,7 @@ struct reality_conf {
 	struct reality_options o; /* all of it owned */
 	uint8_t private_key[X25519_LEN];
 	struct ed25519 *signer;
+	struct mldsa65_key *mldsa; /* NULL: none */
 	struct shared_tail *tails; /* by name, then enum alpn_class; all zero: nothing known */
 };
 
@@ -56,6 +57,7 @@ struct reality_secrets {
 	const uint8_t *auth;   /* REALITY_AUTH_KEY bytes */
 	const uint8_t *x25519; /* our share's private key, 32 bytes */
 	const struct ed25519 *signer;
+	const struct mldsa65_key *mldsa; /* NULL: none */
 };
 
 /* Answer the hello `raw` as the target answered it.  -ERR_UNSUPPORTED, -ERR_TOO_BIG: that cannot be

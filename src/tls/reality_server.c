@@ -227,7 +227,7 @@ static int listen_to_client(struct tls *t, struct reality *r)
 static int answer(struct tls *t, struct reality *r, const struct target_flight *f)
 {
 	uint8_t *scratch = loop_scratch(t->base.loop), mine[X25519_LEN], pub[X25519_LEN];
-	struct reality_secrets s = {r->auth, mine, r->conf->signer};
+	struct reality_secrets s = {r->auth, mine, r->conf->signer, r->conf->mldsa};
 	struct wr w;
 	int err;
 

@@ -6,10 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from weirtest import SLOW, traffic
+from weirtest.certs import Cert
 from weirtest.lab import User
 from weirtest.node import Node, entry
 from weirtest.panel import Panel
-from weirtest.peers import (CLIENTS, Outbound, Reality, new_reality, random_credential, singbox_server, start_client,
+from weirtest.peers import (CLIENTS, Outbound, Reality, new_reality, peer, random_credential, singbox_server, start_client,
                             xray_server)
 from weirtest.proc import free_port, wait_until
 from weirtest.tlsprobe import Tap, hello, look, records
@@ -29,10 +30,16 @@ class Lab:
         self.procs = procs
         self.panel = Panel(procs)
         self.targets = {kind: start_target(procs, kind, cert) for kind in KINDS}
+        big = Cert(str(procs.folder), NAME, *[f"a-name-that-fills-this-certificate-{i}.weir.test" for i in range(90)])
+        self.targets["big"] = start_target(procs, "nginx", big)
+        made = subprocess.run([peer("xray"), "mldsa65"], check=True, capture_output=True, text=True, timeout=20)
+        seed, self.verify = (line.split()[-1] for line in made.stdout.splitlines()[:2])
         self.nodes, entries = {}, []
-        for protocol, kind in [("vless", k) for k in KINDS] + [("trojan", "nginx")]:
-            row = self.panel.add_node(protocol, free_port(), tls=2, tls_settings={
-                "server_name": NAME, "dest": f"127.0.0.1:{self.targets[kind]}"})
+        for protocol, kind in [("vless", k) for k in KINDS] + [("trojan", "nginx"), ("vless", "big")]:
+            settings = {"server_name": NAME, "dest": f"127.0.0.1:{self.targets[kind]}"}
+            if kind == "big":
+                settings["mldsa65Seed"] = seed
+            row = self.panel.add_node(protocol, free_port(), tls=2, tls_settings=settings)
             self.nodes[protocol, kind] = row
             entries.append(entry(self.panel.url, row, None, Name=f"{protocol}-{kind}"))
         self.node = Node(procs, entries, [row["port"] for row in self.nodes.values()])
@@ -86,6 +93,15 @@ def test_bytes_arrive_whole(ways, target, which):
 def test_all_of_it_is_billed(ways):
     for user, _ in ways.values():
         user.assert_billed()
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_signature_with_mldsa_is_there_for_who_asks(lab, target, client):
+    user = lab.user()
+    o = lab.outbound("vless", "big", user.credential)
+    o.reality.mldsa_verify = lab.verify
+    way = lab.until_served(start_client(client, lab.procs, o), target, user)
+    traffic.download(way, target, MIB, 5)
 
 
 @pytest.mark.parametrize("server", [xray_server, singbox_server], ids=["xray", "sing-box"])

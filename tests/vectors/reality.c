@@ -270,6 +270,69 @@ static void the_certificate_is_that_of_the_vectors(void **state)
 	assert_int_equal(reality_cert_check(cert, sizeof(cert), auth, got), -ERR_AUTH);
 }
 
+static void the_certificate_with_mldsa_is_that_of_the_vectors(void **state)
+{
+	uint8_t pub[32], auth[32], want[8192], sig[8192], cert[REALITY_PQ_CERT_LEN], got[32],
+		seed[64], mac[64];
+	struct mldsa65_key *k;
+
+	BYTES("ed25519_public", pub);
+	BYTES("auth_key", auth);
+	assert_int_equal(vector_bytes("reality_mldsa", "signature", sig), MLDSA65_SIG);
+	assert_int_equal(reality_pq_cert_emit(pub, auth, sig, cert), 0);
+	assert_int_equal(vector_bytes("reality_mldsa", "certificate", want), sizeof(cert));
+	assert_memory_equal(cert, want, sizeof(cert));
+	assert_memory_equal(cert + REALITY_PQ_AT, sig, MLDSA65_SIG);
+	assert_int_equal(reality_cert_check(cert, sizeof(cert), auth, got), 0);
+	assert_memory_equal(got, pub, 32);
+	vector_bytes("reality_mldsa", "seed", seed);
+	vector_bytes("reality_mldsa", "signed_message", mac);
+	k = mldsa65_key_new(seed);
+	assert_int_equal(
+		mldsa65_verify(mldsa65_public(k), mac, 64, cert + REALITY_PQ_AT, MLDSA65_SIG), 0);
+	mldsa65_key_free(k);
+}
+
+/* With a target whose certificate is that big: the signature is over what was sent. */
+static void a_flight_with_mldsa_is_signed(void **state)
+{
+	static const uint16_t wire[] = {5000};
+	uint8_t mem[1024], seed[64], text[8192], type, auth[32], eseed[32], x[32], mac[64];
+	struct reality_secrets s = {.auth = auth, .x25519 = x};
+	struct tls_hello h = hello_of(mem);
+	struct mldsa65_key *k;
+	struct ed25519 *signer;
+	struct tls_dir d = {0};
+	struct answered a;
+	size_t n, len, at;
+
+	BYTES("auth_key", auth);
+	BYTES("server_ephemeral_private", x);
+	BYTES("ed25519_seed", eseed);
+	vector_bytes("reality_mldsa", "seed", seed);
+	s.signer = signer = ed25519_new(eseed);
+	s.mldsa = k = mldsa65_key_new(seed);
+	memset(&a.a, 0, sizeof(a.a));
+	len = target_flight(wire, 1, a.target);
+	assert_int_equal(target_flight_parse(rd_of(a.target, len), &a.f), 0);
+	a.w = wr_of(a.out, sizeof(a.out));
+	assert_int_equal(reality_answer_emit(&s, h.raw, &a.f, &a.a, &a.w), 0);
+	at = 5 + a.f.hello.raw.len + 6;
+	assert_int_equal(tls_dir_set(&d, 0x1301, a.a.keys.s_hs, 0), 0);
+	assert_int_equal(tls_open_one(&d, a.out + at, 5000, text, &n, &type), 0);
+	assert_int_equal(reality_pq_signed(ed25519_public(signer), auth, h.raw,
+					   (struct tls_bytes){a.out + 5, a.f.hello.raw.len}, mac),
+			 0);
+	/* behind EncryptedExtensions, and what stands before the certificate */
+	assert_int_equal(mldsa65_verify(mldsa65_public(k), mac, 64, text + 6 + 11 + REALITY_PQ_AT,
+					MLDSA65_SIG),
+			 0);
+	tls_dir_clear(&d);
+	tls13_clear(&a.a.keys);
+	ed25519_free(signer);
+	mldsa65_key_free(k);
+}
+
 static struct reality_answer finished_answer;
 
 static int finished(struct rd *in)
@@ -325,6 +388,8 @@ int main(void)
 		cmocka_unit_test(flights_are_those_of_the_vectors),
 		cmocka_unit_test(records_too_small_for_us_are_refused),
 		cmocka_unit_test(the_certificate_is_that_of_the_vectors),
+		cmocka_unit_test(the_certificate_with_mldsa_is_that_of_the_vectors),
+		cmocka_unit_test(a_flight_with_mldsa_is_signed),
 		cmocka_unit_test(a_finished_is_believed_only_when_it_is_the_one),
 	};
 

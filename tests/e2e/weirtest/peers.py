@@ -25,6 +25,7 @@ class Reality:
     fingerprint: str = "chrome"
     private_key: str = ""      # for servers, like the next
     target: int = 0            # a port of 127.0.0.1
+    mldsa_verify: str = ""     # Xray's client: no server without this key's signature
 
 
 def new_reality(name, target):
@@ -101,6 +102,8 @@ def xray_outbound(o):
         layers["security"] = "reality"
         layers["realitySettings"] = {"serverName": o.reality.name, "publicKey": o.reality.public_key,
                                      "shortId": o.reality.short_id, "fingerprint": o.reality.fingerprint}
+        if o.reality.mldsa_verify:
+            layers["realitySettings"]["mldsa65Verify"] = o.reality.mldsa_verify
     return {"protocol": o.protocol, "settings": settings, "streamSettings": layers}
 
 
