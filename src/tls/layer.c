@@ -26,6 +26,12 @@ static bool is_ready(const struct tls *t)
 	return t->state >= TLS_STATE_RECORDS;
 }
 
+/* Both directions: nothing is sealed or opened any more. */
+static bool goes_by(const struct tls *t)
+{
+	return t->bypass == (BIT(STREAM_IN) | BIT(STREAM_OUT));
+}
+
 static void wake(struct tls *t, struct waiter **w)
 {
 	struct waiter *up = *w;
@@ -93,6 +99,8 @@ static void fail(struct tls *t, uint8_t alert)
 	uint8_t body[2] = {2, alert};
 
 	t->rerr = -ERR_TLS;
+	if (t->bypass & BIT(STREAM_OUT)) /* nothing of ours may follow what is raw */
+		return;
 	if (!t->werr && !t->shut && !tls_records_put(&t->rec, TLS_ALERT, body, 2, &t->wq))
 		(void)flush(t);
 	t->werr = t->werr ? t->werr : -ERR_TLS;
@@ -104,7 +112,7 @@ static void answer_update(struct tls *t)
 {
 	int err;
 
-	if (t->answering || t->werr || t->shut)
+	if (t->answering || t->werr || t->shut || t->bypass & BIT(STREAM_OUT))
 		return;
 	err = tls_records_rekey(&t->rec, &t->wq);
 	if (err) {
@@ -162,7 +170,9 @@ static void opened(struct tls *t, enum tls_got got, bool behind)
 		bufq_done(&t->rq); /* what follows is nothing */
 		break;
 	case TLS_GOT_ALERT:
-		t->rerr = t->werr = -ERR_TLS;
+		t->rerr = -ERR_TLS;
+		if (!(t->bypass & BIT(STREAM_OUT)))
+			t->werr = -ERR_TLS;
 		break;
 	case TLS_GOT_FAIL:
 		fail(t, t->rec.alert);
@@ -353,6 +363,10 @@ static void tls_want(struct stream *s, unsigned ev, struct waiter *w)
 {
 	struct tls *t = tls_of(s);
 
+	if (goes_by(t) && bufq_empty(&t->wq) && bufq_empty(&t->rq)) {
+		stream_want(t->lower, ev, w);
+		return;
+	}
 	if (ev & STREAM_RD)
 		t->up_rd = w;
 	if (ev & STREAM_WR)
@@ -451,6 +465,8 @@ static int tls_bypass(struct stream *s, enum stream_dir dir)
 	if (t->state != TLS_STATE_RECORDS)
 		return -ENOTSUP;
 	t->bypass |= BIT(dir);
+	if (goes_by(t)) /* the keys have done their work */
+		tls_records_clear(&t->rec);
 	return 0;
 }
 

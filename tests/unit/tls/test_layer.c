@@ -603,6 +603,41 @@ static void bypassed_bytes_pass_as_they_are_after_what_was_read(void **state)
 	wire_down(&w);
 }
 
+/* Our direction is raw, theirs is still records: whatever they do there, nothing of TLS is added to it. */
+static void behind_a_bypass_outwards_nothing_is_answered(void **state)
+{
+	static const uint8_t update[] = {24, 0, 0, 1, 1},
+			     garbage[] = "\x17\3\3\0\x20 32 bytes that nobody has sealed";
+	struct wire w;
+	struct bufq out;
+
+	for (int broken = 0; broken < 2; broken++) {
+		wire_up(&w, (struct make){.so.tickets = 0});
+		bufq_init(&out, w.q.pool, SIZE_MAX);
+		stream_open(w.client);
+		while (stream_pull(w.x, &out, 5000) > 0)
+			;
+		bufq_done(&out);
+		assert_int_equal(stream_bypass(w.server, STREAM_OUT), 0);
+		if (broken)
+			assert_int_equal(bufq_append(&out, garbage, 37), 0);
+		else
+			assert_int_equal(
+				tls_records_put(&container_of(w.client, struct tls, base)->rec,
+						TLS_HANDSHAKE, update, sizeof(update), &out),
+				0);
+		assert_true(stream_push(w.x, &out) > 0);
+		assert_int_equal(stream_pull(w.server, &w.q, 10), broken ? -ERR_TLS : -EAGAIN);
+		assert_int_equal(bufq_append(&w.q, "raw", 3), 0);
+		assert_int_equal(stream_push(w.server, &w.q), 3);
+		assert_int_equal(stream_pull(w.x, &out, 100), 3);
+		bufq_done(&out);
+		assert_int_equal(stream_shut(w.server), 0);
+		assert_int_equal(stream_pull(w.x, &out, 100), 0);
+		wire_down(&w);
+	}
+}
+
 /* ---- resumption, with libssl as the client ----------------------------------------------- */
 
 static SSL_SESSION *kept;
@@ -726,6 +761,7 @@ int main(void)
 		cmocka_unit_test(in_record_mode_nothing_behind_the_record_is_read),
 		cmocka_unit_test(in_record_mode_each_push_is_a_record),
 		cmocka_unit_test(bypassed_bytes_pass_as_they_are_after_what_was_read),
+		cmocka_unit_test(behind_a_bypass_outwards_nothing_is_answered),
 		cmocka_unit_test(tickets_resume_and_outlive_a_change_of_certificates),
 		cmocka_unit_test(both_engines_talk_to_each_other_s_peers),
 	};
