@@ -191,6 +191,21 @@ static int make_vmess(const struct share_link *link, struct outbound_conf *out,
 	return err;
 }
 
+/* Only of links of VLESS: others have no word for it. */
+static int make_flow(const struct share_link *link, struct outbound_conf *out,
+		     char why[FROM_LINK_WHY])
+{
+	if (!*link->flow || link->kind != SHARE_VLESS)
+		return 0;
+	out->udp443 = !strcmp(link->flow, "xtls-rprx-vision-udp443");
+	out->vision = out->udp443 || !strcmp(link->flow, "xtls-rprx-vision");
+	if (!out->vision)
+		return wrong(why, "flow %.60s is not in this build", link->flow);
+	if (link->security == SECURITY_NONE && !out->encryption)
+		return wrong(why, "flow %.60s needs TLS, REALITY or encryption", link->flow);
+	return 0;
+}
+
 static int make_credential(const struct share_link *link, struct outbound_conf *out,
 			   char why[FROM_LINK_WHY])
 {
@@ -216,11 +231,11 @@ int outbound_conf_of_link(const struct share_link *link, const struct link_trust
 	if (link->network != NET_TCP || (*link->header_type && strcmp(link->header_type, "none")))
 		return wrong(why, "network %s is not in this build",
 			     node_network_name(link->network));
-	if (*link->flow)
-		return wrong(why, "flows are not in this build");
 	if (dest_set_name(&c.server, link->host, strlen(link->host), link->port))
 		return wrong(why, "the host is neither a name nor an address");
 	err = make_credential(link, &c, why);
+	if (!err)
+		err = make_flow(link, &c, why);
 	if (!err && link->security == SECURITY_TLS)
 		err = make_tls(link, trust, &c, why);
 	if (!err && link->security == SECURITY_REALITY)

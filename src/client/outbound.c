@@ -40,6 +40,8 @@ static struct stream *stack(struct outbound *o, struct loop *l, const struct des
 		return ss_client_new(s, &o->conf->ss, to);
 	if (o->conf->proto == OUTBOUND_VMESS)
 		return vmess_client_new(s, &o->conf->vmess, to);
+	if (o->conf->vision)
+		return vless_client_vision(s, o->conf->id, to);
 	return vless_client_new(s, o->conf->id, to);
 }
 
@@ -135,6 +137,8 @@ static int outbound_dgram(struct dialer *dialer, struct loop *l, const struct de
 		d = trojan_client_udp(s, o->conf->key, first);
 	else if (o->conf->proto == OUTBOUND_VMESS)
 		d = vmess_client_udp(s, &o->conf->vmess, first, o->conf->plain_udp);
+	else if (o->conf->vision)
+		d = vless_client_vision_udp(s, o->conf->id, o->conf->udp443);
 	else
 		d = vless_client_udp(s, o->conf->id, first, o->conf->plain_udp);
 	if (!d)

@@ -39,6 +39,8 @@ struct outbound_conf {
 	struct vlessenc_conf *encryption;    /* of VLESS; NULL: none; owned */
 	int uot;	/* Shadowsocks: UDP inside streams, version; 0: packets */
 	bool plain_udp; /* VLESS, VMess: command 2 instead of XUDP */
+	bool vision;	/* VLESS: with the flow xtls-rprx-vision... */
+	bool udp443;	/* ...and UDP to port 443 as well */
 };
 
 struct outbound {

@@ -405,7 +405,6 @@ static const struct conf_row node_rows[] = {
 	 .help = "Who moved less is reported later."},
 	{.name = "EnableXTLS",
 	 CONF_BOOL(NODE, enable_xtls),
-	 .flags = CONF_NOT_YET,
 	 .reload = CONF_REBUILD,
 	 .absent = "what the panel says",
 	 .help = "VLESS over TCP with TLS or REALITY uses xtls-rprx-vision when the panel names no "

@@ -42,8 +42,28 @@ static int check_features(const struct node_info *info, char why[INBOUND_WHY_MAX
 			      node_type_name(info->type));
 	if (header && *header && strcmp(header, "none"))
 		return refuse(why, "header type %s is not in this build", header);
-	if (info->vless.vision)
-		return refuse(why, "flow xtls-rprx-vision is not in this build");
+	return 0;
+}
+
+/* What the panel says; where it says nothing, EnableXTLS gives the flow to what can have it. */
+static bool flow_of(const struct config_node *conf, const struct node_info *info)
+{
+	bool wanted = conf->enable_xtls;
+
+	if (info->type != NODE_VLESS)
+		return false;
+	if (!conf_is_set(&config_node_schema, conf, enable_xtls) && info->remote.set & REMOTE_XTLS)
+		wanted = info->remote.enable_xtls;
+	return info->vless.vision ||
+	       (wanted && info->network == NET_TCP && info->security != SECURITY_NONE);
+}
+
+/* Without records below there is no flow: every user who asked for it would be closed. */
+static int check_flow(const struct inbound *in, const struct node_info *info,
+		      char why[INBOUND_WHY_MAX])
+{
+	if (in->vision && info->security == SECURITY_NONE && !inbound_wants_encryption(info))
+		return refuse(why, "flow xtls-rprx-vision needs TLS, REALITY or encryption");
 	return 0;
 }
 
@@ -260,8 +280,11 @@ static int fill(struct inbound *in, const struct inbound_plan *plan, char why[IN
 	in->direct.family = in->trusted.family = family_of(conf->dns_type);
 	in->direct.allow_private = conf->allow_private;
 	in->trusted.allow_private = true;
+	in->vision = flow_of(conf, info);
 	set_times(in, conf);
-	err = listen_addresses(in, conf, info, why);
+	err = check_flow(in, info, why);
+	if (!err)
+		err = listen_addresses(in, conf, info, why);
 	if (!err)
 		err = source_address(in, conf, info, why);
 	if (!err)

@@ -47,6 +47,7 @@ struct inbound {
 	struct cidr *proxies;		    /* sources whose PROXY header is believed */
 	unsigned nproxies;
 	bool proxy_protocol;
+	bool vision; /* VLESS: with the flow xtls-rprx-vision */
 	struct rate *cap; /* the node's, for all of its inbounds */
 	unsigned workers; /* that have it */
 	unsigned refs;	  /* the node's own, and one for each seat that has it */

@@ -91,6 +91,7 @@ static void log_session(const struct port *p, const struct session_report *r)
 	log_str(&line, "dest", dest);
 	log_num(&line, "up", (int64_t)r->up);
 	log_num(&line, "down", (int64_t)r->down);
+	log_num(&line, "spliced", (int64_t)r->spliced);
 	log_num(&line, "ms", r->lasted / NSEC_MS);
 	log_error_of(&line, r->err);
 	log_end(&line);

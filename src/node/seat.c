@@ -99,6 +99,7 @@ static void log_session(const struct session_report *r)
 	log_str(&line, "dest", dest);
 	log_num(&line, "up", (int64_t)r->up);
 	log_num(&line, "down", (int64_t)r->down);
+	log_num(&line, "spliced", (int64_t)r->spliced);
 	log_num(&line, "ms", r->lasted / NSEC_MS);
 	log_error_of(&line, r->err);
 	log_end(&line);
@@ -226,6 +227,7 @@ static struct generation *generation_new(struct seat *s, struct inbound *in)
 	g->si = (struct session_inbound){
 		.proto.users = s->users,
 		.proto.first_pull_decides = in->reject == REJECT_FALLBACK,
+		.proto.vision = in->vision,
 		.loop = w->loop,
 		.user_worker = &w->users,
 		.stack = build_stack,

@@ -55,6 +55,15 @@ static int read_request(struct header_server *h)
 	return err;
 }
 
+static void reading(struct header_server *h, bool on)
+{
+	if (h->reading == on)
+		return;
+	h->reading = on;
+	if (h->ops->reading)
+		h->ops->reading(h, on);
+}
+
 int header_open(struct stream *s)
 {
 	struct header_server *h = of(s);
@@ -63,11 +72,13 @@ int header_open(struct stream *s)
 	if (h->state)
 		return h->state < 0 ? h->state : 0;
 	err = stream_open(h->lower);
-	h->lower_open = err == 0;
+	if (!err && !h->reading)
+		reading(h, true);
 	if (!err)
 		err = read_request(h);
 	if (err == -EAGAIN)
 		return err;
+	reading(h, false);
 	put_back(h);
 	h->state = err ? err : 1;
 	return err;
@@ -90,7 +101,7 @@ void header_want(struct stream *s, unsigned ev, struct waiter *w)
 {
 	struct header_server *h = of(s);
 
-	if (h->state == 0 && h->lower_open)
+	if (h->reading)
 		ev = STREAM_RD;
 	stream_want(h->lower, ev, w);
 }
@@ -102,6 +113,7 @@ int header_shut(struct stream *s)
 
 static void header_gone(struct header_server *h)
 {
+	stream_free(h->over);
 	bufq_done(&h->in);
 	stream_done(&h->s);
 	loop_free_later(h->s.loop, h);
@@ -118,10 +130,16 @@ struct stream *header_peel(struct stream *s, struct bufq *first)
 	struct header_server *h = of(s);
 	struct stream *lower = h->lower;
 
+	reading(h, false);
 	put_back(h);
 	stream_unread(lower, &s->unread);
-	if (h->state > 0 && h->ops->answer)
+	if (h->over) {
+		h->ops->put_on(h->over, lower);
+		lower = h->over;
+		h->over = NULL;
+	} else if (h->state > 0 && h->ops->answer) {
 		h->ops->answer(first);
+	}
 	header_gone(h);
 	return lower;
 }

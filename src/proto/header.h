@@ -22,6 +22,10 @@ struct header_ops {
 	int (*parse)(struct header_server *h, struct rd *in);
 	/* Bytes that must precede the first answer; may be NULL. */
 	void (*answer)(struct bufq *first);
+	/* What is below has opened, and the request is going to be read; it has been.  May be NULL. */
+	void (*reading)(struct header_server *h, bool on);
+	/* Stand `over` on `lower`, whose ownership passes; where parse() sets none, NULL. */
+	void (*put_on)(struct stream *over, struct stream *lower);
 };
 
 struct header_server {
@@ -31,8 +35,10 @@ struct header_server {
 	const struct proto_inbound *inbound;
 	struct bufq in;
 	struct stream_request request;
+	/* parse() may make what peel() yields in place of `lower`: it sees to the answer then */
+	struct stream *over;
 	bool known;
-	bool lower_open;
+	bool reading;
 	int state; /* 1: ready, 0: reading, <0: failed */
 };
 

@@ -18,6 +18,7 @@ struct proto_inbound {
 	const struct vmess_port *vmess; /* likewise */
 	/* a fallback stands behind: a short first read goes there */
 	bool first_pull_decides;
+	bool vision; /* VLESS: TCP is asked for with the flow xtls-rprx-vision, and not without */
 };
 
 struct proto {

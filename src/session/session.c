@@ -50,6 +50,7 @@ static void report(struct session *s, int err)
 		.network = s->network,
 		.up = moved(s, RELAY_UP),
 		.down = moved(s, RELAY_DOWN),
+		.spliced = s->phase == PHASE_RELAY ? relay_spliced(&s->relay) : 0,
 		.lasted = loop_now(s->in->loop) - s->started,
 		.rejected = s->rejected,
 		.err = err,

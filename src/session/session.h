@@ -42,6 +42,7 @@ struct session_report {
 	const struct dest *dest; /* NULL: no request */
 	enum stream_network network;
 	uint64_t up, down;
+	uint64_t spliced; /* of these, what the kernel moved by itself */
 	nsec_t lasted;
 	bool rejected; /* went to the reject policy */
 	int err;       /* 0: an orderly end */

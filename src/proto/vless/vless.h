@@ -14,6 +14,16 @@ extern const struct proto vless_proto;
 struct stream *vless_client_new(struct stream *lower, const uint8_t id[VLESS_ID_LEN],
 				const struct dest *dest);
 
+/* The same with the flow xtls-rprx-vision, over TLS 1.3 or what else is made of records. */
+struct stream *vless_client_vision(struct stream *lower, const uint8_t id[VLESS_ID_LEN],
+				   const struct dest *dest);
+
+/* Client: XUDP within the flow.  Packets for port 443 are dropped unless `udp443`, so that browsers
+ * take TCP, which the flow is for.
+ */
+struct dgram *vless_client_vision_udp(struct stream *lower, const uint8_t id[VLESS_ID_LEN],
+				      bool udp443);
+
 /* Client: a full-cone UDP association (XUDP), or with `plain` command 2 to the one `dest`. */
 struct dgram *vless_client_udp(struct stream *lower, const uint8_t id[VLESS_ID_LEN],
 			       const struct dest *dest, bool plain);

@@ -4,7 +4,10 @@
  *  UDP bodies: command 2 is length-prefixed packets of one destination,
  * command 3 is one XUDP association (mux.cool with a single UDP session).
  */
+#include <errno.h>
+
 #include "proto/header.h"
+#include "proto/vless/vision.h"
 #include "proto/vless/vless.h"
 #include "proto/vless/vless_udp.h"
 #include "transport/muxcool/xudp.h"
@@ -49,6 +52,51 @@ static struct dgram *xudp(struct stream *s)
 	return make_udp(s, &xudp_framing, NULL);
 }
 
+/* The first frame of a mux connection: session 0 and UDP, so that it is XUDP. */
+static int is_xudp(struct rd r)
+{
+	const uint8_t *frame = rd_bytes(&r, 7);
+
+	if (!frame)
+		return r.err;
+	return frame[2] == 0 && frame[3] == 0 && frame[6] == 2 ? 0 : -ERR_UNSUPPORTED;
+}
+
+/* Who is configured for the flow has to name it, unless it is UDP that he asks for; who is not,
+ * may not.  As in the reference this is between friends: a mismatch is closed, and goes to no
+ * fallback.
+ */
+static int agree_on_flow(struct header_server *h, const struct vless_request *req,
+			 const struct rd *in)
+{
+	if (req->flow == VLESS_FLOW_OTHER)
+		return -ERR_UNSUPPORTED;
+	if (req->flow == VLESS_FLOW_NONE) {
+		if (!h->inbound->vision || req->cmd == VLESS_UDP)
+			return 0;
+		return req->cmd == VLESS_MUX ? is_xudp(*in) : -ERR_UNSUPPORTED;
+	}
+	if (!h->inbound->vision || req->cmd == VLESS_UDP || vision_set_records(h->lower))
+		return -ERR_UNSUPPORTED;
+	h->over = vision_server_new(h->s.loop, req->id);
+	return h->over ? 0 : -ENOMEM;
+}
+
+/* Records that stand behind the request are opened one by one from the beginning; those of who turns
+ * out not to use the flow are again opened as they come.
+ */
+static void by_record(struct header_server *h, bool on)
+{
+	static const union stream_value none;
+
+	if (!h->inbound->vision)
+		return;
+	if (on)
+		(void)!vision_set_records(h->lower); /* asked again once it matters */
+	else if (!h->over)
+		(void)stream_set(h->lower, STREAM_RECORD_MODE, none);
+}
+
 static int vless_parse(struct header_server *h, struct rd *in)
 {
 	struct vless_request req;
@@ -67,8 +115,9 @@ static int vless_parse(struct header_server *h, struct rd *in)
 	err = vless_request_parse(in, &req);
 	if (err)
 		return err == -ERR_MORE ? err : -ERR_AUTH;
-	if (req.flow != VLESS_FLOW_NONE)
-		return -ERR_AUTH;
+	err = agree_on_flow(h, &req, in);
+	if (err)
+		return err;
 	h->request.network = req.cmd == VLESS_TCP ? NETWORK_TCP : NETWORK_UDP;
 	h->request.udp = req.cmd == VLESS_UDP ? plain_udp : req.cmd == VLESS_MUX ? xudp : NULL;
 	h->request.dest = req.dest;
@@ -80,6 +129,8 @@ static const struct header_ops vless_ops = {
 	.max = VLESS_REQ_MAX,
 	.parse = vless_parse,
 	.answer = vless_answer,
+	.reading = by_record,
+	.put_on = vision_server_put_on,
 };
 
 static struct stream *vless_server(struct stream *lower, const struct proto_inbound *inbound)

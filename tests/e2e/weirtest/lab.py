@@ -4,7 +4,7 @@ import dataclasses
 from . import SLOW
 from .node import HANDSHAKE, Node, entry
 from .panel import Panel
-from .peers import Outbound, random_credential, start_client
+from .peers import Outbound, Reality, random_credential, start_client
 from .proc import free_port, wait_until
 
 KINDS = ("vless-raw", "vless-tls", "trojan-raw", "trojan-tls")
@@ -39,21 +39,31 @@ class User:
 
 
 class Lab:
-    def __init__(self, procs, cert, kinds=KINDS, top=None, settings=None, **options):
+    """A kind is protocol-security; of `reality` the target is the port `mirror`."""
+
+    def __init__(self, procs, cert, kinds=KINDS, top=None, settings=None, mirror=None, **options):
         self.procs, self.cert, self.kinds = procs, cert, kinds
+        self.flow = (settings or {}).get("flow", "")
         self.panel = Panel(procs)
         self.ports, self.rows, entries = {}, {}, []
         for kind in kinds:
             protocol, security = kind.split("-")
             self.ports[kind] = free_port()
-            row = self.panel.add_node(protocol, self.ports[kind], tls=int(security == "tls"), **(settings or {}))
+            tls = {"tls": int(security == "tls")}
+            if security == "reality":
+                tls = {"tls": 2, "tls_settings": {"server_name": cert.name, "dest": f"127.0.0.1:{mirror}"}}
+            row = self.panel.add_node(protocol, self.ports[kind], **tls, **(settings or {}))
             self.rows[kind] = row
             entries.append(entry(self.panel.url, row, cert if security == "tls" else None, Name=kind, **options))
         self.node = Node(procs, entries, list(self.ports.values()), **(top or {}))
 
     def outbound(self, kind, credential):
         protocol, security = kind.split("-")
-        return Outbound(protocol, self.ports[kind], credential, self.cert if security == "tls" else None)
+        o = Outbound(protocol, self.ports[kind], credential, self.cert if security == "tls" else None, self.flow)
+        if security == "reality":
+            tls = self.rows[kind]["settings"]["tls_settings"]
+            o.reality = Reality(tls["public_key"], tls["short_id"], self.cert.name)
+        return o
 
     def user(self, **limits):
         row = self.panel.add_user(uuid=random_credential(), **limits)

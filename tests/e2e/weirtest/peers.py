@@ -184,6 +184,8 @@ def singbox_client(procs, o, port):
 
 def singbox_server(procs, o):
     user = {"name": "u", "uuid" if o.protocol in ("vless", "vmess") else "password": o.credential}
+    if o.flow:
+        user["flow"] = o.flow
     inbound = {"type": o.protocol, "listen": o.host, "listen_port": o.port, "users": [user]}
     if o.cert:
         inbound["tls"] = {"enabled": True, "certificate_path": o.cert.crt, "key_path": o.cert.key}

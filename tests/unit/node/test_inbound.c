@@ -157,6 +157,31 @@ static void a_self_signed_certificate_is_made_once_and_kept(void **state)
 	close_bed(&b);
 }
 
+static bool has_flow(const char *options, bool panel, enum node_security security)
+{
+	struct bed b;
+	bool has;
+
+	open_bed(&b, options);
+	b.info->vless.vision = panel;
+	b.info->security = security;
+	b.info->server_name = "node.test";
+	assert_int_equal(build(&b), 0);
+	has = b.in->vision;
+	close_bed(&b);
+	return has;
+}
+
+static void the_flow_is_the_panels_or_that_of_enable_xtls(void **state)
+{
+#define CERT "\"CertConfig\":{\"CertMode\":\"self\",\"CertDomain\":\"node.test\"}"
+	assert_true(has_flow(CERT, true, SECURITY_TLS));
+	assert_true(has_flow(CERT ",\"EnableXTLS\":false", true, SECURITY_TLS));
+	assert_true(has_flow(CERT ",\"EnableXTLS\":true", false, SECURITY_TLS));
+	assert_false(has_flow(CERT, false, SECURITY_TLS));
+	assert_false(has_flow("\"EnableXTLS\":true", false, SECURITY_NONE));
+}
+
 static void what_this_build_lacks_is_named(void **state)
 {
 	struct bed b;
@@ -172,7 +197,7 @@ static void what_this_build_lacks_is_named(void **state)
 	b.info->network = NET_TCP;
 	b.info->vless.vision = true;
 	assert_int_equal(build(&b), -ERR_UNSUPPORTED);
-	assert_non_null(strstr(b.why, "vision"));
+	assert_non_null(strstr(b.why, "vision needs TLS"));
 	b.info->vless.vision = false;
 	close_bed(&b);
 }
@@ -312,6 +337,7 @@ int main(void)
 		cmocka_unit_test(the_files_addresses_go_before_the_panels),
 		cmocka_unit_test(strangers_get_what_the_inbound_can_give),
 		cmocka_unit_test(a_self_signed_certificate_is_made_once_and_kept),
+		cmocka_unit_test(the_flow_is_the_panels_or_that_of_enable_xtls),
 		cmocka_unit_test(what_this_build_lacks_is_named),
 		cmocka_unit_test(a_missing_certificate_is_an_error_with_its_path),
 		cmocka_unit_test(limits_of_the_file_go_before_the_panels),
