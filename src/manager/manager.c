@@ -260,6 +260,8 @@ int manager_new(const struct manager_conf *conf, struct manager **out, char why[
 		err = endpoint_open(&m->endpoint, conf->loop, &conf->endpoint, received, m, why);
 	if (err) {
 		timer_stop(&m->save);
+		while (m->nclients)
+			free(m->clients[--m->nclients].owed);
 		free(m);
 		return err;
 	}

@@ -36,6 +36,7 @@ struct manager {
 	unsigned adding;	      /* commands whose answer is to come */
 	uint64_t of_file[65536 / 64]; /* ports of the configuration */
 	bool dirty, closed, prune;
+	bool owing;	  /* some client was owed something after the last round */
 	char *last_ports; /* closed: what was there, as the state file has it */
 };
 
@@ -47,6 +48,10 @@ void manager_heard(struct manager *m, const struct peer *from);
 void manager_stat_start(struct manager *m);
 void manager_stat_done(struct manager *m);
 void manager_totals(struct manager *m, const struct peer *to); /* the answer to a ping of libev's */
+
+/* manager_owed.c: nothing, but with several subscribers */
+void manager_owed_emit(const struct manager *m, struct jout *j); /* a member of the state file */
+MUST_CHECK int manager_owed_load(struct manager *m, const struct json_value *doc);
 
 /* manager_state.c */
 int manager_state_load(struct manager *m, char why[PROFILE_WHY_MAX]);

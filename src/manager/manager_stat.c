@@ -5,7 +5,7 @@
  * after the last.  A client that does not read, or has gone, finds the rest where it was.
  *
  * With several, a batch is acknowledged as soon as each of them has it in his own account, which is
- * memory: who wants more than one subscriber accepts that.
+ * saved like the ports, within a second of a change (manager_owed.c).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -41,6 +41,8 @@ void manager_heard(struct manager *m, const struct peer *from)
 		c = m->clients[i];
 	else if (m->nclients == CLIENTS_MAX)
 		drop_client(m, --i);
+	if (i == m->nclients && m->conf.subscribers == SUBSCRIBERS_ALL)
+		manager_changed(m);
 	memmove(&m->clients[1], &m->clients[0], i * sizeof(m->clients[0]));
 	if (i == m->nclients)
 		m->nclients++;
@@ -230,6 +232,18 @@ static int deliver_owed(struct manager *m, struct client *c)
 	return err;
 }
 
+/* What is owed before or after a round is not what the state file says. */
+static void note_owing(struct manager *m)
+{
+	bool owing = false;
+
+	for (unsigned i = 0; i < m->nclients; i++)
+		owing |= m->clients[i].nowed > 0;
+	if (owing || m->owing)
+		manager_changed(m);
+	m->owing = owing;
+}
+
 static int deliver_all(struct manager *m, bool fresh)
 {
 	int err = 0, result = 0;
@@ -245,6 +259,7 @@ static int deliver_all(struct manager *m, bool fresh)
 		if (deliver_owed(m, &m->clients[i]) == -EAGAIN)
 			result = -EAGAIN;
 	}
+	note_owing(m);
 	return err && err != -ENOENT ? err : result;
 }
 

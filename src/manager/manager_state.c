@@ -61,6 +61,7 @@ static void emit(const struct manager *m, struct jout *j)
 		jout_int(j, (int64_t)m->report.at);
 		jout_str(j, "}");
 	}
+	manager_owed_emit(m, j);
 	jout_str(j, ",\"ports\":[");
 	if (m->last_ports)
 		jout_str(j, m->last_ports);
@@ -218,7 +219,8 @@ static int restore(struct manager *m, const char *text, size_t len)
 			m->report.seq = seq;
 			m->report.at = (size_t)sent;
 		}
-		for (const struct json_value *v = ports->child; v; v = v->next)
+		err = manager_owed_load(m, doc);
+		for (const struct json_value *v = ports->child; v && !err; v = v->next)
 			restore_port(m, v);
 	}
 	arena_done(&mem);

@@ -140,6 +140,28 @@ def test_totals_go_on_over_a_replacement_and_begin_anew_after_a_removal(procs, t
     assert total() == 0
 
 
+def test_each_of_several_subscribers_is_owed_what_he_missed_over_a_restart(procs, talk, target):
+    m = Manager(procs, method=METHOD, stat_subscribers="all")
+    here, away = talk(m.socket), talk(m.socket)
+    port = free_port()
+    assert away.ask("ping") == "pong" and here.add(port, "x") == "ok"
+    way = shadowsocks.client("weir", procs, Outbound("shadowsocks", port, "x", method=METHOD))
+    away.s.close()
+    os.unlink(away.path)
+    moved = sum(upload(way, target, 70_000, 1))
+    m.proc.stop()  # its last report finds one of them
+    assert here.collect(port, moved) == moved
+    away.s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    away.s.bind(away.path)
+    away.s.settimeout(5)
+    m.start()
+    moved += sum(upload(way, target, 30_000, 2))  # before anybody has spoken
+    for c in here, away:
+        assert c.collect(port, moved) == moved
+    assert here.ask("ping") == away.ask("ping") == "pong"
+    assert here.moved == away.moved == {port: moved}
+
+
 def test_a_restart_finds_what_the_state_file_has(procs, talk):
     state = os.path.join(procs.folder, "manager.json")
     m = Manager(procs, method=METHOD)
