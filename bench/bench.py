@@ -40,6 +40,7 @@ UNITS = {"down": "s/GB", "up": "s/GB", "ping": "us/ping", "conn": "us/connection
 # A floor has no handshake: only bytes can be compared.
 BYTES = ("down", "up", "ping")
 REST = 6            # seconds until an idle connection is weighed
+REST_TLS = 12       # what handshakes took is given back within ten
 DESCRIPTORS = 80    # what a server has open besides its connections' two each
 ALONE = ("aes-128-gcm", "chacha20-ietf-poly1305")
 
@@ -126,7 +127,8 @@ class Bench:
         procs = self.procs(f"idle-{kind}-{name}-{n}")
         try:
             way = ways.server(name, kind, procs, self.cert, self.args.build)
-            return way.run("idle", n, 0.3 if self.args.smoke else REST)
+            rest = REST_TLS if ways.KINDS[kind].group == "tls" else REST
+            return way.run("idle", n, 0.3 if self.args.smoke else rest)
         finally:
             procs.stop_all()
 
