@@ -58,7 +58,7 @@ static int try_secrets(const struct trial *t, const uint8_t *secrets, int n)
 	int err = aes_many_decrypt(secrets, n, t->id, clear);
 
 	for (int i = 0; i < n && !err; i++) {
-		if (vmess_id_fits(clear[i], t->wall))
+		if (vmess_id_timely(clear[i], t->wall) && vmess_id_fits(clear[i], t->wall))
 			return i;
 	}
 	return err ? err : -ERR_AUTH;
@@ -95,21 +95,21 @@ static int try_source(struct trial *t)
 	return try_keys(t, (const uint8_t(*)[SS_KEY_MAX])keys, n);
 }
 
-static int try_recent(struct trial *t, struct vmess_search *s)
+static int try_recent(struct trial *t)
 {
 	uint8_t keys[AES_MANY][SS_KEY_MAX];
 	struct ss_budget *b = &t->f->recent;
-	int n, err = -ERR_AUTH;
+	int n, tried = 0, err = -ERR_AUTH;
 	uint32_t at = 0;
 
 	if (!ss_budget_left(b, t->peer, t->now))
 		return err;
 	while (err == -ERR_AUTH && (n = ss_known_next(t->f->known, &at, keys, AES_MANY)) > 0) {
 		err = try_keys(t, (const uint8_t(*)[SS_KEY_MAX])keys, n);
-		s->tried += (uint16_t)n;
+		tried += n;
 	}
 	if (err)
-		ss_budget_charge(b, t->peer, s->tried, t->now);
+		ss_budget_charge(b, t->peer, tried, t->now);
 	return err;
 }
 
@@ -140,11 +140,8 @@ static int try_rest(struct trial *t, uint32_t *at)
 {
 	struct ss_budget *b = &t->f->rest;
 	uint32_t from = *at;
-	int err;
+	int err = try_table(t, at, SLICE);
 
-	if (!ss_budget_left(b, t->peer, t->now))
-		return -ERR_AUTH;
-	err = try_table(t, at, SLICE);
 	ss_budget_charge(b, t->peer,
 			 err ? (int32_t)((*at - from) / WORTH) : -(int32_t)(from / WORTH), t->now);
 	return err == -ERR_AUTH && *at < user_table_count(t->users) ? -EAGAIN : err;
@@ -159,8 +156,6 @@ static int search(struct trial *t, struct vmess_search *s)
 		return try_table(t, &all, FEW);
 	if (!s->rest) {
 		err = try_source(t);
-		if (err == -ERR_AUTH)
-			err = try_recent(t, s);
 		if (err != -ERR_AUTH)
 			return err;
 		s->rest = true;
@@ -169,10 +164,10 @@ static int search(struct trial *t, struct vmess_search *s)
 		s->users = t->users;
 		s->at = 0;
 	}
-	err = try_rest(t, &s->at);
-	if (!err)
-		ss_budget_charge(&t->f->recent, t->peer, -s->tried, t->now);
-	return err;
+	/* To look those up who were active costs as much as to try everybody: it is for floods. */
+	if (!ss_budget_left(&t->f->rest, t->peer, t->now))
+		return try_recent(t);
+	return try_rest(t, &s->at);
 }
 
 int vmess_find(struct vmess_finder *f, struct vmess_search *s, const struct user_table *users,

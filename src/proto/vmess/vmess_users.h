@@ -1,10 +1,10 @@
 /* vmess_users.h - whose auth id it is, among the users of one VMess port.
  *
  * There is no index: the id is decrypted under the key of every user until one fits.  Keys are tried in
- * this order: those that came from this source before, those that were active lately, all the rest.
- * The last step takes 4 ns a user where the machine has wide AES instructions; it is taken in slices,
+ * this order: those that came from this source before, then all.  The last step takes 4 ns a user where the machine has wide AES instructions; it is taken in slices,
  * and strangers pay for it out of a budget (ss_budget.h), so that a flood of noise takes a bounded
- * share of the worker, and nothing from those whose address or key is known.
+ * share of the worker, and nothing from those whose address is known or who were active lately: they are
+ * looked for where the budget is used up.
  *
  *     struct vmess_search search = {0};                            in the connection
  *     err = vmess_find(f, &search, users, peer, now, wall, id, &user);
@@ -35,8 +35,7 @@ void vmess_finder_free(struct vmess_finder *f); /* NULL is fine */
 struct vmess_search {
 	const struct user_table *users; /* that `at` counts in */
 	uint32_t at;
-	uint16_t tried; /* of the recent ones */
-	bool rest;	/* those who are known have been tried */
+	bool rest; /* those who came from this source have been tried */
 };
 
 /* The user whose auth id of a time around `wall` (in seconds) this is.  `peer` may be NULL.  0; -EAGAIN:

@@ -5,6 +5,9 @@
 #ifndef WEIR_PROTO_VMESS_WIRE_H
 #define WEIR_PROTO_VMESS_WIRE_H
 
+#include <endian.h>
+#include <string.h>
+
 #include "base/base.h"
 #include "base/rd.h"
 #include "base/wr.h"
@@ -55,6 +58,16 @@ void vmess_request_emit(struct wr *w, const struct vmess_request *req, const uin
 
 /* The auth id before it is sealed: seconds, four random bytes, a checksum. */
 void vmess_id_make(int64_t time, const uint8_t noise[4], uint8_t id[VMESS_ID_LEN]);
+
+/* The time of an id around `now`?  Of what was decrypted under another's key hardly anything passes, and
+ * it is asked for every user. */
+static inline bool vmess_id_timely(const uint8_t id[VMESS_ID_LEN], int64_t now)
+{
+	uint64_t time;
+
+	memcpy(&time, id, sizeof(time));
+	return be64toh(time) - (uint64_t)(now - VMESS_WINDOW_S) <= 2 * VMESS_WINDOW_S;
+}
 
 /* Is this one, of a time around `now`?  Of 2^88 that are none, one is taken for one. */
 bool vmess_id_fits(const uint8_t id[VMESS_ID_LEN], int64_t now);
