@@ -22,6 +22,7 @@ NODES = {
     "xorpub": ("xorpub", "x25519", "300-600s", "100-100-900.100-0-20.60-0-400", "100-50-500.100-0-20.60-0-900.100-0-9.100-1-99"),
     "random": ("random", "mlkem768", "600s", "100-35-36", "100-35-36"),
     "1rtt": ("random", "x25519", "0s", "", ""),
+    "tls": ("native", "x25519", "600s", "", ""),
 }
 
 
@@ -72,18 +73,18 @@ class Tap:
 
 
 class House:
-    """One panel, and a node with an inbound of each kind of NODES."""
+    """One panel, and a node with an inbound of each kind of NODES; "tls" has TLS around it."""
 
-    def __init__(self, procs):
-        self.procs, self.panel = procs, Panel(procs)
+    def __init__(self, procs, cert):
+        self.procs, self.cert, self.panel = procs, cert, Panel(procs)
         self.ports, self.client_text, entries = {}, {}, []
         for name, (mode, key, life, padding, own) in NODES.items():
             decryption, encryption = pair(mode, key, life, padding)
             settings = {"mode": mode, "ticket": life, "server_padding": padding, "private_key": decryption.split(".")[-1]}
             self.ports[name] = free_port()
-            row = self.panel.add_node("vless", self.ports[name], tls=0, encryption="mlkem768x25519plus",
+            row = self.panel.add_node("vless", self.ports[name], tls=int(name == "tls"), encryption="mlkem768x25519plus",
                                       encryption_settings=settings)
-            entries.append(entry(self.panel.url, row, None, Name=name))
+            entries.append(entry(self.panel.url, row, cert if name == "tls" else None, Name=name))
             head, key = encryption.rsplit(".", 1)
             self.client_text[name] = f"{head}.{own}.{key}" if own else encryption
         self.node = Node(procs, entries, list(self.ports.values()))
@@ -92,13 +93,14 @@ class House:
         self.user = User(self, row["id"], row["uuid"])
 
     def connect(self, name, kind, port=None):
-        o = Outbound("vless", port or self.ports[name], self.user.credential, encryption=self.client_text[name])
+        o = Outbound("vless", port or self.ports[name], self.user.credential,
+                     self.cert if name == "tls" else None, encryption=self.client_text[name])
         return start_client(kind, self.procs, o)
 
 
 @pytest.fixture(scope="module")
-def house(module_procs):
-    return House(module_procs)
+def house(module_procs, cert):
+    return House(module_procs, cert)
 
 
 def served(way, target, user):
@@ -128,7 +130,8 @@ def test_bytes_arrive_whole(house, target, name, client):
     user.moved(traffic.download(way, target, 2 * MIB, 2))
     user.moved(traffic.short_connections(way, target, 20, 8))
     tap.close()
-    assert short_hellos(tap, name) == 0 if name == "1rtt" else short_hellos(tap, name) >= 20
+    if name != "tls":
+        assert short_hellos(tap, name) == 0 if name == "1rtt" else short_hellos(tap, name) >= 20
 
 
 @pytest.mark.parametrize("client", ["xray", "weir"])
