@@ -4,7 +4,7 @@
     ./dev bench [--rounds N] [--seconds S] [--modes down:1,conn:16] [--idle N] [--users N] [--only WHAT,...] [KIND...]
     ./dev bench --smoke
 
-KIND is one of ways.KINDS: vless-raw, trojan-tls...  WHAT is of bytes, idle, users, crowd, ports, alone; all of them by default.
+KIND is one of ways.KINDS: vless-raw, trojan-tls...  WHAT is of bytes, idle, users, crowd, ports, alone, inner; all by default.
 bench/load plays users and target for every server, and reads the server's CPU clock and memory.  All servers of a
 group take turns, round by round, so that what else the machine does hits all alike; the table shows medians, and
 what weir is of the best peer, of Xray and of the floor.  It ends with all of them as Markdown, for docs/performance.md.
@@ -27,6 +27,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 
 import crowd  # noqa: E402
+import inner  # noqa: E402
 import network  # noqa: E402
 import ports  # noqa: E402
 import scale  # noqa: E402
@@ -168,6 +169,23 @@ class Bench:
             self.note(figure)
             print(f"    {figure:>10} {what}{'' if met or few else '   MISSED'}", flush=True)
 
+    # --- TLS 1.3 inside of Vision ---------------------------------------------------------------------
+
+    def inner(self):
+        for security in inner.SECURITIES[:1] if self.args.smoke else inner.SECURITIES:
+            procs = self.procs(f"inner-{security}")
+            try:
+                way = inner.Inner(procs, self.args.build, self.args.inner, security)
+                for flows in (1,) if self.args.smoke else (1, 16):
+                    seen = {name: [] for name in way.ways}
+                    for _ in range(self.args.rounds):
+                        for name, costs in seen.items():
+                            got = self.note(way.cost(name, flows))
+                            costs += [] if got is None else [got]
+                    print(inner.line(security, flows, {n: statistics.median(c) for n, c in seen.items() if c}), flush=True)
+            finally:
+                procs.stop_all()
+
     # --- ours alone -----------------------------------------------------------------------------------
 
     def alone(self):
@@ -199,6 +217,7 @@ class Bench:
         yield "crowd", "crowd", self.crowd
         yield "ports", "ports", self.ports
         yield "alone", "alone", self.alone
+        yield "inner", "inner", self.inner
 
     def run(self):
         for what, name, call in self.sections():
@@ -260,8 +279,9 @@ def arguments():
     p.add_argument("--users", type=int, default=100000, metavar="N")
     p.add_argument("--crowd", type=int, default=10000, metavar="N", help="users of one AEAD port")
     p.add_argument("--ports", type=int, default=5000, metavar="N", help="ports of one manager")
-    p.add_argument("--only", type=lambda s: s.split(","), default=["bytes", "idle", "users", "crowd", "ports", "alone"],
-                   metavar="WHAT,...")
+    p.add_argument("--inner", type=int, default=1 << 30, metavar="N", help="bytes of a download under inner TLS")
+    p.add_argument("--only", type=lambda s: s.split(","), metavar="WHAT,...",
+                   default=["bytes", "idle", "users", "crowd", "ports", "alone", "inner"])
     p.add_argument("--smoke", action="store_true")
     args = p.parse_args()
     unknown = set(args.kinds) - set(ways.KINDS)
@@ -271,6 +291,7 @@ def arguments():
     args.build, args.part = args.build.resolve(), 1000
     if args.smoke:
         args.seconds, args.rounds, args.idle, args.users, args.part, args.crowd = 0.1, 1, 50, 2000, 100, 300
+        args.inner = 1 << 20
         args.modes, args.ports = [("down", 2), ("conn", 2), ("udp", 2)], 200
     return args
 

@@ -96,9 +96,9 @@ def as_node(o):
     """(what a panel's user has for a UUID, settings of the node) so that `o` fits it."""
     if o.protocol != "shadowsocks":
         if not o.reality:
-            return o.credential, {"tls": int(bool(o.cert))}
+            return o.credential, {"tls": int(bool(o.cert)), "flow": o.flow}
         r = o.reality
-        return o.credential, {"tls": 2, "tls_settings": {
+        return o.credential, {"tls": 2, "flow": o.flow, "tls_settings": {
             "server_name": r.name, "private_key": r.private_key, "short_id": r.short_id,
             "dest": f"127.0.0.1:{r.target}"}}
     if o.method not in shadowsocks.EIH:
