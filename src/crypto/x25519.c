@@ -2,8 +2,10 @@
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <stdlib.h>
 
 #include "base/err.h"
+#include "crypto/ct.h"
 #include "crypto/random.h"
 
 void x25519_clamp(uint8_t priv[X25519_LEN])
@@ -31,12 +33,51 @@ int x25519_keygen(uint8_t priv[X25519_LEN], uint8_t pub[X25519_LEN])
 	return x25519_public(priv, pub);
 }
 
-int x25519_shared(const uint8_t priv[X25519_LEN], const uint8_t peer[X25519_LEN],
-		  uint8_t out[X25519_LEN])
+struct x25519 {
+	EVP_PKEY *key;
+	uint8_t pub[X25519_LEN];
+};
+
+struct x25519 *x25519_new(const uint8_t *priv)
 {
-	EVP_PKEY *mine = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, priv, X25519_LEN);
+	struct x25519 *k = calloc(1, sizeof(*k));
+	uint8_t own[X25519_LEN];
+	size_t n = sizeof(k->pub);
+
+	if (!k)
+		return NULL;
+	if (!priv) {
+		random_bytes(own, sizeof(own));
+		x25519_clamp(own);
+	}
+	k->key = EVP_PKEY_new_raw_private_key(EVP_PKEY_X25519, NULL, priv ? priv : own, X25519_LEN);
+	cleanse(own, sizeof(own));
+	if (!k->key || !EVP_PKEY_get_raw_public_key(k->key, k->pub, &n)) {
+		ERR_clear_error();
+		x25519_free(k);
+		return NULL;
+	}
+	return k;
+}
+
+void x25519_free(struct x25519 *k)
+{
+	if (!k)
+		return;
+	EVP_PKEY_free(k->key);
+	free(k);
+}
+
+const uint8_t *x25519_key_public(const struct x25519 *k)
+{
+	return k->pub;
+}
+
+int x25519_key_shared(const struct x25519 *k, const uint8_t peer[X25519_LEN],
+		      uint8_t out[X25519_LEN])
+{
 	EVP_PKEY *theirs = EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, NULL, peer, X25519_LEN);
-	EVP_PKEY_CTX *ctx = mine ? EVP_PKEY_CTX_new(mine, NULL) : NULL;
+	EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new(k->key, NULL);
 	size_t n = X25519_LEN;
 	int err = -ERR_CRYPTO;
 
@@ -47,6 +88,15 @@ int x25519_shared(const uint8_t priv[X25519_LEN], const uint8_t peer[X25519_LEN]
 		ERR_clear_error();
 	EVP_PKEY_CTX_free(ctx);
 	EVP_PKEY_free(theirs);
-	EVP_PKEY_free(mine);
+	return err;
+}
+
+int x25519_shared(const uint8_t priv[X25519_LEN], const uint8_t peer[X25519_LEN],
+		  uint8_t out[X25519_LEN])
+{
+	struct x25519 *k = x25519_new(priv);
+	int err = k ? x25519_key_shared(k, peer, out) : -ERR_CRYPTO;
+
+	x25519_free(k);
 	return err;
 }

@@ -183,10 +183,10 @@ static int exchange_hybrid(const struct reality_secrets *s, struct tls_bytes the
 	if (theirs.len != MLKEM768_PUB + X25519_LEN)
 		return -ERR_UNSUPPORTED;
 	err = mlkem768_encaps(theirs.p, share, secret);
-	if (!err)
-		err = x25519_public(s->x25519, share + MLKEM768_CT);
+	memcpy(share + MLKEM768_CT, x25519_key_public(s->x25519), X25519_LEN);
 	return err ? err
-		   : x25519_shared(s->x25519, theirs.p + MLKEM768_PUB, secret + MLKEM768_SECRET);
+		   : x25519_key_shared(s->x25519, theirs.p + MLKEM768_PUB,
+				       secret + MLKEM768_SECRET);
 }
 
 /* Our share, and the secret that it makes with the client's. */
@@ -207,8 +207,8 @@ static int exchange(const struct reality_secrets *s, struct tls_bytes raw, uint1
 	if (group != GROUP_X25519 || theirs.len != X25519_LEN)
 		return -ERR_UNSUPPORTED;
 	*len = X25519_LEN;
-	err = x25519_public(s->x25519, share);
-	return err ? err : x25519_shared(s->x25519, theirs.p, secret);
+	memcpy(share, x25519_key_public(s->x25519), X25519_LEN);
+	return x25519_key_shared(s->x25519, theirs.p, secret);
 }
 
 int reality_answer_emit(const struct reality_secrets *s, struct tls_bytes raw,

@@ -117,8 +117,8 @@ static bool is_welcome(const struct reality_options *o, const struct reality_cla
 	return is_id_of(o, c->short_id);
 }
 
-int reality_authenticate(const struct reality_options *o, const struct tls_hello *h, int64_t now_ms,
-			 uint8_t key[REALITY_AUTH_KEY])
+int reality_authenticate(const struct reality_options *o, const struct x25519 *server,
+			 const struct tls_hello *h, int64_t now_ms, uint8_t key[REALITY_AUTH_KEY])
 {
 	const uint8_t *share = reality_client_share(h);
 	uint8_t shared[X25519_LEN], found[REALITY_AUTH_KEY];
@@ -128,7 +128,7 @@ int reality_authenticate(const struct reality_options *o, const struct tls_hello
 	if (!tls_hello_is_13(h) || h->session_id.len != REALITY_ID_LEN || !share ||
 	    reality_name_index(o, h->sni) == o->nnames)
 		return -ERR_AUTH;
-	err = x25519_shared(o->private_key, share, shared);
+	err = x25519_key_shared(server, share, shared);
 	if (!err)
 		err = reality_auth_key(shared, h->random, found);
 	cleanse(shared, sizeof(shared));

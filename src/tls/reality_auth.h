@@ -6,6 +6,7 @@
 
 #include "crypto/mldsa65.h"
 #include "crypto/mlkem768.h"
+#include "crypto/x25519.h"
 #include "tls/hello.h"
 #include "tls/reality.h"
 
@@ -49,9 +50,12 @@ MUST_CHECK int reality_claim_emit(const struct reality_claim *c,
 /* Which of the names, by what a hello says; nnames: none. */
 size_t reality_name_index(const struct reality_options *o, struct tls_bytes sni);
 
-/* All of a server's decision: 0 with the key, or -ERR_AUTH.  `now_ms` since 1970. */
-MUST_CHECK int reality_authenticate(const struct reality_options *o, const struct tls_hello *h,
-				    int64_t now_ms, uint8_t key[REALITY_AUTH_KEY]);
+/* All of a server's decision: 0 with the key, or -ERR_AUTH.  `server` stands for o->private_key; `now_ms` since
+ * 1970.
+ */
+MUST_CHECK int reality_authenticate(const struct reality_options *o, const struct x25519 *server,
+				    const struct tls_hello *h, int64_t now_ms,
+				    uint8_t key[REALITY_AUTH_KEY]);
 
 /* The certificate of an Ed25519 key: its "signature" is what proves knowledge of the auth key. */
 MUST_CHECK int reality_cert_emit(const uint8_t pub[32], const uint8_t key[REALITY_AUTH_KEY],

@@ -44,14 +44,14 @@ struct reality_conf *reality_conf_new(const struct reality_options *o)
 	atomic_init(&c->refs, 1);
 	c->o = *o;
 	c->o.target = o->target ? strdup(o->target) : NULL;
-	memcpy(c->private_key, o->private_key, sizeof(c->private_key));
-	c->o.private_key = c->private_key;
+	c->key = x25519_new(o->private_key);
+	c->o.private_key = NULL;
 	c->signer = ed25519_new(NULL);
 	c->mldsa = o->mldsa_seed ? mldsa65_key_new(o->mldsa_seed) : NULL;
 	c->o.mldsa_seed = NULL; /* not needed any more */
 	ok = copy_names(&c->o, o);
 	c->tails = calloc(MAX(c->o.nnames, (size_t)1) * ALPN_CLASSES, sizeof(*c->tails));
-	ok = c->tails && ok && (!o->mldsa_seed || c->mldsa);
+	ok = c->tails && ok && c->key && (!o->mldsa_seed || c->mldsa);
 	ok = copy_ids(&c->o, o) && ok && c->signer && (!o->target || c->o.target);
 	if (ok)
 		return c;
@@ -77,7 +77,7 @@ void reality_conf_put(struct reality_conf *c)
 	ed25519_free(c->signer);
 	mldsa65_key_free(c->mldsa);
 	free(c->tails);
-	cleanse(c->private_key, sizeof(c->private_key));
+	x25519_free(c->key);
 	free(c);
 }
 

@@ -32,7 +32,7 @@ struct shared_tail {
 struct reality_conf {
 	atomic_uint refs;
 	struct reality_options o; /* all of it owned */
-	uint8_t private_key[X25519_LEN];
+	struct x25519 *key;	  /* o.private_key is not kept */
 	struct ed25519 *signer;
 	struct mldsa65_key *mldsa; /* NULL: none */
 	struct shared_tail *tails; /* by name, then enum alpn_class; all zero: nothing known */
@@ -54,8 +54,8 @@ struct reality_answer {
 #define REALITY_ANSWER_MAX (FLIGHT_RECORD_MAX * (6 + FLIGHT_EXTRA))
 
 struct reality_secrets {
-	const uint8_t *auth;   /* REALITY_AUTH_KEY bytes */
-	const uint8_t *x25519; /* our share's private key, 32 bytes */
+	const uint8_t *auth;	     /* REALITY_AUTH_KEY bytes */
+	const struct x25519 *x25519; /* our share's */
 	const struct ed25519 *signer;
 	const struct mldsa65_key *mldsa; /* NULL: none */
 };

@@ -185,7 +185,7 @@ static int recognise(struct tls *t, struct reality *r)
 	in = rd_of(p, n);
 	err = tls_hello_read(&in, scratch, &h);
 	if (!err)
-		err = reality_authenticate(&r->conf->o, &h, now_ms, r->auth);
+		err = reality_authenticate(&r->conf->o, r->conf->key, &h, now_ms, r->auth);
 	if (!err)
 		err = keep_hello(t, r, &h);
 	if (err)
@@ -226,19 +226,16 @@ static int listen_to_client(struct tls *t, struct reality *r)
 
 static int answer(struct tls *t, struct reality *r, const struct target_flight *f)
 {
-	uint8_t *scratch = loop_scratch(t->base.loop), mine[X25519_LEN], pub[X25519_LEN];
+	uint8_t *scratch = loop_scratch(t->base.loop);
+	struct x25519 *mine = x25519_new(NULL);
 	struct reality_secrets s = {r->auth, mine, r->conf->signer, r->conf->mldsa};
-	struct wr w;
-	int err;
+	struct wr w = wr_of(scratch, REALITY_ANSWER_MAX);
+	int err = scratch && mine ? 0 : -ENOMEM;
 
-	if (!scratch)
-		return -ENOMEM;
-	w = wr_of(scratch, REALITY_ANSWER_MAX);
-	err = x25519_keygen(mine, pub);
 	if (!err)
 		err = reality_answer_emit(&s, (struct tls_bytes){r->hello, r->hellolen}, f,
 					  &r->answer, &w);
-	cleanse(mine, sizeof(mine));
+	x25519_free(mine);
 	if (!err)
 		err = bufq_append(&t->wq, scratch, w.len);
 	return err;

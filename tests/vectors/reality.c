@@ -50,6 +50,8 @@ static struct reality_options options(void)
 	};
 }
 
+static struct x25519 *server; /* the key of options() */
+
 static void a_session_id_is_that_of_the_vectors(void **state)
 {
 	struct reality_claim c, want = {.version = 0x1a071c, .time = 0x6553f100};
@@ -82,7 +84,7 @@ static void the_hello_of_the_vectors_is_ours(void **state)
 	uint8_t mem[1024], key[32];
 	struct tls_hello h = hello_of(mem);
 
-	assert_int_equal(reality_authenticate(&o, &h, when(), key), 0);
+	assert_int_equal(reality_authenticate(&o, server, &h, when(), key), 0);
 	is_vector("auth_key", key, sizeof(key));
 }
 
@@ -98,7 +100,8 @@ static void no_changed_bit_of_a_hello_is_ours(void **state)
 
 		mem[bit / 8] ^= (uint8_t)(1u << bit % 8);
 		if (!tls_hello_parse(&r, &h))
-			assert_int_equal(reality_authenticate(&o, &h, when(), key), -ERR_AUTH);
+			assert_int_equal(reality_authenticate(&o, server, &h, when(), key),
+					 -ERR_AUTH);
 		mem[bit / 8] ^= (uint8_t)(1u << bit % 8);
 	}
 }
@@ -109,12 +112,12 @@ static void names_ids_versions_and_clocks_have_limits(void **state)
 	uint8_t mem[1024], key[32];
 	struct tls_hello h = hello_of(mem);
 
-#define OURS(want, change)                                                        \
-	do {                                                                      \
-		p = o;                                                            \
-		change;                                                           \
-		assert_int_equal(reality_authenticate(&p, &h, when() + off, key), \
-				 (want) ? 0 : -ERR_AUTH);                         \
+#define OURS(want, change)                                                                \
+	do {                                                                              \
+		p = o;                                                                    \
+		change;                                                                   \
+		assert_int_equal(reality_authenticate(&p, server, &h, when() + off, key), \
+				 (want) ? 0 : -ERR_AUTH);                                 \
 	} while (0)
 	int64_t off = 0;
 
@@ -164,7 +167,8 @@ struct answered {
 static int answer(struct answered *x, const uint16_t *wire, size_t n)
 {
 	uint8_t mem[1024], auth[32], x25519[32], seed[32];
-	struct reality_secrets s = {.auth = auth, .x25519 = x25519};
+	struct reality_secrets s = {.auth = auth};
+	struct x25519 *mine;
 	struct ed25519 *signer;
 	struct tls_hello h = hello_of(mem);
 	size_t len = target_flight(wire, n, x->target);
@@ -173,12 +177,14 @@ static int answer(struct answered *x, const uint16_t *wire, size_t n)
 	BYTES("auth_key", auth);
 	BYTES("server_ephemeral_private", x25519);
 	BYTES("ed25519_seed", seed);
+	s.x25519 = mine = x25519_new(x25519);
 	s.signer = signer = ed25519_new(seed);
 	assert_non_null(signer);
 	x->w = wr_of(x->out, sizeof(x->out));
 	memset(&x->a, 0, sizeof(x->a));
 	assert_int_equal(target_flight_parse(rd_of(x->target, len), &x->f), 0);
 	err = reality_answer_emit(&s, h.raw, &x->f, &x->a, &x->w);
+	x25519_free(mine);
 	ed25519_free(signer);
 	return err;
 }
@@ -298,7 +304,8 @@ static void a_flight_with_mldsa_is_signed(void **state)
 {
 	static const uint16_t wire[] = {5000};
 	uint8_t mem[1024], seed[64], text[8192], type, auth[32], eseed[32], x[32], mac[64];
-	struct reality_secrets s = {.auth = auth, .x25519 = x};
+	struct reality_secrets s = {.auth = auth};
+	struct x25519 *mine;
 	struct tls_hello h = hello_of(mem);
 	struct mldsa65_key *k;
 	struct ed25519 *signer;
@@ -310,6 +317,7 @@ static void a_flight_with_mldsa_is_signed(void **state)
 	BYTES("server_ephemeral_private", x);
 	BYTES("ed25519_seed", eseed);
 	vector_bytes("reality_mldsa", "seed", seed);
+	s.x25519 = mine = x25519_new(x);
 	s.signer = signer = ed25519_new(eseed);
 	s.mldsa = k = mldsa65_key_new(seed);
 	memset(&a.a, 0, sizeof(a.a));
@@ -329,6 +337,7 @@ static void a_flight_with_mldsa_is_signed(void **state)
 			 0);
 	tls_dir_clear(&d);
 	tls13_clear(&a.a.keys);
+	x25519_free(mine);
 	ed25519_free(signer);
 	mldsa65_key_free(k);
 }
@@ -374,7 +383,16 @@ static void a_finished_is_believed_only_when_it_is_the_one(void **state)
 
 static int engines(void **state)
 {
+	struct reality_options o = options();
+
 	assert_null(aead_init("auto"));
+	server = x25519_new(o.private_key);
+	return server ? 0 : -1;
+}
+
+static int drop(void **state)
+{
+	x25519_free(server);
 	return 0;
 }
 
@@ -393,5 +411,5 @@ int main(void)
 		cmocka_unit_test(a_finished_is_believed_only_when_it_is_the_one),
 	};
 
-	return cmocka_run_group_tests(tests, engines, NULL);
+	return cmocka_run_group_tests(tests, engines, drop);
 }
