@@ -174,12 +174,30 @@ static bool has_flow(const char *options, bool panel, enum node_security securit
 
 static void the_flow_is_the_panels_or_that_of_enable_xtls(void **state)
 {
-#define CERT "\"CertConfig\":{\"CertMode\":\"self\",\"CertDomain\":\"node.test\"}"
-	assert_true(has_flow(CERT, true, SECURITY_TLS));
-	assert_true(has_flow(CERT ",\"EnableXTLS\":false", true, SECURITY_TLS));
-	assert_true(has_flow(CERT ",\"EnableXTLS\":true", false, SECURITY_TLS));
-	assert_false(has_flow(CERT, false, SECURITY_TLS));
-	assert_false(has_flow("\"EnableXTLS\":true", false, SECURITY_NONE));
+	static const struct {
+		const char *option;
+		bool panel;
+		enum node_security security;
+		bool flow;
+	} rows[] = {
+		{"", true, SECURITY_TLS, true},
+		{",\"EnableXTLS\":false", true, SECURITY_TLS, true},
+		{",\"EnableXTLS\":true", false, SECURITY_TLS, true},
+		{"", false, SECURITY_TLS, false},
+		{",\"EnableXTLS\":true", false, SECURITY_NONE, false},
+	};
+	char options[512];
+	struct bed home;
+
+	open_bed(&home, "");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		snprintf(options, sizeof(options),
+			 "\"CertConfig\":{\"CertMode\":\"self\",\"CertFile\":\"%s/f.crt\","
+			 "\"KeyFile\":\"%s/f.key\"}%s",
+			 home.dir, home.dir, rows[i].option);
+		assert_int_equal(has_flow(options, rows[i].panel, rows[i].security), rows[i].flow);
+	}
+	close_bed(&home);
 }
 
 static void what_this_build_lacks_is_named(void **state)
