@@ -192,8 +192,8 @@ static void the_flow_is_the_panels_or_that_of_enable_xtls(void **state)
 	open_bed(&home, "");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		snprintf(options, sizeof(options),
-			 "\"CertConfig\":{\"CertMode\":\"self\",\"CertFile\":\"%s/f.crt\","
-			 "\"KeyFile\":\"%s/f.key\"}%s",
+			 "\"CertConfig\":{\"CertMode\":\"self\",\"CertFile\":\"%s/c.crt\","
+			 "\"KeyFile\":\"%s/c.key\"}%s",
 			 home.dir, home.dir, rows[i].option);
 		assert_int_equal(has_flow(options, rows[i].panel, rows[i].security), rows[i].flow);
 	}
