@@ -30,8 +30,8 @@ class Reality:
 
 def new_reality(name, target):
     """With a fresh pair of keys."""
-    out = subprocess.run([os.environ["WEIR_BIN"], "x25519"], check=True, capture_output=True, text=True, timeout=20).stdout
-    private, public = (line.split()[-1] for line in out.splitlines()[:2])
+    made = subprocess.run([os.environ["WEIR_BIN"], "x25519"], check=True, capture_output=True, text=True, timeout=20)
+    private, public = (line.split()[-1] for line in made.stdout.splitlines()[:2])
     return Reality(public, "0123456789abcdef", name, private_key=private, target=target)
 
 
