@@ -117,12 +117,15 @@ static void warn_restart(const struct config *a, const struct config *b)
 			"Workers, AeadEngine and State.Dir take effect at the next start");
 }
 
-static void change(struct program_node *n, const struct config *file,
-		   const struct config_node *conf)
+static void change(struct program_node *n, const struct config_plugins *plugins,
+		   const struct config *file, const struct config_node *conf)
 {
 	void *tag = (void *)(uintptr_t)node_tag(n->node);
 	bool differs = conf_diff(&config_node_schema, n->conf, conf, note_row, tag) > 0;
 	bool panel_side = differs && panel_side_differs(n->conf, conf);
+
+	/* a panel may name other plugins now, or fewer */
+	differs |= conf_diff(&config_plugins_schema, plugins, &file->plugins, note_row, tag) > 0;
 
 	n->conf = conf;
 	if (panel_side)
@@ -162,7 +165,7 @@ static void switch_to(struct program *p, struct config *conf)
 
 		next = n->next;
 		if (now)
-			change(n, conf, now);
+			change(n, &p->conf->plugins, conf, now);
 		else if (!n->leaving)
 			leave(n);
 	}

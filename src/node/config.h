@@ -205,6 +205,7 @@ struct config_node {
 	double node_speed_Mbps;
 	bool allow_private;
 	int64_t reject;		 /* enum config_reject */
+	int64_t plugin_mode;	 /* enum plugin_net */
 	int64_t tls_min_version; /* 12 or 13 */
 	int64_t tls_tickets;
 	int64_t handshake_timeout_s, idle_timeout_s,

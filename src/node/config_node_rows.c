@@ -1,6 +1,7 @@
 /* config_node_rows.c - the rows of a node: its panel, its inbound, its limits, its certificate. */
 #include "node/config.h"
 #include "node/config_check.h"
+#include "plugin/plugin.h"
 
 /* --- limits -------------------------------------------------------------------------------- */
 
@@ -241,6 +242,13 @@ static const struct conf_word rejects[] = {
 	{0},
 };
 
+static const struct conf_word plugin_modes[] = {
+	{"tcp_only", PLUGIN_TCP_ONLY},
+	{"tcp_and_udp", PLUGIN_TCP_AND_UDP},
+	{"udp_only", PLUGIN_UDP_ONLY},
+	{0},
+};
+
 static const struct conf_word tls_versions[] = {{"1.2", 12}, {"1.3", 13}, {0}};
 
 #define NODE struct config_node
@@ -459,6 +467,13 @@ static const struct conf_row node_rows[] = {
 	 .reload = CONF_REBUILD,
 	 .help = "Shadowsocks ciphers without integrity that a panel may ask for: `none`, `aes-256-cfb` and the "
 		 "like."},
+	{.name = "PluginMode",
+	 CONF_WORD(NODE, plugin_mode, plugin_modes),
+	 .fallback = "tcp_only",
+	 .flags = CONF_LOCAL,
+	 .reload = CONF_REBUILD,
+	 .help = "What a Shadowsocks plugin that the panel names carries (SIP003u); the rest stays on the public "
+		 "port."},
 	{.name = "DisableSniffing",
 	 CONF_BOOL(NODE, disable_sniffing),
 	 .reload = CONF_REBUILD,

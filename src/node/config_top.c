@@ -230,11 +230,11 @@ const struct conf_schema config_metrics_schema =
 static const struct conf_row plugin_rows[] = {
 	{.name = "Allow",
 	 CONF_LIST(PLUGINS, allow),
-	 .flags = CONF_NOT_YET,
+	 .reload = CONF_REBUILD,
 	 .help = "Names or absolute paths of the SIP003 plugins that a panel may start."},
 	{.name = "Path",
 	 CONF_LIST(PLUGINS, path),
-	 .flags = CONF_NOT_YET,
+	 .reload = CONF_REBUILD,
 	 .help = "Folders where plugins are looked for."},
 };
 const struct conf_schema config_plugins_schema =

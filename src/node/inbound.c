@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "node/inbound_plugin.h"
 #include "node/inbound_reality.h"
 #include "node/inbound_ss.h"
 #include "node/inbound_tls.h"
@@ -293,6 +294,8 @@ static int fill(struct inbound *in, const struct inbound_plan *plan, char why[IN
 		err = inbound_reality(plan, in, &in->reality, why);
 	if (!err && info->type == NODE_SHADOWSOCKS)
 		err = inbound_ss(plan, in, why);
+	if (!err && info->type == NODE_SHADOWSOCKS)
+		err = inbound_plugin(plan, in, why);
 	if (!err)
 		err = rejection(in, conf, info, why);
 	if (!err)
@@ -335,6 +338,11 @@ bool inbound_has_udp(const struct inbound *in)
 	return in->ss.method != NULL;
 }
 
+bool inbound_serves(const struct inbound *in, enum inbound_kind row, bool udp)
+{
+	return udp ? row != INBOUND_TCP && inbound_has_udp(in) : row != INBOUND_UDP;
+}
+
 void inbound_put(struct inbound *in)
 {
 	if (!in || --in->refs > 0)
@@ -345,6 +353,7 @@ void inbound_put(struct inbound *in)
 	fallback_table_free(in->fallbacks);
 	free(in->proxies);
 	free(in->obfs);
+	inbound_plugin_free(in->plugin);
 	free(in);
 }
 

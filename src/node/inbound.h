@@ -28,10 +28,24 @@
 #define INBOUND_FDS	   (2 * INBOUND_LISTEN_MAX) /* for TCP, then for UDP */
 #define INBOUND_WHY_MAX	   256
 
+/* What an address of it is for.  UDP only where the cipher has it. */
+enum inbound_kind {
+	INBOUND_FULL,
+	INBOUND_TCP,
+	INBOUND_UDP,
+};
+
+struct inbound_plugin;
+
 struct inbound {
 	const struct proto *proto;
 	struct addr listen[INBOUND_LISTEN_MAX];
+	uint8_t kind[INBOUND_LISTEN_MAX]; /* enum inbound_kind */
 	unsigned nlisten;
+	struct inbound_plugin *plugin; /* NULL: none */
+	bool partial; /* lacks what a plugin still holds: to be built again when that has gone */
+	/* Nobody knows where connections and packets really come from: a plugin is before us. */
+	bool hidden_tcp, hidden_udp;
 	struct listener_conf listener;
 	struct tls_server_conf *tls;	  /* NULL: in clear */
 	struct reality_conf *reality;	  /* NULL: none */
@@ -67,7 +81,9 @@ struct inbound_plan {
 	struct ss_known *known;
 	struct vlessenc_tickets *tickets; /* of VLESS Encryption, likewise */
 	unsigned workers;
-	struct rate *cap; /* NodeSpeedLimit; NULL: none */
+	struct rate *cap;  /* NodeSpeedLimit; NULL: none */
+	struct addr inner; /* where Shadowsocks is behind a plugin; len 0: nowhere yet */
+	const struct inbound_plugin *held; /* that runs now; NULL: none */
 };
 
 /* 0, or an error with a sentence in `why`: -ERR_UNSUPPORTED and -ERR_CONFIG are permanent. */
@@ -76,6 +92,7 @@ MUST_CHECK int inbound_build(const struct inbound_plan *plan, struct inbound **o
 void inbound_put(struct inbound *in); /* NULL is fine */
 bool inbound_wants_encryption(const struct node_info *info);
 bool inbound_has_udp(const struct inbound *in); /* sockets beside the listeners */
+bool inbound_serves(const struct inbound *in, enum inbound_kind row, bool udp);
 
 /* LimitConfig, with what the panel sent along where the file is silent. */
 void inbound_user_rules(const struct config_node *conf, const struct node_info *info,

@@ -71,20 +71,19 @@ static bool is_simple_obfs(const char *plugin)
 static int inbound_obfs(const struct node_info *info, struct inbound *in, char why[INBOUND_WHY_MAX])
 {
 	struct plugin_options o;
-	const char *what;
+	const char *what, *mode;
 	int err;
 
 	if (info->ss.obfs)
 		return make_obfs(in, info->ss.obfs, info->ss.obfs_host, why);
-	if (!info->ss.plugin || !*info->ss.plugin)
+	if (!info->ss.plugin || !is_simple_obfs(info->ss.plugin))
 		return 0;
-	if (!is_simple_obfs(info->ss.plugin))
-		return refuse_obfs(why, "plugin", info->ss.plugin);
 	err = plugin_options_parse(info->ss.plugin_opts ? info->ss.plugin_opts : "", &o, &what);
 	if (err)
 		return refuse_obfs(why, "plugin_opts: ", what);
-	err = make_obfs(in, plugin_options_get(&o, "obfs"), plugin_options_get(&o, "obfs-host"),
-			why);
+	mode = plugin_options_get(&o, "obfs");
+	if (mode && !strcasecmp(mode, "http")) /* the rest is for who has it installed */
+		err = make_obfs(in, mode, plugin_options_get(&o, "obfs-host"), why);
 	plugin_options_done(&o);
 	return err;
 }

@@ -132,6 +132,7 @@ static void node_suspend(struct node_target *t, bool on)
 	if (close_listeners(n))
 		return;
 	node_set_state(n, NODE_SUSPENDED);
+	node_plugin_settle(n);
 }
 
 static void node_settle(struct node_target *t)
@@ -255,7 +256,7 @@ static void on_poll(struct timer *t)
 	if (n->looking)
 		return; /* the answer goes on from there */
 	atomic_store(&n->lodgers, 0);
-	n->looking = !n->apply && node_sessions(n) == 0 &&
+	n->looking = !n->apply && !n->plugin && node_sessions(n) == 0 &&
 		     !workers_each(n->env.workers, count_lodgers, are_they_home, n);
 	if (n->looking)
 		return;
@@ -278,6 +279,7 @@ void node_close(struct node *n, nsec_t grace, void (*done)(void *arg), void *arg
 	timer_stop(&n->reopen);
 	if (close_listeners(n))
 		n->close_by = now; /* no memory: the poll tries again */
+	node_plugin_settle(n);
 	timer_set(node_loop(n), &n->poll, now + POLL_EVERY);
 }
 
@@ -291,6 +293,7 @@ void node_free(struct node *n)
 	timer_stop(&n->poll);
 	timer_stop(&n->certs);
 	timer_stop(&n->reopen);
+	node_plugin_done(n);
 	user_registry_free(n->users);
 	ss_replay_free(n->replay[0]);
 	ss_replay_free(n->replay[1]);

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "crypto/ct.h"
 #include "net/sock.h"
+#include "node/inbound_plugin.h"
 #include "node/inbound_tls.h"
 #include "node/node_impl.h"
 #include "proto/shadowsocks/ss_known.h"
@@ -157,10 +158,21 @@ static int prepare_users(struct node *n, const struct user_list *list, struct ap
 
 /* ---- listeners --------------------------------------------------------------------------- */
 
-static bool listens_at(const struct node *n, const struct addr *at)
+static bool listens_at(const struct node *n, const struct addr *at, uint8_t kind)
 {
 	for (unsigned i = 0; i < n->nlistening; i++) {
-		if (addr_equal(&n->listening[i], at))
+		if (addr_equal(&n->listening[i], at) && n->kinds[i] == kind)
+			return true;
+	}
+	return false;
+}
+
+/* In a row of any kind. */
+static bool holds(const struct node *n, const struct addr *at, bool udp)
+{
+	for (unsigned i = 0; i < n->nlistening; i++) {
+		if (addr_equal(&n->listening[i], at) &&
+		    inbound_serves(n->in, (enum inbound_kind)n->kinds[i], udp))
 			return true;
 	}
 	return false;
@@ -198,7 +210,7 @@ static int probe(const struct addr *at, bool udp)
 static int bind_one(struct node *n, struct apply *a, unsigned i, bool udp)
 {
 	struct inbound *in = a->in;
-	int err = probe(&in->listen[i], udp);
+	int err = holds(n, &in->listen[i], udp) ? 0 : probe(&in->listen[i], udp);
 
 	for (unsigned w = 0; w < n->env.workers->n && !err; w++) {
 		if (udp)
@@ -207,11 +219,59 @@ static int bind_one(struct node *n, struct apply *a, unsigned i, bool udp)
 		else
 			err = listener_bind(&in->listen[i], &in->listener, fd_of(a, w, i));
 	}
-	if (err) {
-		char text[ADDR_TEXT_MAX];
+	return err;
+}
 
+static void close_row(struct node *n, struct apply *a, unsigned i)
+{
+	for (unsigned w = 0; w < n->env.workers->n; w++) {
+		int *both[] = {fd_of(a, w, i), fd_of(a, w, INBOUND_LISTEN_MAX + i)};
+
+		for (int k = 0; k < 2; k++) {
+			if (*both[k] >= 0)
+				close(*both[k]);
+			*both[k] = -1;
+		}
+	}
+}
+
+static int bind_row(struct node *n, struct apply *a, unsigned i)
+{
+	enum inbound_kind kind = (enum inbound_kind)a->in->kind[i];
+	const struct addr *at = &a->in->listen[i];
+	bool udp = false;
+	char text[ADDR_TEXT_MAX];
+	int err = 0;
+
+	if (inbound_serves(a->in, kind, false))
+		err = bind_one(n, a, i, false);
+	if (!err && inbound_serves(a->in, kind, true)) {
+		udp = true;
+		err = bind_one(n, a, i, true);
+	}
+	if (err)
 		log_msg(LOG_ERROR, "node", "%s: cannot listen on %s%s: %s", n->tag,
-			addr_format(&in->listen[i], text), udp ? " (UDP)" : "", err_text(err));
+			addr_format(at, text), udp ? " (UDP)" : "", err_text(err));
+	return err;
+}
+
+/* A number that is free for TCP and UDP; whoever takes it meanwhile makes us choose again. */
+static int bind_any(struct node *n, struct apply *a, unsigned i)
+{
+	struct addr *at = &a->in->listen[i], any = *at;
+	int err = -EADDRINUSE;
+
+	for (int tries = 0; tries < 20 && err == -EADDRINUSE; tries++) {
+		uint16_t port;
+
+		*at = any;
+		err = plugin_free_port(&port);
+		if (err)
+			break;
+		addr_set_port(at, port);
+		err = bind_row(n, a, i);
+		if (err)
+			close_row(n, a, i);
 	}
 	return err;
 }
@@ -227,11 +287,13 @@ static int bind_missing(struct node *n, struct apply *a)
 	for (unsigned i = 0; i < total; i++)
 		a->fds[i] = -1;
 	for (unsigned i = 0; i < a->in->nlisten && !err; i++) {
-		if (listens_at(n, &a->in->listen[i]))
+		struct addr *at = &a->in->listen[i];
+
+		if (listens_at(n, at, a->in->kind[i]))
 			continue;
-		err = bind_one(n, a, i, false);
-		if (!err && inbound_has_udp(a->in))
-			err = bind_one(n, a, i, true);
+		/* only the plugin needs to know this number */
+		err = a->in->plugin && a->in->plugin->inner == i ? bind_any(n, a, i)
+								 : bind_row(n, a, i);
 	}
 	return err;
 }
@@ -267,7 +329,11 @@ static void take_inbound(struct node *n, struct apply *a)
 	n->cert_stamp = a->cert_stamp;
 	if (a->overtaken)
 		return;
+	n->stale = n->stale || a->in->partial;
+	if (a->in->plugin)
+		n->inner = a->in->listen[a->in->plugin->inner];
 	memcpy(n->listening, a->in->listen, sizeof(n->listening));
+	memcpy(n->kinds, a->in->kind, sizeof(n->kinds));
 	n->nlistening = a->in->nlisten;
 	node_set_state(n, NODE_SERVING);
 }
@@ -321,8 +387,9 @@ static void finish(struct node *n, struct apply *a, int err)
 		a->done(a->arg, err);
 	free(a->fds);
 	free(a);
-	if (n->stale && !n->apply)
+	if (n->stale && !n->apply && !n->plugin)
 		node_refresh(n);
+	node_plugin_settle(n);
 }
 
 static void installed(void *arg)
@@ -390,6 +457,8 @@ static struct inbound_plan plan_of(const struct node *n, const struct node_info 
 		.file = n->file,
 		.conf = n->conf,
 		.cap = (struct rate *)(uintptr_t)n->cap,
+		.inner = n->inner,
+		.held = n->plugged ? n->plugged->plugin : NULL,
 		.info = info,
 		.ticket_key = n->ticket_key,
 		.replay = {n->replay[0], n->replay[1]},

@@ -32,9 +32,13 @@ struct node {
 	struct inbound *in; /* what the seats have */
 	struct node_info *info;
 	struct addr listening[INBOUND_LISTEN_MAX];
+	uint8_t kinds[INBOUND_LISTEN_MAX]; /* of these: enum inbound_kind */
 	unsigned nlistening;
-	struct apply *apply; /* under way */
-	struct timer again;  /* a worker could not install it: once more */
+	struct apply *apply;	 /* under way */
+	struct plugin *plugin;	 /* NULL: none runs */
+	struct inbound *plugged; /* that it was started for */
+	struct addr inner;	 /* where Shadowsocks was behind one last */
+	struct timer again;	 /* a worker could not install it: once more */
 	struct timer reap;
 	struct timer dynamic; /* DynamicSpeedLimitConfig: the next look */
 	struct rate cap[2];   /* NodeSpeedLimit, by enum traffic_dir */
@@ -68,6 +72,12 @@ void node_limits_done(struct node *n);
 
 /* As the file has it now. */
 void node_limits_set(struct node *n);
+
+/* ---- node_plugin.c ----------------------------------------------------------------------- */
+
+/* Start and stop, so that what runs is what is served; again whenever that has changed. */
+void node_plugin_settle(struct node *n);
+void node_plugin_done(struct node *n); /* it is gone, or killed now */
 
 /* ---- node_apply.c ------------------------------------------------------------------------ */
 

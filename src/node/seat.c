@@ -143,6 +143,7 @@ static bool trusted(const struct inbound *in, const struct addr *peer)
 
 static void on_accept(struct listener *l, int fd, const struct addr *peer)
 {
+	static const struct addr unknown;
 	struct seat *s = container_of(l, struct seat_listener, l)->seat;
 	struct generation *g = s->current;
 	struct stream *leaf;
@@ -151,8 +152,8 @@ static void on_accept(struct listener *l, int fd, const struct addr *peer)
 		close(fd);
 		return;
 	}
-	leaf = tcp_stream_new(s->worker->loop, fd, peer);
-	if (leaf && g->in->proxy_protocol && trusted(g->in, peer))
+	leaf = tcp_stream_new(s->worker->loop, fd, g->in->hidden_tcp ? &unknown : peer);
+	if (leaf && g->in->proxy_protocol && !g->in->hidden_tcp && trusted(g->in, peer))
 		leaf = proxied_new(leaf);
 	if (!leaf)
 		return;
@@ -254,6 +255,7 @@ static struct generation *generation_new(struct seat *s, struct inbound *in)
 static void on_udp(void *arg, struct dgram *client, const struct stream_request *req,
 		   const struct addr *peer)
 {
+	static const struct addr unknown;
 	struct generation *g = arg;
 
 	if (node_worker_full(g->seat->worker)) {
@@ -262,7 +264,7 @@ static void on_udp(void *arg, struct dgram *client, const struct stream_request 
 	}
 	g->seat->worker->moves++;
 	atomic_fetch_add_explicit(&g->seat->sessions, 1, memory_order_relaxed);
-	session_start_udp(&g->si, client, req, peer);
+	session_start_udp(&g->si, client, req, g->in->hidden_udp ? &unknown : peer);
 }
 
 static struct ss_udp_service udp_service(struct generation *g)
@@ -281,10 +283,10 @@ static struct ss_udp_service udp_service(struct generation *g)
 
 /* ---- listeners --------------------------------------------------------------------------- */
 
-static struct seat_listener *listener_at(struct seat *s, const struct addr *at)
+static struct seat_listener *listener_at(struct seat *s, const struct addr *at, uint8_t kind)
 {
 	for (unsigned i = 0; i < s->nlisteners; i++) {
-		if (addr_equal(&s->listeners[i]->at, at))
+		if (addr_equal(&s->listeners[i]->at, at) && s->listeners[i]->kind == kind)
 			return s->listeners[i];
 	}
 	return NULL;
@@ -293,12 +295,16 @@ static struct seat_listener *listener_at(struct seat *s, const struct addr *at)
 /* Without closing its socket. */
 static void let_listener_go(struct seat_listener *sl)
 {
+	if (sl->l.fd < 0)
+		return;
 	listener_pause(&sl->l);
 	waiter_cancel(&sl->l.ready);
 	io_del(sl->l.loop, &sl->l.io);
 }
 
-static struct seat_listener *listener_new(struct seat *s, const struct addr *at, int fd)
+/* `fd` -1: for UDP only. */
+static struct seat_listener *listener_new(struct seat *s, const struct addr *at, uint8_t kind,
+					  int fd)
 {
 	struct seat_listener *sl = calloc(1, sizeof(*sl));
 
@@ -308,8 +314,9 @@ static struct seat_listener *listener_new(struct seat *s, const struct addr *at,
 	sl->l.failed = on_accept_failed;
 	sl->l.busy = is_full;
 	sl->at = *at;
+	sl->kind = kind;
 	sl->seat = s;
-	if (listener_adopt(&sl->l, fd)) {
+	if (fd >= 0 && listener_adopt(&sl->l, fd)) {
 		free(sl);
 		return NULL;
 	}
@@ -323,7 +330,7 @@ static void undo_one(struct seat_listener *sl, int tcp, int udp)
 		ss_udp_let_go(sl->udp);
 		sl->udp = NULL;
 	}
-	if (tcp >= 0) {
+	if (tcp >= 0 || udp >= 0) {
 		let_listener_go(sl);
 		free(sl);
 	}
@@ -335,14 +342,18 @@ static int open_one(struct seat *s, struct generation *g, unsigned i, const int 
 {
 	const struct addr *at = &g->in->listen[i];
 	int tcp = fds[i], udp = fds[INBOUND_LISTEN_MAX + i];
-	struct seat_listener *sl = tcp < 0 ? listener_at(s, at) : listener_new(s, at, tcp);
+	bool fresh = tcp >= 0 || udp >= 0;
+	uint8_t kind = g->in->kind[i];
+	struct seat_listener *sl =
+		fresh ? listener_new(s, at, kind, tcp) : listener_at(s, at, kind);
 	struct ss_udp_service service = udp_service(g);
 
 	if (!sl)
 		return -ENOMEM;
 	if (udp >= 0 &&
 	    ss_udp_new(g->si.loop, udp, at->sa.sa_family, &service, on_udp, g, &sl->udp)) {
-		undo_one(sl, tcp, -1);
+		let_listener_go(sl);
+		free(sl);
 		return -ENOMEM;
 	}
 	*out = sl;

@@ -13,6 +13,7 @@
 struct seat_listener {
 	struct listener l;
 	struct addr at;
+	uint8_t kind; /* enum inbound_kind; without TCP `l` has no socket */
 	struct seat *seat;
 	struct ss_udp *udp; /* beside it; NULL: none */
 	nsec_t complained;  /* when it was last said that nothing can be accepted; 0: never */

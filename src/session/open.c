@@ -60,7 +60,7 @@ int session_open_udp(struct session *s, struct dgram *client, const struct strea
 		     const struct addr *peer)
 {
 	struct dgram *target;
-	int err = admit(s, req, peer);
+	int err = admit(s, req, peer->len ? peer : NULL);
 
 	if (!err)
 		err = dialer_dgram(s->in->outbound, s->in->loop, s->dest, &target);

@@ -268,7 +268,7 @@ static int tcp_query(const struct stream *s, enum stream_attr attr, union stream
 	const struct addr *a = NULL;
 
 	if (attr == STREAM_PEER && t->has_peer)
-		a = t->peer;
+		a = t->peer->len ? t->peer : NULL;
 	else if (attr == STREAM_PEER || attr == STREAM_LOCAL)
 		a = name_of(t, attr);
 	if (!a)

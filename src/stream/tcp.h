@@ -12,7 +12,7 @@
 #include "stream/stream.h"
 
 /* Over an accepted or connected, non-blocking socket.  `fd` is the stream's from here on, on
- * failure too.  `peer` may be NULL: asked of the kernel.  NULL: no memory or descriptors.
+ * failure too.  `peer` may be NULL: asked of the kernel; with len 0: unknown.  NULL: no memory or descriptors.
  */
 struct stream *tcp_stream_new(struct loop *l, int fd, const struct addr *peer);
 

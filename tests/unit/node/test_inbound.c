@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "node/inbound.h"
+#include "node/inbound_plugin.h"
 #include "node/inbound_tls.h"
 
 struct bed {
@@ -319,8 +320,8 @@ static void simple_obfs_is_built_in_however_a_panel_names_it(void **state)
 		{"http", "www.test", NULL, NULL, "www.test", NULL},
 		{NULL, NULL, "obfs", "obfs=http;obfs-host=www.test;path=/x", "www.test", NULL},
 		{NULL, NULL, "obfs-local", "obfs=http", "", NULL},
-		{NULL, NULL, "obfs-local", "obfs=tls", NULL, "tls"},
-		{NULL, NULL, "obfs-local", NULL, NULL, "without a mode"},
+		{NULL, NULL, "obfs-local", "obfs=tls", NULL, "obfs-local is not in Plugins.Allow"},
+		{NULL, NULL, "obfs-local", NULL, NULL, "obfs-local is not in Plugins.Allow"},
 		{"tls", NULL, NULL, NULL, NULL, "tls"},
 		{"http", "a b", NULL, NULL, NULL, "a b"},
 		{NULL, NULL, "v2ray-plugin", "tls", NULL, "v2ray-plugin"},
@@ -349,6 +350,74 @@ static void simple_obfs_is_built_in_however_a_panel_names_it(void **state)
 	}
 }
 
+/* The public rows, then the one on loopback, which has no number yet. */
+static void a_plugin_leaves_what_its_mode_says(void **state)
+{
+	static const struct {
+		const char *mode, *cipher;
+		unsigned n;
+		uint8_t kind[3];
+		bool hidden_tcp, hidden_udp;
+	} cases[] = {
+		{"tcp_only", "aes-256-gcm", 3, {INBOUND_UDP, INBOUND_UDP, INBOUND_TCP}, 1, 0},
+		{"udp_only", "aes-256-gcm", 3, {INBOUND_TCP, INBOUND_TCP, INBOUND_UDP}, 0, 1},
+		{"tcp_and_udp", "aes-256-gcm", 1, {INBOUND_FULL}, 1, 1},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		static const char *allow[] = {"other", "/bin/cat"};
+		char options[128];
+		struct bed b;
+
+		snprintf(options, sizeof(options),
+			 "\"ListenIP\":[\"0.0.0.0\",\"::\"],\"PluginMode\":\"%s\"", cases[i].mode);
+		open_bed(&b, options);
+		b.info->type = NODE_SHADOWSOCKS;
+		b.info->ss.cipher = cases[i].cipher;
+		b.info->ss.plugin = "/bin/cat";
+		b.info->ss.plugin_opts = "a=b";
+		assert_int_equal(build(&b), -ERR_UNSUPPORTED);
+		b.file->plugins.allow = (struct json_list){allow, 2};
+		assert_int_equal(build(&b), 0);
+		assert_int_equal(b.in->nlisten, cases[i].n);
+		for (unsigned k = 0; k < cases[i].n; k++)
+			assert_int_equal(b.in->kind[k], cases[i].kind[k]);
+		assert_listens(&b, cases[i].n - 1, "127.0.0.1:0");
+		assert_int_equal(b.in->plugin->inner, cases[i].n - 1);
+		assert_string_equal(b.in->plugin->hosts, "0.0.0.0|::");
+		assert_int_equal(b.in->hidden_tcp, cases[i].hidden_tcp);
+		assert_int_equal(b.in->hidden_udp, cases[i].hidden_udp);
+		assert_false(b.in->partial);
+		close_bed(&b);
+	}
+}
+
+static void what_a_plugin_still_holds_is_left_out_for_now(void **state)
+{
+	struct inbound_plugin held = {.port = 443, .tcp = PLUGIN_LOOPBACK, .udp = PLUGIN_PUBLIC};
+	struct bed b;
+
+	for (int way = 0; way < 3; way++) {
+		struct inbound_plan plan;
+
+		open_bed(&b, "");
+		b.info->type = NODE_SHADOWSOCKS;
+		b.info->ss.cipher = "aes-256-gcm";
+		plan = plan_of(&b);
+		plan.held = &held;
+		if (way == 1)
+			held.udp = PLUGIN_LOOPBACK;
+		if (way == 2)
+			b.info->port = 444;
+		assert_int_equal(inbound_build(&plan, &b.in, b.why), 0);
+		assert_int_equal(b.in->partial, way < 2);
+		assert_int_equal(b.in->nlisten, way != 1);
+		if (way == 0)
+			assert_int_equal(b.in->kind[0], INBOUND_UDP);
+		close_bed(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -359,6 +428,8 @@ int main(void)
 		cmocka_unit_test(what_this_build_lacks_is_named),
 		cmocka_unit_test(a_missing_certificate_is_an_error_with_its_path),
 		cmocka_unit_test(limits_of_the_file_go_before_the_panels),
+		cmocka_unit_test(a_plugin_leaves_what_its_mode_says),
+		cmocka_unit_test(what_a_plugin_still_holds_is_left_out_for_now),
 		cmocka_unit_test(simple_obfs_is_built_in_however_a_panel_names_it),
 		cmocka_unit_test(shadowsocks_is_served_with_keys_that_fit_and_ciphers_that_protect),
 		cmocka_unit_test(the_source_address_is_the_files_or_any),

@@ -1,0 +1,70 @@
+/* The plugin of a node: runs as long as what is served wants it (docs/internals/session.md is what
+ * happens behind it).  It is started when Shadowsocks listens on loopback on all workers, stopped
+ * when the node stops serving or wants another, and the public port is taken back once it has gone.
+ */
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/log.h"
+#include "node/inbound_plugin.h"
+#include "node/node_impl.h"
+
+static void start(struct node *n)
+{
+	const struct inbound_plugin *p = n->in->plugin;
+	const struct addr *at = &n->in->listen[p->inner];
+	const char *folders[INBOUND_PLUGIN_LIST + 1];
+	char local[ADDR_TEXT_MAX], why[PLUGIN_WHY_MAX] = "";
+	const struct plugin_spec spec = {
+		.tag = n->tag,
+		.name = p->name,
+		.options = p->options,
+		.path = inbound_plugin_list(&n->file->plugins.path, folders),
+		.remote_host = p->hosts,
+		.remote_port = p->port,
+		.local_host = addr_format_ip(at, local),
+		.local_port = addr_port(at),
+		.no_probe = p->tcp != PLUGIN_LOOPBACK,
+	};
+	const struct plugin_hooks none = {0};
+	int err = plugin_start(node_loop(n), &spec, &none, &n->plugin, why);
+
+	if (!err) {
+		n->plugged = n->in;
+		n->plugged->refs++;
+		return;
+	}
+	n->stale = true; /* tried again with the next look at the files */
+	log_msg(LOG_ERROR, "node", "%s: plugin %s cannot be started: %s", n->tag, p->name,
+		*why ? why : err_text(err));
+}
+
+static void on_stopped(void *arg, struct plugin *p)
+{
+	struct node *n = arg;
+
+	node_plugin_done(n);
+	if (n->stale && !n->apply)
+		node_refresh(n);
+	node_plugin_settle(n);
+}
+
+void node_plugin_settle(struct node *n)
+{
+	const struct inbound *want = n->state == NODE_SERVING ? n->in : NULL;
+
+	if (n->apply || (n->plugin && plugin_state(n->plugin) >= PLUGIN_STOPPING))
+		return; /* the end of that comes here again */
+	if (n->plugin && !inbound_plugin_same(n->plugged, want))
+		plugin_stop(n->plugin, on_stopped, n);
+	else if (!n->plugin && want && want->plugin)
+		start(n);
+}
+
+void node_plugin_done(struct node *n)
+{
+	plugin_free(n->plugin);
+	n->plugin = NULL;
+	inbound_put(n->plugged);
+	n->plugged = NULL;
+}
