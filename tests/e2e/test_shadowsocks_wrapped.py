@@ -70,10 +70,16 @@ def insecure(module_procs):
 
 
 @pytest.mark.parametrize("method, client", [(m, c) for m, who in INSECURE.items() for c in who])
-def test_ciphers_without_integrity_that_the_operator_named(insecure, method, client, target):
+def test_ciphers_without_integrity_that_the_operator_named(insecure, method, client, target, udp_target):
     user = insecure.only
     way = insecure.until_served(insecure.client(method, client, user), target, user)
     user.moved(traffic.upload(way, target, 2 * MIB, 1))
     user.moved(traffic.download(way, target, 2 * MIB, 2))
     user.moved(traffic.short_connections(way, target, 50))
+    with socks.Udp(way.port) as u:
+        for i, to in enumerate(udp_target.addresses):
+            data = random.Random(i).randbytes(1200)
+            u.sendto(data, to)
+            assert u.recvfrom() == (b"%d:%s" % (i, data), to)
+            user.moved((1200, 1202))
     user.assert_billed()
