@@ -11,7 +11,7 @@ from weirtest.peers import start_client
 from weirtest.prober import Tap, probe
 from weirtest.proc import wait_until
 
-DEADLINE = 2  # HandshakeTimeout of node.entry()
+DEADLINE = 2
 HEAD = 16 + 18 + 8
 STEP = 1 if SLOW == 1 else 50
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.quick, pytest.mark.one_thread, pytest.mark.alone]
 
 @pytest.fixture(scope="module")
 def lab(module_procs, cert):
-    lab = Lab(module_procs, cert, ("vmess-raw",))
+    lab = Lab(module_procs, cert, ("vmess-raw",), HandshakeTimeout=DEADLINE)
     lab.known = lab.user()
     for _ in range(20):
         lab.user()
