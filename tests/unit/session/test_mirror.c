@@ -71,6 +71,19 @@ static size_t stranger(struct stage *g, int i, uint8_t out[1024])
 	return (size_t[]){1, 5, 60, 300, 517, 518, 700, 1024}[i - 4];
 }
 
+/* What comes until there are `want` bytes. */
+static void take(struct stage *g, struct stream *s, uint8_t *out, size_t want)
+{
+	size_t n = 0;
+	ssize_t end;
+
+	for (int turn = 0; turn < 10000 && n < want; turn++) {
+		n += get_all(s, out + n, &end);
+		loop_turn(g->l, NSEC_MS);
+	}
+	assert_int_equal(n, want);
+}
+
 static void every_stranger_is_the_targets(void **state)
 {
 	uint8_t sent[1024], got[65536];
@@ -82,23 +95,16 @@ static void every_stranger_is_the_targets(void **state)
 		g.dribble = how;
 		for (int i = 0; i < ROWS; i++) {
 			struct stream *far = stage_connect(&g, "192.0.2.7:1000");
-			size_t len = stranger(&g, i, sent), n = 0;
+			size_t len = stranger(&g, i, sent);
 
 			put_bytes(far, sent, len);
 			for (int t = 0; t < 50; t++)
 				loop_turn(g.l, NSEC_MS);
-			while (n < len) {
-				size_t more = get_all(g.fall.target, got + n, &end);
-
-				n += more;
-				loop_turn(g.l, NSEC_MS);
-			}
-			assert_int_equal(n, len);
+			take(&g, g.fall.target, got, len);
 			assert_memory_equal(got, sent, len);
 			put_bytes(g.fall.target, "not here", 8);
 			settle_now(g.l);
-			for (n = 0; n < 8; loop_turn(g.l, NSEC_MS))
-				n += get_all(far, got + n, &end);
+			take(&g, far, got, 8);
 			assert_memory_equal(got, "not here", 8);
 			if (i % 3 == 0) {
 				pair_reset(g.fall.target, -ECONNRESET);
@@ -112,8 +118,7 @@ static void every_stranger_is_the_targets(void **state)
 				loop_turn(g.l, NSEC_SEC);
 				settle_now(g.l);
 				put_bytes(far, "still here", 10); /* its end is not his */
-				for (n = 0; n < 10; loop_turn(g.l, NSEC_MS))
-					n += get_all(g.fall.target, got + n, &end);
+				take(&g, g.fall.target, got, 10);
 				stream_shut(far);
 				stage_until_ended(&g, loop_now(g.l));
 				assert_int_equal(g.report.err, 0);
