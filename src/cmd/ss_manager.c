@@ -350,6 +350,8 @@ static int start_engine(struct host *h)
 		.allow_private = f->allow_private,
 		.insecure_methods = f->insecure_methods,
 		.plugin_path = f->plugin_path,
+		.plugin_single_host = f->plugin_single_host,
+		.plugin_stop_timeout = f->plugin_stop_timeout_s * NSEC_SEC,
 		.program = f->program,
 		.run_dir = h->run_dir,
 		.print_log = true,

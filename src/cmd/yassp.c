@@ -198,6 +198,7 @@ static int start_engine(struct site *s)
 		.allow_private = s->conf.allow_private,
 		.insecure_methods = s->conf.insecure_methods,
 		.plugin_path = s->plugin_path,
+		.plugin_stop_timeout = s->conf.plugin_stop_timeout_s * NSEC_SEC,
 		.program = s->conf.program,
 		.run_dir = s->run_dir,
 		.print_log = s->conf.print_log,

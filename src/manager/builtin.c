@@ -356,13 +356,15 @@ static int start_plugin(struct built *b, const struct plan *pl)
 		.options = pl->p->plugin_opts ? pl->p->plugin_opts : "",
 		.args = args,
 		.path = pl->b->e.conf.plugin_path,
+		.stop_timeout = pl->b->e.conf.plugin_stop_timeout,
 		.remote_host = hosts,
 		.remote_port = pl->p->port,
 		.local_host = local,
 		.local_port = port_bound(b->port),
 		.no_probe = pl->p->plugin_mode == PROFILE_UDP,
 	};
-	int err = args ? plugin_hosts_join(l->items, l->count, hosts) : -ENOMEM;
+	size_t nhosts = pl->b->e.conf.plugin_single_host ? MIN(l->count, 1u) : l->count;
+	int err = args ? plugin_hosts_join(l->items, nhosts, hosts) : -ENOMEM;
 
 	snprintf(tag, sizeof(tag), "%u", pl->p->port);
 	addr_format_ip(&at, local);

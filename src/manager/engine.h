@@ -95,7 +95,9 @@ struct engine_conf {
 	/* builtin: methods without integrity that may be served, by name */
 	struct json_list insecure_methods;
 	const char *const
-		*plugin_path; /* folders, searched before PATH, NULL-terminated; NULL: none */
+		*plugin_path;	    /* folders, searched before PATH, NULL-terminated; NULL: none */
+	bool plugin_single_host;    /* a plugin is told the first of several addresses only */
+	nsec_t plugin_stop_timeout; /* of plugins, from TERM to KILL; 0: 3 s */
 	/* external kinds */
 	const char *program;	 /* ss-server, ssserver: name or path */
 	const char *run_dir;	 /* ours alone, 0700: sockets, files with passwords */

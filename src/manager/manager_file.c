@@ -10,6 +10,7 @@
 
 #define FILE_MEMORY	((size_t)1 << 30)
 #define STAT_INTERVAL	10
+#define PLUGIN_STOP	3
 #define SOCKET_MODE_MAX 0777
 
 struct reading {
@@ -253,6 +254,11 @@ static int read_plugins(struct reading *r)
 {
 	int err = names_of(r, "plugin_path", &r->f->plugin_path);
 
+	r->f->plugin_stop_timeout_s = PLUGIN_STOP;
+	if (!err)
+		err = bool_of(r, "plugin_single_host", &r->f->plugin_single_host);
+	if (!err)
+		err = int_of(r, "plugin_stop_timeout", 1, 60, &r->f->plugin_stop_timeout_s);
 	return err ? err : names_of(r, "plugin_allow", &r->f->plugin_allow);
 }
 

@@ -49,6 +49,8 @@ struct manager_file {
 	int64_t nofile; /* 0: as many as there may be */
 	int64_t workers;
 	const char *log_level;
+	bool plugin_single_host;
+	int64_t plugin_stop_timeout_s;
 	const char *const *plugin_path;	 /* NULL-terminated; NULL: none */
 	const char *const *plugin_allow; /* NULL: whoever may speak to us may name one */
 };

@@ -25,7 +25,7 @@ struct yassp_conf {
 	const char *url, *hostname, *psk;
 	bool push;
 	const char *push_address, *push_token;
-	int64_t push_port;
+	int64_t push_port, plugin_stop_timeout_s;
 	int64_t threshold, timeout_s, pull_interval_s;
 	const char *state, *manager_address, *temp_dir; /* "": ours to choose */
 	struct json_list plugin_allow, plugin_path, insecure_methods;

@@ -1,6 +1,7 @@
 """The manager's rules, one by one: addresses, clients of every kind, bursts, sockets that are taken, what a restart finds."""
 import json
 import os
+import pathlib
 import socket
 
 import pytest
@@ -114,6 +115,21 @@ def test_both_sockets_or_none(procs, talk):
     assert c.add(port, "x", mode="udp_only") == "ok"
     wait_until("no TCP", lambda: not listens(port))
     assert listening_udp(port)
+
+
+def test_a_plugin_is_told_all_addresses_or_the_first(procs, talk):
+    plugin, said = os.path.join(procs.folder, "plugin"), os.path.join(procs.folder, "said")
+    with open(plugin, "w", encoding="ascii") as f:
+        f.write(f'#!/bin/sh\necho "$SS_REMOTE_HOST" >>{said}\nexec sleep 100\n')
+    os.chmod(plugin, 0o700)
+    expected = ""
+    for single, hosts in ((False, "127.0.0.1|127.0.0.2"), (True, "127.0.0.1")):
+        m = Manager(procs, method=METHOD, server=["127.0.0.1", "127.0.0.2"], plugin_single_host=single, state_file="",
+                    workdir=procs.folder)
+        assert talk(m.socket).add(free_port(), "x", plugin=plugin) == "ok"
+        expected += hosts + "\n"
+        wait_until(hosts, lambda: os.path.exists(said) and pathlib.Path(said).read_text() == expected)
+        m.proc.stop()
 
 
 def test_totals_go_on_over_a_replacement_and_begin_anew_after_a_removal(procs, talk, target):

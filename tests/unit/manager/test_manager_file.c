@@ -129,6 +129,21 @@ static void without_a_file_options_are_enough(void **state)
 	manager_file_free(b.f);
 }
 
+static void plugins_have_options_for_all_of_them(void **state)
+{
+	struct bed b = {.args = MANAGER_ARGS_NONE};
+
+	assert_int_equal(parse(&b, "{}"), 0);
+	assert_false(b.f->plugin_single_host);
+	assert_int_equal(b.f->plugin_stop_timeout_s, 3);
+	assert_int_equal(parse(&b, "{\"plugin_single_host\":true,\"plugin_stop_timeout\":\"9\"}"),
+			 0);
+	assert_true(b.f->plugin_single_host);
+	assert_int_equal(b.f->plugin_stop_timeout_s, 9);
+	assert_int_equal(parse(&b, "{\"plugin_stop_timeout\":0}"), -ERR_CONFIG);
+	manager_file_free(b.f);
+}
+
 static void only_methods_without_integrity_are_named_as_such(void **state)
 {
 	struct bed b = {.args = MANAGER_ARGS_NONE};
@@ -174,6 +189,7 @@ int main(void)
 		cmocka_unit_test(a_file_of_ssmanager_is_read_and_a_bad_port_is_its_only_loss),
 		cmocka_unit_test(the_command_line_wins),
 		cmocka_unit_test(without_a_file_options_are_enough),
+		cmocka_unit_test(plugins_have_options_for_all_of_them),
 		cmocka_unit_test(only_methods_without_integrity_are_named_as_such),
 		cmocka_unit_test(what_is_wrong_with_the_whole_is_said),
 	};
