@@ -282,9 +282,9 @@ static void arrived_in_session(struct ss_udp *u, struct ss_assoc *a, const struc
 
 	if (!replay_window_fresh(&a->s->window, sep->packet))
 		return;
-	if (u->service.psk &&
-	    (ss_packet_name(a->method, u->psk, sep, buf_head(in->b) + SS_SEPARATE_LEN, name) ||
-	     !ct_equal(name, a->name, sizeof(name))))
+	if (u->service.psk && (ss_packet_name(a->method, u->service.psk, sep,
+					      buf_head(in->b) + SS_SEPARATE_LEN, name) ||
+			       !ct_equal(name, a->name, sizeof(name))))
 		return;
 	if (ss_body_open(&a->s->open, sep, skip, false, in->b, &body) || !time_ok(u, body.time))
 		return;
@@ -368,14 +368,15 @@ static void arrived_aes(struct ss_udp *u, struct arrival *in)
 	in->refused = true;
 	if (buf_len(in->b) < skip + AEAD_TAG || (!u->service.psk && !user))
 		return;
-	if (ss_separate_open(m, user ? user_secret(user) : u->psk, head, &sep))
+	if (ss_separate_open(m, user ? user_secret(user) : u->service.psk, head, &sep))
 		return;
 	a = session_find(u, sep.session);
 	if (a) {
 		arrived_in_session(u, a, &sep, skip, in);
 		return;
 	}
-	if (u->service.psk && !ss_packet_name(m, u->psk, &sep, head + SS_SEPARATE_LEN, name))
+	if (u->service.psk &&
+	    !ss_packet_name(m, u->service.psk, &sep, head + SS_SEPARATE_LEN, name))
 		user = ss_find_identity(users_of(u), name);
 	arrived_first(u, user, &sep, skip, in);
 }
@@ -464,10 +465,6 @@ static void set_service(struct ss_udp *u, const struct ss_udp_service *service,
 	u->service = *service;
 	u->opened = opened;
 	u->arg = arg;
-	if (service->psk) {
-		memcpy(u->psk, service->psk, service->method->key_len);
-		u->service.psk = u->psk;
-	}
 }
 
 int ss_udp_new(struct loop *loop, int fd, int family, const struct ss_udp_service *service,
@@ -513,8 +510,9 @@ static void end_all(struct ss_udp *u)
 void ss_udp_use(struct ss_udp *u, const struct ss_udp_service *service, ss_udp_opened *opened,
 		void *arg)
 {
-	bool same = service->method == u->service.method && !service->psk == !u->service.psk &&
-		    (!service->psk || ct_equal(service->psk, u->psk, service->method->key_len));
+	bool same =
+		service->method == u->service.method && !service->psk == !u->service.psk &&
+		(!service->psk || ct_equal(service->psk, u->service.psk, service->method->key_len));
 
 	if (!same)
 		end_all(u);
@@ -532,7 +530,6 @@ void ss_udp_let_go(struct ss_udp *u)
 	waiter_cancel(&u->writable);
 	io_del(u->loop, &u->io);
 	free(u->buckets);
-	cleanse(u->psk, sizeof(u->psk));
 	loop_free_later(u->loop, u);
 }
 

@@ -24,7 +24,9 @@
 struct ss_sessions;
 struct ss_udp;
 
-/* What one generation of an inbound offers.  All of it outlives the associations that it opened. */
+/* What one generation of an inbound offers.  All of it outlives the associations that it opened, and
+ * is there until the next ss_udp_use() has returned.
+ */
 struct ss_udp_service {
 	const struct ss_method *method;
 	const uint8_t *psk;	      /* 2022 with identity headers: the server's key; else NULL */

@@ -49,7 +49,6 @@ struct ss_udp {
 	struct ss_udp_service service;
 	ss_udp_opened *opened;
 	void *arg;
-	uint8_t psk[SS_KEY_MAX];
 	struct hash_key hash;
 	struct ss_assoc **buckets;
 	uint32_t mask, n; /* buckets - 1; 0: none yet */
