@@ -28,7 +28,7 @@ enum phase {
 /* From accept until the answer has begun. */
 struct hello {
 	const struct proto_inbound *inbound;
-	struct stream_request request;
+	struct stream_request request; /* .user: NULL, or held by user_get() */
 	struct ss_search search;
 	struct bufq text; /* opened */
 	struct bufq raw;  /* as it came, where a fallback may want it */
@@ -97,6 +97,9 @@ static int find_user(struct ss_layer *l, const uint8_t *bytes)
 			     stream_peer(l->lower, &peer) ? &peer : NULL, loop_now(l->s.loop),
 			     bytes, bytes + m->salt_len, &found);
 	l->again = err == -EAGAIN;
+	/* The rest of the request may take turns, in which the user may be removed. */
+	if (!err && !user_get(found.user))
+		err = -ERR_AUTH;
 	if (!err) {
 		const uint8_t *key =
 			m->class == SS_2022 ? user_secret(found.user) : user_key(found.user);
@@ -428,6 +431,8 @@ static void server_free_head(struct ss_layer *l)
 {
 	struct hello *h = hello_of(l);
 
+	if (h->request.user)
+		user_put(h->request.user);
 	bufq_done(&h->text);
 	bufq_done(&h->raw);
 	cleanse(h->key, sizeof(h->key));

@@ -328,6 +328,39 @@ static void every_prefix_of_a_request_waits_for_the_rest(void **state)
 
 /* A flipped bit either makes it nobody's, or leaves it waiting for bytes that will not come: the
  * session's deadline is the same for both. */
+/* With -ERR_KICKED his connection ends before it has begun; until then he is there. */
+static void a_user_who_is_removed_while_he_asks_is_held_until_it_ends(void **state)
+{
+	struct gate g;
+
+	FOR_EACH_METHOD(g)
+	{
+		struct user_list nobody;
+		struct user_changes changes;
+		struct user_publication *pub;
+		struct user_conn c;
+		uint8_t bytes[4096];
+		size_t len = record(&g, SS_ALICE, "target.example:443", "hello", bytes);
+
+		put_bytes(g.far, bytes, len - 10);
+		assert_int_equal(stream_open(g.s), -EAGAIN);
+		user_list_init(&nobody);
+		assert_int_equal(user_registry_apply(g.house.reg, &nobody, &changes, &pub), 0);
+		pub->acks = 1;
+		g.house.in.users = pub->table;
+		assert_true(user_publication_ack(pub));
+		assert_int_equal(user_registry_reap(g.house.reg, NULL, NULL), 1);
+		put_bytes(g.far, bytes + len - 10, 10);
+		assert_int_equal(stream_open(g.s), 0);
+		user_conn_init(&c, NULL, NULL);
+		assert_int_equal(user_conn_begin(&c, request_of(&g)->user, NULL, false, 0),
+				 -ERR_KICKED);
+		gate_again(&g);
+		loop_turn(g.l, 0);
+		assert_int_equal(user_registry_reap(g.house.reg, NULL, NULL), 0);
+	}
+}
+
 static void one_wrong_bit_anywhere_and_nobody_is_there(void **state)
 {
 	uint8_t wire[4096];
@@ -558,6 +591,7 @@ int main(void)
 		cmocka_unit_test(bulk_arrives_whole_both_ways),
 		cmocka_unit_test(an_end_between_chunks_is_orderly_and_inside_one_it_is_a_cut),
 		cmocka_unit_test(every_prefix_of_a_request_waits_for_the_rest),
+		cmocka_unit_test(a_user_who_is_removed_while_he_asks_is_held_until_it_ends),
 		cmocka_unit_test(one_wrong_bit_anywhere_and_nobody_is_there),
 		cmocka_unit_test(bytes_of_a_second_chunk_that_came_along_are_judged_with_the_first),
 		cmocka_unit_test(a_stranger_of_any_length_is_nobody_and_gets_no_word),
