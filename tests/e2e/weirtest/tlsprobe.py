@@ -1,4 +1,5 @@
 """What somebody sees who sends a TLS server's port this or that: records, and how it ends."""
+import contextlib
 import os
 import socket
 import struct
@@ -58,7 +59,8 @@ def look(port, parts, half_close=False, seconds=1.5):
                 else:
                     s.sendall(part)
             if half_close:
-                s.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(OSError):  # it may have been reset; reading tells
+                    s.shutdown(socket.SHUT_WR)
             s.settimeout(seconds * SLOW)
             while data := s.recv(65536):
                 got += data
