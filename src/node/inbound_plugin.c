@@ -32,7 +32,13 @@ const char *const *inbound_plugin_list(const struct json_list *l,
 	return out;
 }
 
-/* What a panel says is run only when the operator has said so before. */
+bool inbound_plugin_allowed(const struct config *file, const char *name)
+{
+	const char *list[INBOUND_PLUGIN_LIST + 1];
+
+	return plugin_allowed(inbound_plugin_list(&file->plugins.allow, list), name);
+}
+
 static int check(const struct inbound_plan *plan, char why[INBOUND_WHY_MAX])
 {
 	const struct config_plugins *own = &plan->file->plugins;
@@ -41,7 +47,7 @@ static int check(const struct inbound_plan *plan, char why[INBOUND_WHY_MAX])
 	char file[PATH_MAX];
 	int err;
 
-	if (!plugin_allowed(inbound_plugin_list(&own->allow, list), name))
+	if (!inbound_plugin_allowed(plan->file, name))
 		return refuse(why, "plugin %.60s is not in Plugins.Allow", name);
 	if (plan->info->ss.plugin_opts && plugin_options_check(plan->info->ss.plugin_opts))
 		return refuse(why, "plugin_opts are longer than %d bytes or hold a newline",

@@ -28,6 +28,9 @@ MUST_CHECK int inbound_plugin(const struct inbound_plan *plan, struct inbound *i
 			      char why[INBOUND_WHY_MAX]);
 void inbound_plugin_free(struct inbound_plugin *p); /* NULL is fine */
 
+/* Does the operator let this one run?  What a panel says is run only when he has said so before. */
+bool inbound_plugin_allowed(const struct config *file, const char *name);
+
 /* May what runs for one go on for the other?  NULL: none. */
 bool inbound_plugin_same(const struct inbound *a, const struct inbound *b);
 

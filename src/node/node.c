@@ -67,6 +67,7 @@ int node_set_conf(struct node *n, const struct config *file, const struct config
 	}
 	err = node_rebuild(n);
 	n->stale = err != 0;
+	node_plugin_settle(n); /* also when nothing else changes: it may have been forbidden */
 	return err == -EAGAIN ? 0 : err; /* under way: the end of that begins this */
 }
 

@@ -49,14 +49,34 @@ static void on_stopped(void *arg, struct plugin *p)
 	node_plugin_settle(n);
 }
 
+/* The operator's word counts at once, also where nothing can be served in the plugin's place. */
+static const struct inbound *wanted(const struct node *n)
+{
+	const struct inbound *in = n->state == NODE_SERVING ? n->in : NULL;
+
+	if (in && in->plugin && !inbound_plugin_allowed(n->file, in->plugin->name))
+		return NULL;
+	return in;
+}
+
+static void stop(struct node *n)
+{
+	const char *name = n->plugged->plugin->name;
+
+	if (!inbound_plugin_allowed(n->file, name))
+		log_msg(LOG_WARN, "node", "%s: plugin %s is no longer in Plugins.Allow: stopped",
+			n->tag, name);
+	plugin_stop(n->plugin, on_stopped, n);
+}
+
 void node_plugin_settle(struct node *n)
 {
-	const struct inbound *want = n->state == NODE_SERVING ? n->in : NULL;
+	const struct inbound *want = wanted(n);
 
 	if (n->apply || (n->plugin && plugin_state(n->plugin) >= PLUGIN_STOPPING))
 		return; /* the end of that comes here again */
 	if (n->plugin && !inbound_plugin_same(n->plugged, want))
-		plugin_stop(n->plugin, on_stopped, n);
+		stop(n);
 	else if (!n->plugin && want && want->plugin)
 		start(n);
 }

@@ -63,7 +63,8 @@ static inline uint16_t free_port(void)
 }
 
 /* `options`: more of the node's in the file, each behind a comma. */
-static inline void open_bed_with(struct bed *b, enum node_security security, const char *options)
+static inline void open_bed_on(struct bed *b, struct loop *control, enum node_security security,
+			       const char *options)
 {
 	static const uint8_t epoch[COUNTERS_EPOCH_LEN];
 	struct node_world env;
@@ -74,7 +75,7 @@ static inline void open_bed_with(struct bed *b, enum node_security security, con
 	snprintf(b->cert, sizeof(b->cert), "%s/c.crt", b->dir);
 	snprintf(b->key, sizeof(b->key), "%s/c.key", b->dir);
 	assert_int_equal(self_signed_files("weir.test", b->cert, b->key), 0);
-	b->control = loop_new(LOOP_VIRTUAL, 1);
+	b->control = control;
 	assert_int_equal(counters_create(NULL, epoch, 1, &b->counters), 0);
 	assert_int_equal(workers_start(&b->workers, b->control, 1, b->counters), 0);
 	b->file = file_with(b, options);
@@ -85,6 +86,11 @@ static inline void open_bed_with(struct bed *b, enum node_security security, con
 	b->info->type = NODE_VLESS;
 	b->info->security = security;
 	b->info->port = free_port();
+}
+
+static inline void open_bed_with(struct bed *b, enum node_security security, const char *options)
+{
+	open_bed_on(b, loop_new(LOOP_VIRTUAL, 1), security, options);
 }
 
 static inline void open_bed(struct bed *b, enum node_security security)

@@ -1,0 +1,139 @@
+/* A node behind a plugin, which is a shell script here.  Children take their real time, so the control
+ * loop's clock is the real one too.
+ */
+#include "node/bed.h"
+
+#include <fcntl.h>
+
+#include "node/node_impl.h"
+#include "plugin/plugin.h"
+
+struct world {
+	struct bed bed;
+	struct config *old; /* kept until the next reload, as the program does */
+	char script[96], allow[128];
+};
+
+static void write_script(const struct world *w, const char *body)
+{
+	int fd = open(w->script, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0700);
+
+	assert_true(fd >= 0);
+	assert_true(dprintf(fd, "#!/bin/sh\n%s\n", body) > 0);
+	close(fd);
+}
+
+static struct config *file_for(const struct world *w, const char *options, const char *allow)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text),
+		 "{\"Plugins\":{\"Allow\":[%s]},\"Nodes\":[{\"ApiHost\":\"http://127.0.0.1:1/x\","
+		 "\"ApiKey\":\"k\",\"NodeID\":1%s}]}",
+		 allow, options);
+	return parse(text);
+}
+
+/* The file again, with other options of the node and other plugins allowed. */
+static int reload(struct world *w, const char *options, const char *allow, bool changed)
+{
+	struct config *next = file_for(w, options, allow);
+	int err = node_set_conf(w->bed.node, next, next->nodes[0], changed);
+
+	config_free(w->old);
+	w->old = w->bed.file;
+	w->bed.file = next;
+	return err;
+}
+
+/* What the panel says; NULL: no plugin. */
+static void say_plugin(struct world *w, const char *plugin, const char *options)
+{
+	struct bed *b = &w->bed;
+	uint16_t port = (uint16_t)b->info->port;
+
+	b->info = (node_info_put(b->info), node_info_new());
+	b->info->type = NODE_SHADOWSOCKS;
+	b->info->port = port;
+	b->info->ss.cipher = "aes-128-gcm";
+	b->info->ss.plugin = plugin;
+	b->info->ss.plugin_opts = options;
+}
+
+/* Not served yet. */
+static void open_world(struct world *w, const char *options, const char *body)
+{
+	*w = (struct world){0};
+	open_bed_on(&w->bed, loop_new(LOOP_EPOLL, 0), SECURITY_NONE, "");
+	snprintf(w->script, sizeof(w->script), "%s/a-plugin", w->bed.dir);
+	snprintf(w->allow, sizeof(w->allow), "\"%s\"", w->script);
+	write_script(w, body);
+	assert_int_equal(reload(w, options, w->allow, true), 0);
+	say_plugin(w, w->script, "a=b");
+}
+
+static void close_world(struct world *w)
+{
+	unlink(w->script);
+	config_free(w->old);
+	close_bed(&w->bed);
+}
+
+static bool runs(const struct world *w)
+{
+	return w->bed.node->plugin && plugin_state(w->bed.node->plugin) == PLUGIN_RUNNING;
+}
+
+static void until(struct world *w, bool (*so)(const struct world *w))
+{
+	for (int i = 0; i < 1000 && !so(w); i++)
+		loop_turn(w->bed.control, 10 * NSEC_MS);
+	assert_true(so(w));
+	settle(&w->bed);
+}
+
+static bool none_runs(const struct world *w)
+{
+	return !w->bed.node->plugin;
+}
+
+static void one_that_is_no_longer_allowed_ends_though_nothing_takes_its_place(void **state)
+{
+	struct world w;
+
+	open_world(&w, ",\"ListenIP\":\"127.0.0.1\"", "exec sleep 100");
+	serve(&w.bed);
+	assert_true(runs(&w));
+	assert_int_not_equal(reload(&w, ",\"ListenIP\":\"127.0.0.1\"", "\"another\"", true), 0);
+	until(&w, none_runs);
+	w.bed.node->certs.fire(&w.bed.node->certs); /* a minute later */
+	settle(&w.bed);
+	assert_true(none_runs(&w));
+
+	assert_int_equal(reload(&w, ",\"ListenIP\":\"127.0.0.1\"", w.allow, true), 0);
+	until(&w, runs);
+	close_world(&w);
+}
+
+static void one_that_is_forbidden_during_an_apply_ends_after_it(void **state)
+{
+	struct world w;
+
+	open_world(&w, ",\"ListenIP\":\"127.0.0.1\"", "exec sleep 100");
+	serve(&w.bed);
+	assert_int_equal(apply(&w.bed), -EINPROGRESS);
+	assert_int_equal(reload(&w, ",\"ListenIP\":\"127.0.0.1\"", "", true), 0);
+	wait_for(&w.bed, &w.bed.applied);
+	until(&w, none_runs);
+	close_world(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_that_is_no_longer_allowed_ends_though_nothing_takes_its_place),
+		cmocka_unit_test(one_that_is_forbidden_during_an_apply_ends_after_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
