@@ -387,7 +387,8 @@ static void finish(struct node *n, struct apply *a, int err)
 		a->done(a->arg, err);
 	free(a->fds);
 	free(a);
-	if (n->stale && !n->apply && !n->plugin)
+	/* what lacks something that the plugin holds is built again when that has gone */
+	if (n->stale && !n->apply && !(n->plugin && n->in && n->in->partial))
 		node_refresh(n);
 	node_plugin_settle(n);
 }

@@ -128,11 +128,33 @@ static void one_that_is_forbidden_during_an_apply_ends_after_it(void **state)
 	close_world(&w);
 }
 
+static bool serves_the_other_address(const struct world *w)
+{
+	struct addr at;
+
+	return node_listening(w->bed.node, &at) && ntohl(at.in.sin_addr.s_addr) == 0x7f000002;
+}
+
+static void a_reload_during_an_apply_takes_effect_after_it(void **state)
+{
+	struct world w;
+
+	open_world(&w, ",\"ListenIP\":\"127.0.0.1\"", "exec sleep 100");
+	serve(&w.bed);
+	assert_int_equal(apply(&w.bed), -EINPROGRESS);
+	assert_int_equal(reload(&w, ",\"ListenIP\":\"127.0.0.2\"", w.allow, true), 0);
+	wait_for(&w.bed, &w.bed.applied);
+	until(&w, serves_the_other_address);
+	until(&w, runs);
+	close_world(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_that_is_no_longer_allowed_ends_though_nothing_takes_its_place),
 		cmocka_unit_test(one_that_is_forbidden_during_an_apply_ends_after_it),
+		cmocka_unit_test(a_reload_during_an_apply_takes_effect_after_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
