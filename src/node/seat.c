@@ -278,6 +278,7 @@ static struct ss_udp_service udp_service(struct generation *g)
 		.replay = c->packets,
 		.sessions = c->sessions,
 		.users = &g->si.proto.users,
+		.hidden = g->in->hidden_udp,
 	};
 }
 

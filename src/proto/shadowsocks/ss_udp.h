@@ -34,6 +34,7 @@ struct ss_udp_service {
 	struct ss_replay *replay;     /* SIP004: salts of packets; NULL: they may come twice */
 	struct ss_sessions *sessions; /* 2022: of all workers; NULL: there is one */
 	const struct user_table **users; /* the worker's present table */
+	bool hidden; /* packets come through a plugin: where they come from says nothing */
 };
 
 /* `client` is the callee's from now on: it frees it when the association has ended.  `request` holds

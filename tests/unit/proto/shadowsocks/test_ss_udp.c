@@ -2,6 +2,7 @@
 #include "crypto/random.h"
 #include "event/loop.h"
 #include "net/sock.h"
+#include "proto/shadowsocks/crowd.h"
 #include "proto/shadowsocks/ss_cipher.h"
 #include "proto/shadowsocks/ss_packet.h"
 #include "proto/shadowsocks/ss_sessions.h"
@@ -385,6 +386,36 @@ static void strangers_get_silence_and_leave_nothing(void **state)
 }
 
 /* It holds for methods without integrity, too, as far as they can tell: what makes no sense. */
+/* Behind a plugin all come from one address: strangers would use up everybody's searches. */
+static void behind_a_plugin_a_strangers_failures_are_not_everybodys(void **state)
+{
+	static const uint8_t said[] = {1, 192, 0, 2, 1, 0, 53, 'x'};
+	uint8_t packet[128] = {0};
+	struct crowd_users crowd;
+	struct raw stranger, r;
+	struct port p;
+	size_t len;
+
+	port_open(&p, "aes-128-gcm");
+	crowd_init(&crowd, "aes-128-gcm", 20000); /* five failures empty one source's bucket */
+	p.house.in.users = crowd.table;
+	p.service.hidden = true;
+	ss_udp_use(p.udp, &p.service, opened, &p);
+	raw_open(&stranger);
+	raw_open(&r);
+	for (int i = 0; i < 6; i++)
+		raw_send(&p, &stranger, packet, sizeof(packet));
+	assert_int_equal(counted(&p).refused, 6);
+	len = crowd_seal(&crowd, 7, said, sizeof(said), packet);
+	raw_send(&p, &r, packet, len);
+	assert_int_equal(p.n, 1);
+	assert_int_equal(p.user[0], 8);
+	close(stranger.fd);
+	close(r.fd);
+	port_close(&p);
+	crowd_done(&crowd);
+}
+
 static void without_integrity_what_makes_no_sense_is_refused(void **state)
 {
 	for (size_t i = 0; ss_method_at(i); i++) {
@@ -733,6 +764,7 @@ int main(void)
 		cmocka_unit_test(another_server_key_ends_what_was_opened_under_the_old_one),
 		cmocka_unit_test(an_association_that_nobody_reads_holds_so_much_and_no_more),
 		cmocka_unit_test(strangers_get_silence_and_leave_nothing),
+		cmocka_unit_test(behind_a_plugin_a_strangers_failures_are_not_everybodys),
 		cmocka_unit_test(without_integrity_what_makes_no_sense_is_refused),
 		cmocka_unit_test(a_recording_is_refused_from_wherever_it_comes),
 		cmocka_unit_test(an_answer_that_is_thrown_back_is_no_request),
