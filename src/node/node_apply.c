@@ -235,28 +235,24 @@ static void close_row(struct node *n, struct apply *a, unsigned i)
 	}
 }
 
-static int bind_row(struct node *n, struct apply *a, unsigned i)
+/* *udp: how far it came. */
+static int bind_row(struct node *n, struct apply *a, unsigned i, bool *udp)
 {
 	enum inbound_kind kind = (enum inbound_kind)a->in->kind[i];
-	const struct addr *at = &a->in->listen[i];
-	bool udp = false;
-	char text[ADDR_TEXT_MAX];
 	int err = 0;
 
+	*udp = false;
 	if (inbound_serves(a->in, kind, false))
 		err = bind_one(n, a, i, false);
 	if (!err && inbound_serves(a->in, kind, true)) {
-		udp = true;
+		*udp = true;
 		err = bind_one(n, a, i, true);
 	}
-	if (err)
-		log_msg(LOG_ERROR, "node", "%s: cannot listen on %s%s: %s", n->tag,
-			addr_format(at, text), udp ? " (UDP)" : "", err_text(err));
 	return err;
 }
 
 /* A number that is free for TCP and UDP; whoever takes it meanwhile makes us choose again. */
-static int bind_any(struct node *n, struct apply *a, unsigned i)
+static int bind_any(struct node *n, struct apply *a, unsigned i, bool *udp)
 {
 	struct addr *at = &a->in->listen[i], any = *at;
 	int err = -EADDRINUSE;
@@ -269,7 +265,7 @@ static int bind_any(struct node *n, struct apply *a, unsigned i)
 		if (err)
 			break;
 		addr_set_port(at, port);
-		err = bind_row(n, a, i);
+		err = bind_row(n, a, i, udp);
 		if (err)
 			close_row(n, a, i);
 	}
@@ -288,12 +284,17 @@ static int bind_missing(struct node *n, struct apply *a)
 		a->fds[i] = -1;
 	for (unsigned i = 0; i < a->in->nlisten && !err; i++) {
 		struct addr *at = &a->in->listen[i];
+		char text[ADDR_TEXT_MAX];
+		bool udp = false;
 
 		if (listens_at(n, at, a->in->kind[i]))
 			continue;
 		/* only the plugin needs to know this number */
-		err = a->in->plugin && a->in->plugin->inner == i ? bind_any(n, a, i)
-								 : bind_row(n, a, i);
+		err = a->in->plugin && a->in->plugin->inner == i ? bind_any(n, a, i, &udp)
+								 : bind_row(n, a, i, &udp);
+		if (err)
+			log_msg(LOG_ERROR, "node", "%s: cannot listen on %s%s: %s", n->tag,
+				addr_format(at, text), udp ? " (UDP)" : "", err_text(err));
 	}
 	return err;
 }

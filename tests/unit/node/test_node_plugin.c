@@ -3,15 +3,33 @@
  */
 #include "node/bed.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <sys/syscall.h>
 
+#include "base/log.h"
 #include "node/node_impl.h"
 #include "plugin/plugin.h"
+
+static bool udp_is_taken; /* every number of it */
+
+int bind(int fd, const struct sockaddr *at, socklen_t len)
+{
+	int type = 0;
+	socklen_t size = sizeof(type);
+
+	getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);
+	if (udp_is_taken && type == SOCK_DGRAM) {
+		errno = EADDRINUSE;
+		return -1;
+	}
+	return (int)syscall(SYS_bind, fd, at, len);
+}
 
 struct world {
 	struct bed bed;
 	struct config *old; /* kept until the next reload, as the program does */
-	char script[96], allow[128];
+	char script[96], allow[128], log[96];
 };
 
 static void write_script(const struct world *w, const char *body)
@@ -67,6 +85,8 @@ static void open_world(struct world *w, const char *options, const char *body)
 	open_bed_on(&w->bed, loop_new(LOOP_EPOLL, 0), SECURITY_NONE, "");
 	snprintf(w->script, sizeof(w->script), "%s/a-plugin", w->bed.dir);
 	snprintf(w->allow, sizeof(w->allow), "\"%s\"", w->script);
+	snprintf(w->log, sizeof(w->log), "%s/log", w->bed.dir);
+	assert_int_equal(log_open(&(struct log_conf){.level = LOG_INFO, .path = w->log}), 0);
 	write_script(w, body);
 	assert_int_equal(reload(w, options, w->allow, true), 0);
 	say_plugin(w, w->script, "a=b");
@@ -75,8 +95,10 @@ static void open_world(struct world *w, const char *options, const char *body)
 static void close_world(struct world *w)
 {
 	unlink(w->script);
+	unlink(w->log);
 	config_free(w->old);
 	close_bed(&w->bed);
+	log_close();
 }
 
 static bool runs(const struct world *w)
@@ -128,6 +150,35 @@ static void one_that_is_forbidden_during_an_apply_ends_after_it(void **state)
 	close_world(&w);
 }
 
+/* Lines of the log with `what` in them. */
+static unsigned said(const struct world *w, const char *what)
+{
+	char line[1024];
+	unsigned n = 0;
+	FILE *f = fopen(w->log, "r");
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		n += strstr(line, what) != NULL;
+	fclose(f);
+	return n;
+}
+
+static void a_number_that_cannot_be_found_is_complained_of_once(void **state)
+{
+	struct world w;
+
+	open_world(&w, ",\"ListenIP\":\"127.0.0.1\",\"PluginMode\":\"tcp_and_udp\"",
+		   "exec sleep 100");
+	udp_is_taken = true;
+	assert_int_equal(apply(&w.bed), -EADDRINUSE);
+	udp_is_taken = false;
+	assert_int_equal(said(&w, "cannot listen on 127.0.0.1:"), 1);
+	serve(&w.bed);
+	until(&w, runs);
+	close_world(&w);
+}
+
 static bool serves_the_other_address(const struct world *w)
 {
 	struct addr at;
@@ -155,6 +206,7 @@ int main(void)
 		cmocka_unit_test(one_that_is_no_longer_allowed_ends_though_nothing_takes_its_place),
 		cmocka_unit_test(one_that_is_forbidden_during_an_apply_ends_after_it),
 		cmocka_unit_test(a_reload_during_an_apply_takes_effect_after_it),
+		cmocka_unit_test(a_number_that_cannot_be_found_is_complained_of_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
