@@ -176,6 +176,7 @@ int node_new(const struct node_world *env, const struct config *file,
 		seat_init(&n->seats[i], &env->workers->v[i], inbound_put);
 	node_apply_init(n);
 	node_limits_init(n);
+	node_plugin_init(n);
 	timer_init(&n->certs, on_certs);
 	timer_init(&n->reopen, on_reopen);
 	timer_init(&n->poll, on_poll);
@@ -294,6 +295,7 @@ void node_free(struct node *n)
 	timer_stop(&n->poll);
 	timer_stop(&n->certs);
 	timer_stop(&n->reopen);
+	timer_stop(&n->retry);
 	node_plugin_done(n);
 	user_registry_free(n->users);
 	ss_replay_free(n->replay[0]);

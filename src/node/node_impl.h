@@ -38,6 +38,8 @@ struct node {
 	struct plugin *plugin;	 /* NULL: none runs */
 	struct inbound *plugged; /* that it was started for */
 	struct addr inner;	 /* where Shadowsocks was behind one last */
+	struct timer retry;	 /* to start it, or to take back what it held... */
+	nsec_t retry_in;	 /* ...which waits longer each time; 0: nothing is amiss */
 	struct timer again;	 /* a worker could not install it: once more */
 	struct timer reap;
 	struct timer dynamic; /* DynamicSpeedLimitConfig: the next look */
@@ -74,6 +76,8 @@ void node_limits_done(struct node *n);
 void node_limits_set(struct node *n);
 
 /* ---- node_plugin.c ----------------------------------------------------------------------- */
+
+void node_plugin_init(struct node *n);
 
 /* Start and stop, so that what runs is what is served; again whenever that has changed. */
 void node_plugin_settle(struct node *n);

@@ -9,6 +9,9 @@
 #include "node/inbound_plugin.h"
 #include "node/node_impl.h"
 
+#define RETRY_FIRST (500 * NSEC_MS)
+#define RETRY_MAX   (60 * NSEC_SEC)
+
 static void start(struct node *n)
 {
 	const struct inbound_plugin *p = n->in->plugin;
@@ -34,7 +37,6 @@ static void start(struct node *n)
 		n->plugged->refs++;
 		return;
 	}
-	n->stale = true; /* tried again with the next look at the files */
 	log_msg(LOG_ERROR, "node", "%s: plugin %s cannot be started: %s", n->tag, p->name,
 		*why ? why : err_text(err));
 }
@@ -69,16 +71,51 @@ static void stop(struct node *n)
 	plugin_stop(n->plugin, on_stopped, n);
 }
 
+/* It could not be started, or something still holds the port that is taken back from it: a helper of
+ * the plugin takes a moment to die.
+ */
+static bool lacks_something(const struct node *n, const struct inbound *want)
+{
+	return want && (want->partial || (want->plugin && !n->plugin));
+}
+
+static void try_again_later(struct node *n)
+{
+	n->retry_in = n->retry_in ? MIN(2 * n->retry_in, RETRY_MAX) : RETRY_FIRST;
+	timer_set(node_loop(n), &n->retry, loop_now(node_loop(n)) + n->retry_in);
+}
+
+static void on_retry(struct timer *t)
+{
+	struct node *n = container_of(t, struct node, retry);
+
+	if (n->state == NODE_SERVING && n->in->partial && !n->apply)
+		node_refresh(n);
+	node_plugin_settle(n);
+}
+
 void node_plugin_settle(struct node *n)
 {
 	const struct inbound *want = wanted(n);
 
+	timer_stop(&n->retry);
 	if (n->apply || (n->plugin && plugin_state(n->plugin) >= PLUGIN_STOPPING))
 		return; /* the end of that comes here again */
-	if (n->plugin && !inbound_plugin_same(n->plugged, want))
+	if (n->plugin && !inbound_plugin_same(n->plugged, want)) {
 		stop(n);
-	else if (!n->plugin && want && want->plugin)
+		return;
+	}
+	if (!n->plugin && want && want->plugin)
 		start(n);
+	if (lacks_something(n, want))
+		try_again_later(n);
+	else
+		n->retry_in = 0;
+}
+
+void node_plugin_init(struct node *n)
+{
+	timer_init(&n->retry, on_retry);
 }
 
 void node_plugin_done(struct node *n)

@@ -200,6 +200,50 @@ static void a_reload_during_an_apply_takes_effect_after_it(void **state)
 	close_world(&w);
 }
 
+static bool is_reached(const struct world *w)
+{
+	return connects(&w->bed);
+}
+
+/* As a helper that has outlived its plugin by a moment, or another program, would. */
+static void a_port_that_is_not_free_at_once_is_taken_back_soon(void **state)
+{
+	struct world w;
+	struct addr at;
+	int busy;
+
+	open_world(&w, ",\"ListenIP\":\"127.0.0.1\"", "exec sleep 100");
+	serve(&w.bed);
+	assert_int_equal(addr_parse_ip(&at, "127.0.0.1", (uint16_t)w.bed.info->port), 0);
+	assert_int_equal(listener_bind(&at, &(struct listener_conf){0}, &busy), 0);
+	say_plugin(&w, NULL, NULL);
+	serve(&w.bed);
+	until(&w, none_runs);
+	assert_true(said(&w, "cannot listen on") > 0);
+	close(busy);
+	assert_false(connects(&w.bed));
+	until(&w, is_reached);
+	close_world(&w);
+}
+
+static void one_that_cannot_be_started_is_tried_again_soon(void **state)
+{
+	struct inbound *served;
+	struct world w;
+
+	open_world(&w, ",\"ListenIP\":\"127.0.0.1\"", "exec sleep 100");
+	assert_int_equal(apply(&w.bed), -EINPROGRESS);
+	unlink(w.script);
+	wait_for(&w.bed, &w.bed.applied);
+	assert_true(none_runs(&w));
+	assert_int_equal(said(&w, "cannot be started"), 1);
+	served = w.bed.node->in;
+	write_script(&w, "exec sleep 100");
+	until(&w, runs);
+	assert_ptr_equal(w.bed.node->in, served); /* nothing was built again for that */
+	close_world(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -207,6 +251,8 @@ int main(void)
 		cmocka_unit_test(one_that_is_forbidden_during_an_apply_ends_after_it),
 		cmocka_unit_test(a_reload_during_an_apply_takes_effect_after_it),
 		cmocka_unit_test(a_number_that_cannot_be_found_is_complained_of_once),
+		cmocka_unit_test(a_port_that_is_not_free_at_once_is_taken_back_soon),
+		cmocka_unit_test(one_that_cannot_be_started_is_tried_again_soon),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
