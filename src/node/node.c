@@ -39,6 +39,7 @@ static void on_certs(struct timer *t)
 	uint64_t stamp;
 
 	timer_set(node_loop(n), t, loop_now(node_loop(n)) + CERTS_EVERY);
+	node_plugin_report(n);
 	if (!n->info || n->state != NODE_SERVING)
 		return;
 	stamp = node_cert_stamp(n);
@@ -59,6 +60,7 @@ int node_set_conf(struct node *n, const struct config *file, const struct config
 	n->conf = conf;
 	if (changed)
 		node_limits_set(n);
+	node_plugin_revive(n);
 	if (n->state != NODE_SERVING)
 		return 0;
 	if (!changed) { /* who renews a certificate asks for a reload and not for patience */

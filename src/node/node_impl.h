@@ -81,6 +81,10 @@ void node_plugin_init(struct node *n);
 
 /* Start and stop, so that what runs is what is served; again whenever that has changed. */
 void node_plugin_settle(struct node *n);
+
+/* A reload is a new chance for one that has been given up; until then that is said again and again. */
+void node_plugin_revive(struct node *n);
+void node_plugin_report(const struct node *n);
 void node_plugin_done(struct node *n); /* it is gone, or killed now */
 
 /* ---- node_apply.c ------------------------------------------------------------------------ */

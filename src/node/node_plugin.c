@@ -113,6 +113,25 @@ void node_plugin_settle(struct node *n)
 		n->retry_in = 0;
 }
 
+static bool given_up(const struct node *n)
+{
+	return n->plugin && plugin_state(n->plugin) == PLUGIN_GIVEN_UP;
+}
+
+void node_plugin_revive(struct node *n)
+{
+	if (given_up(n))
+		plugin_stop(n->plugin, on_stopped, n);
+}
+
+void node_plugin_report(const struct node *n)
+{
+	if (given_up(n))
+		log_msg(LOG_WARN, "node",
+			"%s: plugin %s has been given up: nobody gets through it before a reload",
+			n->tag, n->plugged->plugin->name);
+}
+
 void node_plugin_init(struct node *n)
 {
 	timer_init(&n->retry, on_retry);

@@ -244,6 +244,46 @@ static void one_that_cannot_be_started_is_tried_again_soon(void **state)
 	close_world(&w);
 }
 
+static bool is_given_up(const struct world *w)
+{
+	return w->bed.node->plugin && plugin_state(w->bed.node->plugin) == PLUGIN_GIVEN_UP;
+}
+
+static void one_that_was_given_up_is_complained_of_until_a_reload_starts_it(void **state)
+{
+	static const char options[] = ",\"ListenIP\":\"127.0.0.1\"";
+	static const char words[] = "has been given up";
+	struct world w;
+
+	for (int changed = 0; changed < 2; changed++) {
+		open_world(&w, options, "exit 23");
+		serve(&w.bed);
+		until(&w, is_given_up);
+		for (unsigned minutes = 1; minutes <= 2; minutes++) {
+			w.bed.node->certs.fire(&w.bed.node->certs);
+			assert_int_equal(said(&w, words), minutes);
+		}
+		write_script(&w, "exec sleep 100");
+		serve(&w.bed); /* the panel says the same as before */
+		assert_true(is_given_up(&w));
+		assert_int_equal(reload(&w, options, w.allow, changed), 0);
+		until(&w, runs);
+		assert_int_equal(said(&w, words), 2);
+		close_world(&w);
+	}
+}
+
+static void a_given_up_one_does_not_outlive_its_node(void **state)
+{
+	struct world w;
+
+	open_world(&w, ",\"ListenIP\":\"127.0.0.1\"", "exit 23");
+	serve(&w.bed);
+	until(&w, is_given_up);
+	assert_int_equal(reload(&w, ",\"ListenIP\":\"127.0.0.1\"", w.allow, false), 0);
+	close_world(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -253,6 +293,8 @@ int main(void)
 		cmocka_unit_test(a_number_that_cannot_be_found_is_complained_of_once),
 		cmocka_unit_test(a_port_that_is_not_free_at_once_is_taken_back_soon),
 		cmocka_unit_test(one_that_cannot_be_started_is_tried_again_soon),
+		cmocka_unit_test(one_that_was_given_up_is_complained_of_until_a_reload_starts_it),
+		cmocka_unit_test(a_given_up_one_does_not_outlive_its_node),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
