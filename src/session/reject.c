@@ -63,34 +63,39 @@ static int fall_back(struct session *s)
 	return err ? err : PHASE_FALL_DIAL;
 }
 
-bool session_mirror(struct session *s)
+int session_mirror(struct session *s)
 {
 	union stream_value v;
 	struct stream *lower;
 	struct bufq none;
 
 	if (stream_query(s->client, STREAM_REJECT, &v))
-		return false;
+		return -ENOTSUP;
+	s->rejected = true;
+	s->target = v.stream;
 	bufq_init(&none, loop_pool(s->in->loop), SIZE_MAX);
 	while ((lower = stream_peel(s->client, &none)))
 		s->client = lower;
 	bufq_done(&none);
+	/* What let go of him is still there: a layer above it does not step aside. */
+	if (stream_open(s->client) == -ERR_REJECTED)
+		return -ERR_REJECTED;
 	bufq_done(&s->first);
 	timer_stop(&s->deadline);
-	s->rejected = s->mirrored = true;
-	s->target = v.stream;
+	s->mirrored = true;
 	s->phase = PHASE_RELAY;
 	relay_start(&s->relay, s->in->loop, s->client, s->target, NULL, NULL, &s->in->times->mirror,
 		    &s->run);
-	return true;
+	return 0;
 }
 
 int session_reject(struct session *s)
 {
 	struct stream *lower;
+	int err = session_mirror(s);
 
-	if (session_mirror(s))
-		return PHASE_RELAY;
+	if (err != -ENOTSUP)
+		return err ? err : PHASE_RELAY;
 	s->rejected = true;
 	lower = stream_peel(s->client, &s->first);
 	if (lower)

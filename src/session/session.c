@@ -133,10 +133,15 @@ static void session_run(struct waiter *w)
 static void on_deadline(struct timer *t)
 {
 	struct session *s = container_of(t, struct session, deadline);
-
 	/* Who is silent waits for the web server's patience to end, not for ours. */
-	if (s->phase == PHASE_OPEN && session_mirror(s))
+	int err = s->phase == PHASE_OPEN ? session_mirror(s) : -ENOTSUP;
+
+	if (!err)
 		return;
+	if (err != -ENOTSUP) {
+		session_end(s, err);
+		return;
+	}
 	if (s->phase == PHASE_OPEN && s->in->reject == REJECT_FALLBACK) {
 		s->phase = PHASE_REJECT;
 		loop_queue(s->in->loop, &s->run);

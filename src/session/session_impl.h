@@ -60,8 +60,9 @@ int session_dial(struct session *s);
 int session_relay(struct session *s);
 int session_udp(struct session *s);
 void session_udp_end(struct session *s);
-/* The client's layers mirror a target: relay him to it.  False: they do not, or no more. */
-bool session_mirror(struct session *s);
+/* The client's layers mirror a target: relay him to it.  0; -ENOTSUP: they do not, or no more; others
+ * end the session. */
+int session_mirror(struct session *s);
 int session_reject(struct session *s);
 int session_drain(struct session *s);
 int session_late(struct session *s);

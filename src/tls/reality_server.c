@@ -422,7 +422,7 @@ static void reality_want(struct tls *t)
 		ev |= STREAM_RD;
 	if (r->wants & WANT_TARGET_WR)
 		ev |= STREAM_WR;
-	if (ev)
+	if (ev && r->target)
 		stream_want(r->target, ev, w);
 }
 

@@ -435,6 +435,11 @@ static void layer_want(struct stream *s, unsigned ev, struct waiter *w)
 {
 	struct vlessenc_layer *l = vlessenc_layer_of(s);
 
+	if (!l->lower_open && !l->strange) {
+		/* Nothing is held here yet, and who peels must not leave a waiter of ours below. */
+		stream_want(l->lower, STREAM_RD | STREAM_WR, w);
+		return;
+	}
 	if (ev & STREAM_RD)
 		l->up_rd = w;
 	if (ev & STREAM_WR)
@@ -444,9 +449,6 @@ static void layer_want(struct stream *s, unsigned ev, struct waiter *w)
 			stream_want(l->lower, STREAM_RD, &l->rd);
 		if (ev & STREAM_WR)
 			stream_want(l->lower, STREAM_WR, &l->wr);
-	} else if (!l->lower_open) {
-		stream_want(l->lower, STREAM_RD, &l->rd);
-		stream_want(l->lower, STREAM_WR, &l->wr);
 	} else if (l->starved) {
 		/* Nothing but bytes helps; a hello that is being sent has waiters of its own. */
 		stream_want(l->lower, STREAM_RD, &l->rd);
@@ -481,6 +483,22 @@ static void layer_free(struct stream *s)
 	bufq_done(&l->wq);
 	stream_done(s);
 	loop_free_later(s->loop, l);
+}
+
+/* Only while what is below has not opened: it may have let go of its peer, and nothing of what he
+ * has sent has come as far as this.
+ */
+static struct stream *layer_peel(struct stream *s, struct bufq *first)
+{
+	struct vlessenc_layer *l = vlessenc_layer_of(s);
+	struct stream *lower = l->lower;
+
+	if (l->lower_open)
+		return NULL;
+	stream_unread(lower, &s->unread);
+	l->lower = NULL;
+	layer_free(s);
+	return lower;
 }
 
 /* A header that has been read already belongs to whoever reads on. */
@@ -554,6 +572,7 @@ static const struct stream_ops layer_ops = {
 	.want = layer_want,
 	.shut = layer_shut,
 	.free = layer_free,
+	.peel = layer_peel,
 	.bypass = layer_bypass,
 	.splice = layer_splice,
 	.query = layer_query,

@@ -3,16 +3,32 @@
  */
 #include "unit.h"
 
+#include "base/base64.h"
 #include "crypto/aead.h"
 #include "crypto/x25519.h"
 #include "hostile.h"
+#include "proto/vlessenc/vlessenc.h"
+#include "proto/vlessenc/vlessenc_tickets.h"
 #include "stage.h"
 #include "stream/pair.h"
 #include "tls/reality.h"
 
 static uint8_t priv[32], pub[32];
 static struct reality_conf *conf;
+static struct vlessenc_tickets *tickets;
+static struct vlessenc_conf *encryption;
 static struct stream *(*plain_stack)(struct session_inbound *in, struct stream *leaf);
+
+static int make_encryption(void)
+{
+	char key[BASE64_TEXT(32)], text[128];
+	const char *what;
+
+	base64_encode(BASE64_URL, priv, 32, key);
+	snprintf(text, sizeof(text), "mlkem768x25519plus.native.600s.%s", key);
+	return vlessenc_tickets_new(&tickets) ||
+	       vlessenc_server_conf_new(text, tickets, &encryption, &what);
+}
 
 static int make_all(void **state)
 {
@@ -31,11 +47,13 @@ static int make_all(void **state)
 	assert_int_equal(dest_parse(&o.dest, "target.example:443"), 0);
 	conf = reality_conf_new(&o);
 	assert_non_null(conf);
-	return 0;
+	return make_encryption();
 }
 
 static int drop_all(void **state)
 {
+	vlessenc_conf_free(encryption);
+	vlessenc_tickets_free(tickets);
 	reality_conf_put(conf);
 	return 0;
 }
@@ -47,11 +65,28 @@ static struct stream *stack(struct session_inbound *in, struct stream *leaf)
 	return s ? plain_stack(in, s) : NULL;
 }
 
-static void mirror_open(struct stage *g, const char *proto)
+static struct stream *encrypted_stack(struct session_inbound *in, struct stream *leaf)
+{
+	struct stream *s = reality_server_new(leaf, conf, in->fallback_dialer);
+
+	s = s ? vlessenc_server_new(s, encryption) : NULL;
+	return s ? plain_stack(in, s) : NULL;
+}
+
+/* With a layer that does not step aside. */
+static struct stream *stubborn_stack(struct session_inbound *in, struct stream *leaf)
+{
+	struct stream *s = reality_server_new(leaf, conf, in->fallback_dialer);
+
+	s = s ? dribble_new(s, &DRIBBLE(1)) : NULL;
+	return s ? plain_stack(in, s) : NULL;
+}
+
+static void mirror_open(struct stage *g, const char *proto, bool encrypted)
 {
 	stage_open(g, proto, "alice");
 	plain_stack = g->in.stack;
-	g->in.stack = stack;
+	g->in.stack = encrypted ? encrypted_stack : stack;
 	g->times.mirror = (struct relay_conf){.idle = 600 * NSEC_SEC};
 }
 
@@ -90,9 +125,9 @@ static void every_stranger_is_the_targets(void **state)
 	struct stage g;
 	ssize_t end;
 
-	for (int how = 0; how < 2; how++) {
-		mirror_open(&g, "vless");
-		g.dribble = how;
+	for (int how = 0; how < 4; how++) {
+		mirror_open(&g, "vless", how >= 2);
+		g.dribble = how % 2;
 		for (int i = 0; i < ROWS; i++) {
 			struct stream *far = stage_connect(&g, "192.0.2.7:1000");
 			size_t len = stranger(&g, i, sent);
@@ -138,11 +173,12 @@ static void the_deadline_ends_nobody_but_leaves_him_to_the_target(void **state)
 	struct stage g;
 	ssize_t end;
 
-	for (int bytes = 0; bytes < 2; bytes++) {
+	for (int how = 0; how < 4; how++) {
+		int bytes = how % 2;
 		struct stream *far;
 		nsec_t since;
 
-		mirror_open(&g, "trojan");
+		mirror_open(&g, how < 2 ? "trojan" : "vless", how >= 2);
 		since = loop_now(g.l);
 		far = stage_connect(&g, NULL);
 		if (bytes)
@@ -172,7 +208,7 @@ static void a_target_that_is_away_ends_a_stranger_without_a_byte(void **state)
 	struct stream *far;
 	ssize_t end;
 
-	mirror_open(&g, "vless");
+	mirror_open(&g, "vless", false);
 	g.fall.answer = STAGE_REFUSES;
 	g.fall.err = -ECONNREFUSED;
 	far = stage_connect(&g, NULL);
@@ -191,12 +227,32 @@ static void a_target_that_is_away_ends_a_stranger_without_a_byte(void **state)
 	stage_close(&g);
 }
 
+static void who_cannot_be_handed_over_is_let_go(void **state)
+{
+	for (int bytes = 0; bytes < 2; bytes++) {
+		struct stream *far;
+		struct stage g;
+
+		mirror_open(&g, "vless", false);
+		g.in.stack = stubborn_stack;
+		far = stage_connect(&g, NULL);
+		if (bytes)
+			put_bytes(far, "GET / HTTP/1.1\r\n\r\n", 18);
+		stage_until_ended(&g, loop_now(g.l));
+		assert_int_equal(g.report.err, -ERR_REJECTED);
+		assert_true(g.report.rejected);
+		stream_free(far);
+		stage_close(&g);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_stranger_is_the_targets),
 		cmocka_unit_test(the_deadline_ends_nobody_but_leaves_him_to_the_target),
 		cmocka_unit_test(a_target_that_is_away_ends_a_stranger_without_a_byte),
+		cmocka_unit_test(who_cannot_be_handed_over_is_let_go),
 	};
 
 	return cmocka_run_group_tests(tests, make_all, drop_all);
