@@ -258,12 +258,10 @@ int reality_finished_parse(struct rd *in, const struct reality_answer *a)
 	size_t len, n = 0;
 	int err;
 
-	/* ChangeCipherSpec, as middleboxes want it (RFC 8446, appendix D.4) */
-	while (rd_left(&r) > 0 && r.base[r.pos] == TLS_CCS) {
+	/* ChangeCipherSpec, as middleboxes want it (RFC 8446, appendix D.4): once.  What the target
+	 * says to more of them is for the target to say. */
+	if (rd_left(&r) > 0 && r.base[r.pos] == TLS_CCS)
 		rd_expect(&r, "\x14\x03\x03\x00\x01\x01", 6);
-		if (r.err)
-			return r.err;
-	}
 	rd_check(&r, rd_u8(&r) == TLS_DATA);
 	rd_check(&r, rd_be16(&r) == 0x0303);
 	len = rd_be16(&r);

@@ -162,6 +162,7 @@ def strangers(lab, kind, target):
         "repeated": [ours],
         "repeated and a lie": [ours, 0.3, lie],
         "repeated and an alert": [ours, 0.3, b"\x15\x03\x03\x00\x02\x02\x28"],
+        "repeated and 40 changes": [ours, 0.3, lie[:6] * 40],
         "repeated and http": [ours, 0.3, b"GET / HTTP/1.1\r\n\r\n"],
         "wrong key": [wrong_key],
         "wrong name": [wrong_name],

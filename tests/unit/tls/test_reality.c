@@ -469,51 +469,118 @@ static void every_first_byte_and_end_reaches_the_target(void **state)
 	}
 }
 
-/* Who has seen a hello of ours and says it again is ours as far as anybody can see, and no further:
- * what he says next is answered by the target.
- */
-static void who_repeats_a_hello_is_the_targets_after_all(void **state)
+/* Who has seen a hello of ours and says it again. */
+struct repeater {
+	struct loop *l;
+	struct host h;
+	struct stream *x; /* his end */
+};
+
+static void hello_of_ours(struct loop *l, struct bufq *out)
 {
-	static const char lie[] = "\x17\x03\x03\x00\x20this is not what was agreed upon.";
-	struct loop *l = loop_new(LOOP_VIRTUAL, 1);
 	struct reality_client_conf conf = {0};
-	struct stream *x, *y, *a, *b, *client;
-	struct host h = {0};
-	struct bufq q;
+	struct stream *a, *b, *client;
 
 	assert_int_equal(pair_new(l, 3000, &a, &b), 0);
 	make_client_conf(&conf);
 	client = reality_client_new(a, &conf);
 	assert_int_equal(stream_open(client), -EAGAIN);
-	bufq_init(&q, loop_pool(l), SIZE_MAX);
-	while (stream_pull(b, &q, 3000) > 0)
+	bufq_init(out, loop_pool(l), SIZE_MAX);
+	while (stream_pull(b, out, 3000) > 0)
 		;
-	assert_int_equal(pair_new(l, 9000, &x, &y), 0);
-	host_start(&h, y);
-	while (!bufq_empty(&q))
-		assert_true(stream_push(x, &q) > 0);
-	while (loop_turn(l, -1) > 0)
-		;
-	assert_int_equal(h.err, -EAGAIN); /* it has been answered, and a Finished is awaited */
-	while (stream_pull(x, &q, 9000) > 0)
-		;
-	assert_true(bufq_len(&q) > 500);
-	bufq_done(&q);
-	assert_int_equal(bufq_append(&q, lie, sizeof(lie) - 1), 0);
-	assert_true(stream_push(x, &q) > 0);
-	while (loop_turn(l, -1) > 0)
-		;
-	assert_true(h.relaying);
-	/* the target could not open it: an alert, and the end */
-	assert_int_equal(h.outside.target.err, -ERR_TLS);
-	assert_int_equal(stream_pull(x, &q, 9000), 24);
-	bufq_done(&q);
 	stream_free(client);
 	stream_free(b);
-	stream_free(x);
-	host_stop(&h);
-	loop_turn(l, 0);
-	loop_free(l);
+}
+
+static void turn_all(struct repeater *r)
+{
+	while (loop_turn(r->l, -1) > 0)
+		;
+}
+
+static void say(struct repeater *r, struct stream *s, const char *bytes, size_t len)
+{
+	struct bufq q;
+
+	bufq_init(&q, loop_pool(r->l), SIZE_MAX);
+	assert_int_equal(bufq_append(&q, bytes, len), 0);
+	while (!bufq_empty(&q)) {
+		assert_true(stream_push(s, &q) > 0);
+		turn_all(r);
+	}
+}
+
+/* How many bytes have come; *end is what pull() says behind them. */
+static size_t heard(struct repeater *r, ssize_t *end)
+{
+	struct bufq q;
+	size_t n;
+
+	bufq_init(&q, loop_pool(r->l), SIZE_MAX);
+	do {
+		*end = stream_pull(r->x, &q, 9000);
+		turn_all(r);
+	} while (*end > 0);
+	n = bufq_len(&q);
+	bufq_done(&q);
+	return n;
+}
+
+/* Up to where he has been answered, and a Finished is awaited. */
+static void repeat(struct repeater *r)
+{
+	struct stream *y;
+	struct bufq q;
+	ssize_t end;
+
+	*r = (struct repeater){.l = loop_new(LOOP_VIRTUAL, 1)};
+	hello_of_ours(r->l, &q);
+	assert_int_equal(pair_new(r->l, 9000, &r->x, &y), 0);
+	host_start(&r->h, y);
+	while (!bufq_empty(&q))
+		assert_true(stream_push(r->x, &q) > 0);
+	turn_all(r);
+	assert_int_equal(r->h.err, -EAGAIN);
+	assert_true(heard(r, &end) > 500);
+	assert_int_equal(end, -EAGAIN);
+}
+
+static void stop_repeating(struct repeater *r)
+{
+	stream_free(r->x);
+	host_stop(&r->h);
+	loop_turn(r->l, 0);
+	loop_free(r->l);
+}
+
+/* He is ours as far as anybody can see, and no further: what he says next is answered by the target. */
+static void who_repeats_a_hello_is_the_targets_after_all(void **state)
+{
+	static const char lie[] = "\x17\x03\x03\x00\x20this is not what was agreed upon.";
+	struct repeater r;
+	ssize_t end;
+
+	repeat(&r);
+	say(&r, r.x, lie, sizeof(lie) - 1);
+	assert_true(r.h.relaying);
+	/* the target could not open it: an alert, and the end */
+	assert_int_equal(r.h.outside.target.err, -ERR_TLS);
+	assert_int_equal(heard(&r, &end), 24);
+	stop_repeating(&r);
+}
+
+static void a_second_change_of_ciphers_is_the_targets_to_judge(void **state)
+{
+	static const char ccs[] = "\x14\x03\x03\x00\x01\x01";
+	struct repeater r;
+
+	repeat(&r);
+	say(&r, r.x, ccs, 6);
+	assert_false(r.h.relaying);
+	say(&r, r.x, ccs, 6);
+	assert_true(r.h.relaying);
+	assert_int_equal(r.h.relay.flow[RELAY_UP].bytes, 12);
+	stop_repeating(&r);
 }
 
 /* ---- asking the target --------------------------------------------------------------------- */
@@ -582,6 +649,7 @@ int main(void)
 		cmocka_unit_test(every_first_byte_and_end_reaches_the_target),
 		cmocka_unit_test(what_a_target_says_behind_a_handshake_is_learned),
 		cmocka_unit_test(who_repeats_a_hello_is_the_targets_after_all),
+		cmocka_unit_test(a_second_change_of_ciphers_is_the_targets_to_judge),
 	};
 
 	return cmocka_run_group_tests(tests, make_all, drop_all);
