@@ -15,8 +15,8 @@
 #include "tls/layer.h"
 #include "tls/reality_impl.h"
 
-#define READ_SIZE  16384
-#define DROP_READS 4 /* a turn */
+#define READ_SIZE 16384
+#define SAID_MAX  16384 /* of the target, while a Finished is awaited */
 
 enum mirror_state {
 	MIRROR,	 /* what the client sends goes to the target, and is read along */
@@ -270,10 +270,12 @@ static void listen_to_target(struct tls *t, struct reality *r)
 			break; /* it speaks before it could know him */
 		err = collect(t, r);
 	}
-	if (err)
+	if (err) {
 		r->rejecting = true;
-	else
-		r->state = FLIGHT;
+		return;
+	}
+	bufq_done(&r->from); /* has been imitated, with what came along with it */
+	r->state = FLIGHT;
 }
 
 static int run_mirror(struct tls *t, struct reality *r)
@@ -296,14 +298,13 @@ static int run_mirror(struct tls *t, struct reality *r)
 
 /* ---- our flight is out ------------------------------------------------------------------- */
 
-/* The target waits for a Finished that will not come.  When it loses its patience so do we: what it
- * says then is what who has only repeated a hello must see.
+/* The target waits for a Finished that will not come.  When it loses its patience so do we: all that
+ * it says meanwhile is what who has only repeated a hello must see, and is kept for him.
  */
 static bool target_waits(struct reality *r)
 {
-	bufq_done(&r->from);
-	for (int i = 0; i < DROP_READS; i++) {
-		ssize_t n = stream_pull(r->target, &r->from, READ_SIZE);
+	while (bufq_len(&r->from) < SAID_MAX) {
+		ssize_t n = stream_pull(r->target, &r->from, SAID_MAX - bufq_len(&r->from));
 
 		if (n == -EAGAIN) {
 			r->wants |= WANT_TARGET_RD;
@@ -312,9 +313,7 @@ static bool target_waits(struct reality *r)
 		if (n <= 0)
 			return false;
 	}
-	bufq_done(&r->from);
-	loop_queue(r->t->base.loop, &r->dialled);
-	return true;
+	return false;
 }
 
 /* What the target would say now: its tickets, or what a server of HTTP/2 begins with.  What has come

@@ -583,6 +583,49 @@ static void a_second_change_of_ciphers_is_the_targets_to_judge(void **state)
 	stop_repeating(&r);
 }
 
+/* Bytes of the target's own, behind its flight. */
+static struct stream *under_target(struct repeater *r)
+{
+	return container_of(r->h.outside.target.s, struct tls, base)->lower;
+}
+
+static void what_the_target_says_while_it_waits_is_kept_for_him(void **state)
+{
+	static const char alert[] = "\x15\x03\x03\x00\x02\x02\x28";
+	struct repeater r;
+	ssize_t end;
+
+	repeat(&r);
+	for (int i = 0; i < 2; i++) {
+		say(&r, under_target(&r), alert, 7);
+		turn_all(&r);
+		assert_false(r.h.relaying);
+	}
+	assert_int_equal(heard(&r, &end), 0);
+	assert_int_equal(end, -EAGAIN);
+	assert_int_equal(stream_shut(under_target(&r)), 0);
+	turn_all(&r);
+	assert_true(r.h.relaying);
+	assert_int_equal(heard(&r, &end), 14);
+	assert_int_equal(end, 0);
+	stop_repeating(&r);
+}
+
+static void a_target_that_does_not_wait_is_not_waited_for(void **state)
+{
+	static char much[16000];
+	struct repeater r;
+	ssize_t end;
+
+	repeat(&r);
+	say(&r, under_target(&r), much, 16000);
+	assert_false(r.h.relaying);
+	say(&r, under_target(&r), much, 1000);
+	assert_true(r.h.relaying);
+	assert_int_equal(heard(&r, &end), 17000);
+	stop_repeating(&r);
+}
+
 /* ---- asking the target --------------------------------------------------------------------- */
 
 struct asked {
@@ -650,6 +693,8 @@ int main(void)
 		cmocka_unit_test(what_a_target_says_behind_a_handshake_is_learned),
 		cmocka_unit_test(who_repeats_a_hello_is_the_targets_after_all),
 		cmocka_unit_test(a_second_change_of_ciphers_is_the_targets_to_judge),
+		cmocka_unit_test(what_the_target_says_while_it_waits_is_kept_for_him),
+		cmocka_unit_test(a_target_that_does_not_wait_is_not_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, make_all, drop_all);
