@@ -213,6 +213,8 @@ static int listen_to_client(struct tls *t, struct reality *r)
 		if (err)
 			return err;
 		r->mirrored = bufq_len(&t->rq);
+		if (r->reached) /* whether he is ours takes time to find out, which must not show */
+			give(r);
 		err = recognise(t, r);
 	}
 	if (err)
