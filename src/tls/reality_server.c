@@ -346,7 +346,11 @@ static int done(struct tls *t, struct reality *r)
 	memcpy(s.out, k->s_ap, sizeof(s.out));
 	err = tls_hand_over(t, &s);
 	cleanse(&s, sizeof(s));
-	return err ? err : put_tail(t, r);
+	if (!err)
+		err = put_tail(t, r);
+	if (err) /* the records have not taken over, whatever has been sealed of the tail */
+		t->state = TLS_STATE_HANDSHAKE;
+	return err;
 }
 
 /* 0: he has finished.  -ERR_MORE. */

@@ -300,6 +300,33 @@ static void a_target_that_is_away_ends_it_without_a_byte(void **state)
 	loop_free(l);
 }
 
+static void a_tail_that_cannot_be_said_ends_it_for_good(void **state)
+{
+	struct reality_tail tail = {.n = 1, .wire = {TLS_HEADER}};
+	struct loop *l = loop_new(LOOP_VIRTUAL, 1);
+	struct reality_conf *conf = server_conf();
+	struct duo d = {.outside.dialer.ops = &outside_ops};
+	struct stream *x, *y;
+	struct bufq q;
+
+	for (size_t i = 0; i < ALPN_CLASSES; i++)
+		reality_tail_set(conf, i, &tail);
+	make_client_conf(&d.conf);
+	assert_int_equal(pair_new(l, 100000, &x, &y), 0);
+	talker_start(&d.client, reality_client_new(x, &d.conf), 1, 1, 2);
+	talker_start(&d.server, reality_server_new(y, conf, &d.outside.dialer), 1, 2, 1);
+	reality_conf_put(conf);
+	while (!talker_done(&d.server))
+		assert_true(loop_turn(l, -1) > 0);
+	bufq_init(&q, loop_pool(l), SIZE_MAX);
+	assert_int_equal(d.server.err, -ERR_TOO_BIG);
+	assert_int_equal(stream_open(d.server.s), -ERR_TOO_BIG);
+	assert_int_equal(stream_pull(d.server.s, &q, 100), -ERR_TOO_BIG);
+	stop(&d);
+	loop_turn(l, 0);
+	loop_free(l);
+}
+
 /* ---- everybody else ---------------------------------------------------------------------- */
 
 /* What a session does: open, and relay to the target whoever is rejected. */
@@ -688,6 +715,7 @@ int main(void)
 		cmocka_unit_test(it_stands_on_streams_that_misbehave_and_may_be_killed_at_any_turn),
 		cmocka_unit_test(the_target_is_let_go_once_the_client_has_finished),
 		cmocka_unit_test(a_target_that_is_away_ends_it_without_a_byte),
+		cmocka_unit_test(a_tail_that_cannot_be_said_ends_it_for_good),
 		cmocka_unit_test(a_browser_talks_to_the_target),
 		cmocka_unit_test(every_first_byte_and_end_reaches_the_target),
 		cmocka_unit_test(what_a_target_says_behind_a_handshake_is_learned),
