@@ -14,6 +14,7 @@
 #define PATIENCE (10 * NSEC_SEC) /* for a handshake */
 #define SILENCE	 (1 * NSEC_SEC)	 /* behind it: then the target has said what it says unasked */
 #define LONGEST	 (5 * NSEC_SEC)
+#define READS	 16		 /* a turn */
 #define AGAIN	 (60 * NSEC_SEC) /* after a failure */
 #define REFRESH	 (3600 * NSEC_SEC)
 
@@ -211,14 +212,20 @@ static void count_all(struct reality_learn *r)
 
 	(void)bufq_move(&r->q, &t->rq, SIZE_MAX);
 	count(r);
-	while (r->tail.n < FLIGHT_EXTRA) {
-		ssize_t n = stream_pull(t->lower, &r->q, BUF_PAYLOAD);
+	for (int i = 0; r->tail.n < FLIGHT_EXTRA; i++) {
+		ssize_t n;
 
+		if (loop_now(r->loop) - r->since >= LONGEST)
+			break;
+		if (i == READS) {
+			loop_queue(r->loop, &r->run);
+			return;
+		}
+		n = stream_pull(t->lower, &r->q, BUF_PAYLOAD);
 		if (n == -EAGAIN) {
 			stream_want(t->lower, STREAM_RD, &r->run);
 			set_timer(r, SILENCE);
-			if (loop_now(r->loop) - r->since < LONGEST)
-				return;
+			return;
 		}
 		if (n <= 0)
 			break;
