@@ -195,9 +195,12 @@ static int recognise(struct tls *t, struct reality *r)
 	return 0;
 }
 
-/* An error is one of ours: bytes that the target should have are lost. */
+/* An error is one of ours: bytes that the target should have are lost.  A connection cut off looks
+ * cut off then, not as if somebody had answered with an end.
+ */
 static int listen_to_client(struct tls *t, struct reality *r)
 {
+	static const union stream_value yes = {.num = 1};
 	int err = -ERR_MORE;
 
 	while (err == -ERR_MORE && bufq_len(&t->rq) < TLS_HELLO_MAX) {
@@ -210,8 +213,10 @@ static int listen_to_client(struct tls *t, struct reality *r)
 		if (n <= 0)
 			break;
 		err = copy_tail(&r->to, &t->rq, (size_t)n);
-		if (err)
+		if (err) {
+			stream_set(t->lower, STREAM_ABORT, yes);
 			return err;
+		}
 		r->mirrored = bufq_len(&t->rq);
 		if (r->reached) /* whether he is ours takes time to find out, which must not show */
 			give(r);
