@@ -268,7 +268,7 @@ static void poly_grow(poly p, const uint8_t *in, int d)
 void mlkem768_key_set(struct mlkem768_key *k, const uint8_t seed[MLKEM768_SEED])
 {
 	uint8_t in[33], out[64]; /* out: rho, sigma */
-	poly e;
+	poly e, t;
 
 	memcpy(in, seed, 32);
 	in[32] = K;
@@ -279,8 +279,7 @@ void mlkem768_key_set(struct mlkem768_key *k, const uint8_t seed[MLKEM768_SEED])
 		ntt(k->s[i]);
 	}
 	for (uint8_t i = 0; i < K; i++) {
-		poly t = {0};
-
+		memset(t, 0, sizeof(t));
 		draw_small(e, out + 32, (uint8_t)(K + i));
 		ntt(e);
 		for (int j = 0; j < K; j++)
@@ -295,6 +294,7 @@ void mlkem768_key_set(struct mlkem768_key *k, const uint8_t seed[MLKEM768_SEED])
 	cleanse(in, sizeof(in));
 	cleanse(out, sizeof(out));
 	cleanse(e, sizeof(e));
+	cleanse(t, sizeof(t));
 }
 
 void mlkem768_key_clear(struct mlkem768_key *k)

@@ -155,12 +155,12 @@ int inbound_reality(const struct inbound_plan *plan, const struct inbound *in,
 
 	if (plan->info->security != SECURITY_REALITY)
 		return 0;
-	if (set_mldsa(r, seed, &o, why))
-		return -ERR_CONFIG;
 	ids = calloc(r->short_ids.n ? r->short_ids.n : 1, sizeof(*ids));
 	if (!ids)
 		return -ENOMEM;
-	err = build(r, &o, ids, out, why);
+	err = set_mldsa(r, seed, &o, why);
+	if (!err)
+		err = build(r, &o, ids, out, why);
 	free(ids);
 	cleanse(seed, sizeof(seed));
 	if (!err && !o.target && is_own_listener(in, &o.dest, plan->info->port))
