@@ -5,16 +5,20 @@ import select
 import socket
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from weirtest import socks, traffic
+from weirtest import SLOW, socks, traffic
 from weirtest.lab import User
 from weirtest.node import Node, entry
 from weirtest.panel import Panel
-from weirtest.peers import Outbound, peer, random_credential, start_client, write
+from weirtest.peers import Outbound, Reality, peer, random_credential, start_client, write
 from weirtest.proc import free_port, wait_until
+from weirtest.tlsprobe import hello, look
+from weirtest.tlstargets import start_target
 
 MIB = 1 << 20
+NAME = "weir.test"
 MODES = ("native", "xorpub", "random")
 #        name: mode, key, life of tickets, padding of the server, of the client
 NODES = {
@@ -23,7 +27,10 @@ NODES = {
     "random": ("random", "mlkem768", "600s", "100-35-36", "100-35-36"),
     "1rtt": ("random", "x25519", "0s", "", ""),
     "tls": ("native", "x25519", "600s", "", ""),
+    "reality": ("random", "x25519", "600s", "", ""),
 }
+SECURITY = {"tls": 1, "reality": 2}
+SILENCE = 1 + int(SLOW)  # how long the node with REALITY waits for who says nothing
 
 
 def pair(mode, key, life, padding=""):
@@ -73,18 +80,24 @@ class Tap:
 
 
 class House:
-    """One panel, and a node with an inbound of each kind of NODES; "tls" has TLS around it."""
+    """One panel, and a node with an inbound of each kind of NODES; "tls" and "reality" have that around it."""
 
     def __init__(self, procs, cert):
         self.procs, self.cert, self.panel = procs, cert, Panel(procs)
         self.ports, self.client_text, entries = {}, {}, []
+        self.web = start_target(procs, "nginx", cert)
         for name, (mode, key, life, padding, own) in NODES.items():
             decryption, encryption = pair(mode, key, life, padding)
             settings = {"mode": mode, "ticket": life, "server_padding": padding, "private_key": decryption.split(".")[-1]}
             self.ports[name] = free_port()
-            row = self.panel.add_node("vless", self.ports[name], tls=int(name == "tls"), encryption="mlkem768x25519plus",
-                                      encryption_settings=settings)
-            entries.append(entry(self.panel.url, row, cert if name == "tls" else None, Name=name))
+            outer = {"tls_settings": {"server_name": NAME, "dest": f"127.0.0.1:{self.web}"}} if name == "reality" else {}
+            row = self.panel.add_node("vless", self.ports[name], tls=SECURITY.get(name, 0), encryption="mlkem768x25519plus",
+                                      encryption_settings=settings, **outer)
+            more = {"HandshakeTimeout": SILENCE} if outer else {}
+            entries.append(entry(self.panel.url, row, cert if name == "tls" else None, Name=name, **more))
+            if outer:
+                made = row["settings"]["tls_settings"]
+                self.reality = Reality(made["public_key"], made["short_id"], NAME)
             head, key = encryption.rsplit(".", 1)
             self.client_text[name] = f"{head}.{own}.{key}" if own else encryption
         self.node = Node(procs, entries, list(self.ports.values()))
@@ -94,7 +107,8 @@ class House:
 
     def connect(self, name, kind, port=None):
         o = Outbound("vless", port or self.ports[name], self.user.credential,
-                     self.cert if name == "tls" else None, encryption=self.client_text[name])
+                     self.cert if name == "tls" else None, encryption=self.client_text[name],
+                     reality=self.reality if name == "reality" else None)
         return start_client(kind, self.procs, o)
 
 
@@ -130,7 +144,7 @@ def test_bytes_arrive_whole(house, target, name, client):
     user.moved(traffic.download(way, target, 2 * MIB, 2))
     user.moved(traffic.short_connections(way, target, 20, 8))
     tap.close()
-    if name != "tls":
+    if name not in SECURITY:
         assert short_hellos(tap, name) == 0 if name == "1rtt" else short_hellos(tap, name) >= 20
 
 
@@ -161,6 +175,20 @@ def test_a_replayed_connection_is_met_with_silence_and_reaches_nobody(house, tar
     assert select.select(strangers, [], [], 0.5)[0] == []
     for s in strangers:
         s.close()
+
+
+@pytest.mark.quick
+def test_strangers_under_reality_see_the_target(house):
+    """Also who says nothing, past the node's patience."""
+    port = house.ports["reality"]
+    with ThreadPoolExecutor(1) as pool:
+        silent = pool.submit(look, port, [], False, SILENCE / SLOW + 0.5)
+        for said in hello(), b"GET / HTTP/1.1\r\n\r\n":
+            (there, end), (here, other) = (look(p, [said], True)[:2] for p in (house.web, port))
+            assert here[:5] == there[:5] and abs(len(here) - len(there)) <= 16 and other == end
+        assert silent.result()[:2] == (b"", "open")
+    here, end, _ = look(port, [hello()], True)
+    assert here and end == look(house.web, [hello()], True)[1]
 
 
 def test_a_node_that_was_restarted_sends_its_clients_back_to_a_round_trip(house, target):
