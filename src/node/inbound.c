@@ -257,7 +257,8 @@ static void set_times(struct inbound *in, const struct config_node *conf)
 				.linger = conf->linger_timeout_s * NSEC_SEC,
 				.splice = true,
 			},
-		.mirror = {.idle = MIRROR_IDLE, .splice = true},
+		/* no shorter than idle: it only says that a target's last words are read */
+		.mirror = {.idle = MIRROR_IDLE, .linger = MIRROR_IDLE, .splice = true},
 	};
 }
 

@@ -109,6 +109,9 @@ static void strangers_get_what_the_inbound_can_give(void **state)
 	assert_int_equal(build(&b), 0);
 	assert_int_equal(b.in->reject, REJECT_DRAIN);
 	assert_null(b.in->tls);
+	/* a target's last words are read, and an end of one side hurries nobody */
+	assert_true(b.in->times.mirror.linger > 0);
+	assert_true(b.in->times.mirror.linger >= b.in->times.mirror.idle);
 	close_bed(&b);
 
 	open_bed(&b, "\"EnableFallback\":true,\"FallBackConfigs\":[{\"Dest\":\"80\"}]");

@@ -87,7 +87,7 @@ static void mirror_open(struct stage *g, const char *proto, bool encrypted)
 	stage_open(g, proto, "alice");
 	plain_stack = g->in.stack;
 	g->in.stack = encrypted ? encrypted_stack : stack;
-	g->times.mirror = (struct relay_conf){.idle = 600 * NSEC_SEC};
+	g->times.mirror = (struct relay_conf){.idle = 600 * NSEC_SEC, .linger = 600 * NSEC_SEC};
 }
 
 /* 0..ROWS-1: what a stranger says.  Returns how many bytes. */
