@@ -38,6 +38,8 @@ def assert_silent(lab, blobs, what, also=b""):
     assert not said, f"{what}: {len(said)} of {len(seen)} were answered"
     ends = {e: sum(s.end == e for s in seen) for e in ("fin", "reset", "none")}
     assert ends["fin"] == len(seen), f"{what}: {ends}"
+    cut = sum(s.cut for s in seen)
+    assert not cut, f"{what}: {cut} of {len(seen)} were reset when they went on behind the end"
     times = sorted(s.seconds for s in seen)
     # The deadline counts from when the server accepts; the prober's own queue is in these times too.
     assert times[0] > DEADLINE - 0.3 and times[-1] < DEADLINE + 1.0 * SLOW, f"{what}: {times[0]:.2f} to {times[-1]:.2f} s"

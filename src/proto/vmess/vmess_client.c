@@ -153,10 +153,8 @@ static int client_query(const struct stream *s, enum stream_attr attr, union str
 }
 
 static const struct stream_ops client_ops = {
-	VMESS_LAYER_COMMON,
-	.open = client_open,
-	.pull = client_pull,
-	.query = client_query,
+	VMESS_LAYER_COMMON,	  .open = client_open,	 .pull = client_pull,
+	.shut = vmess_layer_shut, .query = client_query,
 };
 
 static int set_hail(struct hail *h, const struct vmess_client_conf *conf, uint8_t cmd,

@@ -267,8 +267,6 @@ int vmess_layer_shut(struct stream *s)
 	struct vmess_layer *l = vmess_layer_of(s);
 	int err;
 
-	if (l->strange)
-		return stream_shut(l->lower);
 	if (!l->ready)
 		return l->werr ? l->werr : -EAGAIN;
 	err = vmess_layer_begin(l);

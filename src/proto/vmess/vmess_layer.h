@@ -65,9 +65,8 @@ int vmess_layer_splice(struct stream *s, enum stream_dir dir, struct stream_raw 
 int vmess_layer_set(struct stream *s, enum stream_attr attr, union stream_value v);
 
 /* Of either role's stream_ops; the rest is its own. */
-#define VMESS_LAYER_COMMON                                                                \
-	.name = "vmess", .push = vmess_layer_push, .want = vmess_layer_want,              \
-	.shut = vmess_layer_shut, .free = vmess_layer_free, .splice = vmess_layer_splice, \
-	.set = vmess_layer_set
+#define VMESS_LAYER_COMMON                                                   \
+	.name = "vmess", .push = vmess_layer_push, .want = vmess_layer_want, \
+	.free = vmess_layer_free, .splice = vmess_layer_splice, .set = vmess_layer_set
 
 #endif

@@ -348,6 +348,14 @@ static struct stream *server_peel(struct stream *s, struct bufq *first)
 	return lower;
 }
 
+/* Who has not been let in gets no word of ours, and at the deadline the same end as a stranger. */
+static int server_shut(struct stream *s)
+{
+	struct vmess_layer *l = vmess_layer_of(s);
+
+	return l->ready ? vmess_layer_shut(s) : stream_shut(l->lower);
+}
+
 /* ---- the layer --------------------------------------------------------------------------- */
 
 static void server_free_head(void *head)
@@ -368,7 +376,7 @@ static const struct vmess_role server_role = {
 
 static const struct stream_ops server_ops = {
 	VMESS_LAYER_COMMON,    .open = server_open, .pull = vmess_layer_pull,
-	.query = server_query, .peel = server_peel,
+	.query = server_query, .peel = server_peel, .shut = server_shut,
 };
 
 static struct stream *vmess_server(struct stream *lower, const struct proto_inbound *inbound)
