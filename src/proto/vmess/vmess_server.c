@@ -334,14 +334,17 @@ static int server_read_head(struct vmess_layer *l)
 	return -ERR_PROTOCOL;
 }
 
-/* Of a stranger: what is below has all that he sent. */
+/* Of a stranger, and of who has not said enough when the deadline comes: what is below has all that he
+ * sent. */
 static struct stream *server_peel(struct stream *s, struct bufq *first)
 {
 	struct vmess_layer *l = vmess_layer_of(s);
 	struct stream *lower = l->lower;
 
-	if (!l->strange)
+	if (l->ready)
 		return NULL;
+	if (!l->strange)
+		(void)refuse(l, -ERR_AUTH);
 	stream_unread(lower, &s->unread);
 	l->lower = NULL;
 	vmess_layer_free(s);

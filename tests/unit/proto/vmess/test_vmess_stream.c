@@ -474,6 +474,35 @@ static void what_a_stranger_sent_comes_back_whole_for_a_fallback(void **state)
 	gate_close(&g);
 }
 
+/* At the deadline, of who is silent or has stopped halfway. */
+static void what_is_no_request_yet_comes_back_whole_for_a_fallback(void **state)
+{
+	uint8_t wire[4096], got[65536];
+	struct stream *lower;
+	struct bufq first;
+	struct gate g;
+	size_t head;
+
+	gate_open(&g);
+	g.house.people.in.first_pull_decides = true;
+	bufq_init(&first, loop_pool(g.l), 64);
+	record(&g, "alice", vmess_ways[1], "a.example:1", "hello", "", wire);
+	head = head_of(&g, wire);
+	for (size_t n = 0; n < head; n += n < VMESS_ID_LEN ? VMESS_ID_LEN : 1) {
+		assert_int_equal(knock(&g, wire, n), -EAGAIN);
+		lower = stream_peel(g.s, &first);
+		assert_non_null(lower);
+		g.s = lower;
+		assert_int_equal(get_bytes(g.s, got, sizeof(got), NULL), n);
+		assert_memory_equal(got, wire, n);
+		assert_true(bufq_empty(&first));
+	}
+	/* who has been let in stays */
+	assert_int_equal(knock(&g, wire, head), 0);
+	assert_null(stream_peel(g.s, &first));
+	gate_close(&g);
+}
+
 /* He was there when his auth id came, and is not when the rest does. */
 static void who_is_removed_while_he_asks_is_nobody(void **state)
 {
@@ -547,6 +576,7 @@ int main(void)
 		cmocka_unit_test(a_recording_played_back_is_a_strangers),
 		cmocka_unit_test(a_stranger_of_any_length_is_nobody_and_gets_no_word),
 		cmocka_unit_test(what_a_stranger_sent_comes_back_whole_for_a_fallback),
+		cmocka_unit_test(what_is_no_request_yet_comes_back_whole_for_a_fallback),
 		cmocka_unit_test(who_is_removed_while_he_asks_is_nobody),
 		cmocka_unit_test(an_answer_to_somebody_else_is_none),
 		cmocka_unit_test(ciphers_have_the_names_of_links),
