@@ -144,6 +144,11 @@ static void decrypt_wide(const uint8_t *keys, int n, const uint8_t in[16], uint8
 }
 #endif
 
+bool aes_many_fast(void)
+{
+	return has_aesni();
+}
+
 int aes_many_key(const uint8_t raw[16], uint8_t out[AES_MANY_KEY])
 {
 	if (has_aesni())

@@ -18,6 +18,9 @@
 #define AES_MANY     16 /* keys at once */
 #define AES_MANY_KEY 16
 
+/* Are there such instructions?  Without them a key costs what any other way of trying it does. */
+bool aes_many_fast(void);
+
 /* What this process keeps of a key; not for other machines.  0 or -ERR_CRYPTO. */
 MUST_CHECK int aes_many_key(const uint8_t raw[16], uint8_t out[AES_MANY_KEY]);
 

@@ -11,11 +11,15 @@
 
 #define FEW   256   /* not worth a memory of who has been here */
 #define SLICE 16384 /* users of the whole table in one turn: some 60 us, or 250 without wide AES */
-#define WORTH 16 /* of these keys cost what one of Shadowsocks does, for which budgets are made */
+
+/* So many of these keys cost what one of Shadowsocks does, for which budgets are made.  Where there are no
+ * AES instructions one does, and a slice is as much smaller. */
+#define WORTH 16
 
 struct vmess_finder {
 	struct ss_known *known;
 	struct ss_budget recent, rest;
+	uint32_t worth; /* WORTH, or 1 */
 };
 
 struct trial {
@@ -35,6 +39,7 @@ int vmess_finder_new(struct ss_known *known, unsigned workers, struct vmess_find
 	if (!f)
 		return -ENOMEM;
 	f->known = known;
+	f->worth = aes_many_fast() ? WORTH : 1;
 	ss_budget_init(&f->recent, workers);
 	ss_budget_init(&f->rest, workers);
 	*out = f;
@@ -139,11 +144,11 @@ static int try_table(struct trial *t, uint32_t *at, uint32_t max)
 static int try_rest(struct trial *t, uint32_t *at)
 {
 	struct ss_budget *b = &t->f->rest;
-	uint32_t from = *at;
-	int err = try_table(t, at, SLICE);
+	uint32_t from = *at, worth = t->f->worth;
+	int err = try_table(t, at, SLICE / WORTH * worth);
 
 	ss_budget_charge(b, t->peer,
-			 err ? (int32_t)((*at - from) / WORTH) : -(int32_t)(from / WORTH), t->now);
+			 err ? (int32_t)((*at - from) / worth) : -(int32_t)(from / worth), t->now);
 	return err == -ERR_AUTH && *at < user_table_count(t->users) ? -EAGAIN : err;
 }
 

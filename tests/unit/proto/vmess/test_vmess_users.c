@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "crypto/aes_block.h"
+#include "crypto/aes_many.h"
 #include "crypto/random.h"
 #include "proto/vmess/vmess_seal.h"
 #include "vmess_house.h"
@@ -128,7 +129,7 @@ static void a_large_table_is_looked_through_in_slices(void **state)
 	crowd_open(&c, USERS);
 	id_of(USERS, NOW, id);
 	assert_int_equal(find(&c, id, &peer, SECONDS, &turns), USERS);
-	assert_int_equal(turns, 3);
+	assert_int_equal(turns, aes_many_fast() ? 3 : 40);
 	/* from an address that he has used he is known at once */
 	id_of(USERS, NOW, id);
 	assert_int_equal(find(&c, id, &peer, SECONDS, &turns), USERS);
@@ -136,8 +137,8 @@ static void a_large_table_is_looked_through_in_slices(void **state)
 	crowd_close(&c);
 }
 
-/* 40 searches of 40,000 cost what the budget of a second is; then nobody is looked for but those who are
- * known, until it has filled again.  From as many addresses as you like. */
+/* 40 searches of 40,000, or 5 without AES instructions, cost what the budget of a second is; then nobody is
+ * looked for but those who are known, until it has filled again.  From as many addresses as you like. */
 static void a_flood_of_noise_leaves_those_in_who_are_known(void **state)
 {
 	uint8_t id[VMESS_ID_LEN], noise[VMESS_ID_LEN];
@@ -154,7 +155,7 @@ static void a_flood_of_noise_leaves_those_in_who_are_known(void **state)
 		assert_int_equal(find(&c, noise, &peer, SECONDS, &turns), -ERR_AUTH);
 		looked += turns > 1;
 	}
-	assert_in_range(looked, 40, 200);
+	assert_in_range(looked, aes_many_fast() ? 40 : 5, aes_many_fast() ? 200 : 12);
 	id_of(USERS, NOW, id);
 	assert_int_equal(find(&c, id, &home, SECONDS, &turns), USERS);
 	/* also if his address is another one now */
