@@ -197,7 +197,8 @@ static enum tls_got open_one(struct tls *t, struct bufq *dst, size_t max)
 	return got;
 }
 
-/* As many records as are there and fit. */
+/* As many records as are there and fit.  Where memory has run out before all of one was moved, the rest is
+ * un-read already, and comes before the next. */
 static ssize_t open_records(struct tls *t, struct bufq *dst, size_t max)
 {
 	size_t before = bufq_len(dst), n = 0;
@@ -205,7 +206,7 @@ static ssize_t open_records(struct tls *t, struct bufq *dst, size_t max)
 
 	if (t->ending)
 		opened(t, t->ending, false);
-	while (!t->rerr && !t->closed && n < max) {
+	while (!t->rerr && !t->closed && n < max && bufq_empty(&t->base.unread)) {
 		got = open_one(t, dst, max - n);
 		opened(t, got, n > 0);
 		n = bufq_len(dst) - before;
@@ -220,7 +221,7 @@ static ssize_t open_records(struct tls *t, struct bufq *dst, size_t max)
 		return t->rerr;
 	if (t->closed)
 		return 0;
-	return got == TLS_GOT_NOMEM ? -ENOMEM : -EAGAIN;
+	return got == TLS_GOT_NOMEM || !bufq_empty(&t->base.unread) ? -ENOMEM : -EAGAIN;
 }
 
 /* Vision: from here on the bytes below are the payload; those already here come first. */

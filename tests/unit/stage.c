@@ -299,6 +299,39 @@ size_t get_bytes(struct stream *s, void *out, size_t max, ssize_t *end)
 	return got;
 }
 
+static ssize_t pull_scarce(struct stream *s, struct bufq *q)
+{
+	struct buf_pool *pool = loop_pool(s->loop);
+	ssize_t n = -ENOMEM;
+
+	for (size_t spare = pool->nused ? 0 : 1; n == -ENOMEM; spare++) {
+		assert_true(spare < 100);
+		pool->max = pool->nused + spare;
+		n = stream_pull(s, q, 3);
+		assert_int_equal(n > 0 ? (size_t)n : 0, bufq_len(q));
+	}
+	pool->max = 0;
+	return n;
+}
+
+void assert_comes_when_memory_is_scarce(struct stream *s, const void *want, size_t len)
+{
+	const uint8_t *bytes = want;
+	uint8_t got[3];
+	struct bufq q;
+
+	for (size_t at = 0; at < len;) {
+		ssize_t n;
+
+		bufq_init(&q, loop_pool(s->loop), SIZE_MAX);
+		n = pull_scarce(s, &q);
+		assert_in_range(n, 1, MIN(len - at, sizeof(got)));
+		bufq_take(&q, got, (size_t)n);
+		assert_memory_equal(got, bytes + at, (size_t)n);
+		at += (size_t)n;
+	}
+}
+
 void settle_now(struct loop *l)
 {
 	for (int i = 0; i < 100000 && loop_turn(l, 0) > 0; i++)

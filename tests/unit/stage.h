@@ -98,6 +98,8 @@ size_t stage_request(struct stage *g, const char *name, const char *to, uint8_t 
 void put_bytes(struct stream *s, const void *bytes, size_t len);
 /* Everything that is there, up to `max`; *end is set to what pull() said behind it. */
 size_t get_bytes(struct stream *s, void *out, size_t max, ssize_t *end);
+/* The next `len` bytes are `want`, read by threes, though memory runs out at each need of it. */
+void assert_comes_when_memory_is_scarce(struct stream *s, const void *want, size_t len);
 
 /* The same with room for a lot. */
 size_t get_all(struct stream *s, uint8_t out[65536], ssize_t *end);

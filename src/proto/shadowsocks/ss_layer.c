@@ -87,6 +87,8 @@ static ssize_t open_one(struct ss_layer *l, struct bufq *dst, size_t max)
 	n = ss_open_chunk(&l->in, &l->rq, &over);
 	if (n > 0)
 		n = (ssize_t)bufq_move(dst, &over, max);
+	if (n == 0 && !bufq_empty(&over))
+		n = -ENOMEM; /* what was opened waits */
 	stream_unread(&l->s, &over);
 	return n;
 }
@@ -124,6 +126,8 @@ static ssize_t read_head(struct ss_layer *l, struct bufq *dst, size_t max)
 	l->head_in = false;
 	settle(l);
 	n = (ssize_t)bufq_move(dst, &first, max);
+	if (n == 0 && !bufq_empty(&first))
+		n = -ENOMEM;
 	stream_unread(&l->s, &first);
 	return n;
 }

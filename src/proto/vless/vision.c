@@ -286,8 +286,10 @@ static ssize_t pull_padded(struct vision *v, struct bufq *dst, size_t max)
 			look(v, dst, before);
 			return n;
 		}
-		if (!in_is_padded(v))
+		if (!in_is_padded(v) && bufq_empty(&v->rq))
 			return stream_pull(v->lower, dst, max);
+		if (!in_is_padded(v))
+			return -ENOMEM;
 	}
 	v->held = true;
 	return -EAGAIN;

@@ -263,6 +263,10 @@ static ssize_t open_one(struct vlessenc_layer *l, struct bufq *dst, size_t max)
 	n = vlessenc_record_open(&l->in, &l->rq, &over);
 	if (n > 0)
 		n = (ssize_t)bufq_move(dst, &over, max);
+	if (n == 0 && !bufq_empty(&over)) {
+		l->known = true;
+		n = -ENOMEM; /* what was opened waits */
+	}
 	stream_unread(&l->s, &over);
 	return n;
 }

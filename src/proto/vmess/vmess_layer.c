@@ -88,6 +88,8 @@ static ssize_t open_one(struct vmess_layer *l, struct bufq *dst, size_t max)
 	n = vmess_chunk_open(&l->in, &l->rq, &over);
 	if (n > 0)
 		n = (ssize_t)bufq_move(dst, &over, max);
+	if (n == 0 && !bufq_empty(&over))
+		n = -ENOMEM; /* what was opened waits */
 	stream_unread(&l->s, &over);
 	return n;
 }
@@ -112,9 +114,12 @@ static ssize_t open_chunks(struct vmess_layer *l, struct bufq *dst, size_t max)
 /* Without chunks the bytes are the lower stream's. */
 static ssize_t pass(struct vmess_layer *l, struct bufq *dst, size_t max)
 {
-	if (!bufq_empty(&l->rq))
-		return (ssize_t)bufq_move(dst, &l->rq, max);
-	return stream_pull(l->lower, dst, max);
+	size_t n;
+
+	if (bufq_empty(&l->rq))
+		return stream_pull(l->lower, dst, max);
+	n = bufq_move(dst, &l->rq, max);
+	return n ? (ssize_t)n : -ENOMEM;
 }
 
 /* sing-box ends with the stream below, between two chunks; within one it is a cut. */

@@ -7,6 +7,7 @@
 #include "crypto/aead.h"
 #include "crypto/ct.h"
 #include "hostile.h"
+#include "stage.h"
 #include "stream/pair.h"
 #include "tls/client.h"
 #include "tls/layer.h"
@@ -511,6 +512,21 @@ static void a_pull_takes_no_more_than_it_was_asked_for(void **state)
 	wire_down(&w);
 }
 
+static void nothing_is_lost_when_memory_runs_out(void **state)
+{
+	struct wire w;
+	uint8_t want[60];
+
+	wire_up(&w, (struct make){0});
+	send_some(&w, w.client, 30);
+	send_some(&w, w.client, 30);
+	for (size_t i = 0; i < sizeof(want); i++)
+		want[i] = pattern_byte(1, i % 30);
+	assert_comes_when_memory_is_scarce(w.server, want, sizeof(want));
+	assert_int_equal(stream_pull(w.server, &w.q, 777), -EAGAIN);
+	wire_down(&w);
+}
+
 static void a_slow_reader_costs_little_memory(void **state)
 {
 	struct wire w;
@@ -757,6 +773,7 @@ int main(void)
 		cmocka_unit_test(a_client_believes_its_ca_file_and_the_name_in_it),
 		cmocka_unit_test(after_close_notify_the_other_direction_goes_on),
 		cmocka_unit_test(a_pull_takes_no_more_than_it_was_asked_for),
+		cmocka_unit_test(nothing_is_lost_when_memory_runs_out),
 		cmocka_unit_test(a_slow_reader_costs_little_memory),
 		cmocka_unit_test(in_record_mode_nothing_behind_the_record_is_read),
 		cmocka_unit_test(in_record_mode_each_push_is_a_record),

@@ -146,6 +146,34 @@ static void a_recorded_answer_opens_with_its_keys(void **state)
 
 /* ---- served ------------------------------------------------------------------------------ */
 
+static void nothing_is_lost_when_memory_runs_out(void **state)
+{
+	static const char text[] = "the first chunkand the second";
+	struct ss_client_conf conf;
+	struct stream *c;
+	struct dest dest;
+	struct gate g;
+
+	assert_int_equal(dest_parse(&dest, "a.example:1"), 0);
+	FOR_EACH_METHOD(g)
+	{
+		ss_house_client(&g.house, SS_ALICE, &conf);
+		c = ss_client_new(g.far, &conf, &dest);
+		assert_int_equal(stream_open(c), 0);
+		g.far = c;
+		put_bytes(c, "hello", 5);
+		assert_int_equal(stream_open(g.s), 0);
+		assert_text(g.s, "hello");
+		put_bytes(c, "the first chunk", 15);
+		put_bytes(c, "and the second", 14);
+		assert_comes_when_memory_is_scarce(g.s, text, sizeof(text) - 1);
+		/* and the answer, of which the first bytes are in the head */
+		put_bytes(g.s, "the first chunk", 15);
+		put_bytes(g.s, "and the second", 14);
+		assert_comes_when_memory_is_scarce(c, text, sizeof(text) - 1);
+	}
+}
+
 static void a_request_tells_user_and_destination_and_carries_its_first_bytes(void **state)
 {
 	static const char *const to[] = {"192.0.2.1:80", "[2001:db8::1]:443", "a.example:65535"};
@@ -585,6 +613,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(recorded_requests_are_understood),
 		cmocka_unit_test(a_recorded_answer_opens_with_its_keys),
+		cmocka_unit_test(nothing_is_lost_when_memory_runs_out),
 		cmocka_unit_test(a_request_tells_user_and_destination_and_carries_its_first_bytes),
 		cmocka_unit_test(the_answer_and_its_head_are_one_write),
 		cmocka_unit_test(every_byte_arrives_over_the_worst_of_networks_killed_at_each_turn),

@@ -205,6 +205,24 @@ static void assert_carries(struct stream *from, struct stream *to, const char *t
 	assert_memory_equal(got, text, n);
 }
 
+static void nothing_is_lost_when_memory_runs_out(void **state)
+{
+	static const char text[] = "the first recordand the second";
+	struct line w = {0};
+	struct ends e;
+
+	ends_of(&e, "native", 32, "0s");
+	line_open(&w, &e, 100000);
+	line_ready(&w);
+	assert_carries(w.client, w.server, "one record is read before");
+	put_bytes(w.client, "the first record", 16);
+	put_bytes(w.client, "and the second", 14);
+	assert_comes_when_memory_is_scarce(w.server, text, sizeof(text) - 1);
+	assert_carries(w.client, w.server, "and what follows");
+	line_close(&w);
+	ends_close(&e);
+}
+
 static void a_second_connection_needs_no_round_trip(void **state)
 {
 	for (size_t m = 0; m < ARRAY_LEN(modes); m++) {
@@ -561,6 +579,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(both_ends_agree_over_a_dribbling_lower_in_every_mode),
 		cmocka_unit_test(without_tickets_every_handshake_takes_a_round_trip),
+		cmocka_unit_test(nothing_is_lost_when_memory_runs_out),
 		cmocka_unit_test(a_second_connection_needs_no_round_trip),
 		cmocka_unit_test(what_waits_for_payload_is_sent_when_there_is_none),
 		cmocka_unit_test(a_ticket_that_nobody_knows_makes_the_client_begin_anew),

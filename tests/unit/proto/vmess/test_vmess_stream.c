@@ -360,6 +360,31 @@ static size_t head_of(struct gate *g, const uint8_t *wire)
 	return VMESS_HEAD + len + AEAD_TAG;
 }
 
+static void nothing_is_lost_when_memory_runs_out(void **state)
+{
+	static const char text[] = "the first chunkand the second";
+	uint8_t wire[4096];
+	struct gate g;
+
+	gate_open(&g);
+	FOR_EACH_WAY(way)
+	{
+		for (int at_once = 0; at_once < 2; at_once++) {
+			size_t len = record(&g, "alice", *way, "a.example:1", "the first chunk",
+					    "and the second", wire);
+			size_t n = at_once ? len : head_of(&g, wire);
+			struct bufq q;
+
+			assert_int_equal(knock(&g, wire, n), 0);
+			put_bytes(g.far, wire + n, len - n);
+			assert_comes_when_memory_is_scarce(g.s, text, sizeof(text) - 1);
+			bufq_init(&q, loop_pool(g.l), SIZE_MAX);
+			assert_int_equal(stream_pull(g.s, &q, 100), -EAGAIN);
+		}
+	}
+	gate_close(&g);
+}
+
 static void every_prefix_of_a_request_waits_for_the_rest(void **state)
 {
 	uint8_t wire[4096];
@@ -570,6 +595,7 @@ int main(void)
 		cmocka_unit_test(every_byte_arrives_over_the_worst_of_networks_killed_at_each_turn),
 		cmocka_unit_test(bulk_arrives_whole_both_ways),
 		cmocka_unit_test(an_end_between_chunks_is_orderly_and_inside_one_it_is_a_cut),
+		cmocka_unit_test(nothing_is_lost_when_memory_runs_out),
 		cmocka_unit_test(packets_stay_packets_there_and_back),
 		cmocka_unit_test(every_prefix_of_a_request_waits_for_the_rest),
 		cmocka_unit_test(one_wrong_bit_anywhere_and_nobody_is_there),
