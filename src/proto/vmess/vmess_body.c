@@ -223,20 +223,31 @@ static int open_large(const struct vmess_dir *d, const uint8_t *nonce, struct bu
 	return err;
 }
 
+static int copy_piece(struct bufq *in, size_t at, size_t n, struct bufq *out)
+{
+	struct buf *b = bufq_tail_room(out, n);
+
+	if (!b)
+		return -ENOMEM;
+	bufq_commit(out, bufq_peek(in, at, b->data + b->end, n));
+	return 0;
+}
+
+/* All of it or nothing: what is in `out` counts as delivered. */
 static int copy_plain(struct bufq *in, size_t len, struct bufq *out)
 {
-	size_t done = 0;
+	struct bufq copy;
+	int err = 0;
 
-	while (done < len) {
-		size_t n = MIN(len - done, (size_t)BUF_PAYLOAD);
-		struct buf *b = bufq_tail_room(out, n);
-
-		if (!b)
-			return -ENOMEM;
-		bufq_commit(out, bufq_peek(in, done, b->data + b->end, n));
-		done += n;
-	}
-	return 0;
+	if (len <= BUF_PAYLOAD)
+		return len ? copy_piece(in, 0, len, out) : 0;
+	bufq_init(&copy, out->pool, SIZE_MAX);
+	for (size_t at = 0; at < len && !err; at += BUF_PAYLOAD)
+		err = copy_piece(in, at, MIN(len - at, (size_t)BUF_PAYLOAD), &copy);
+	if (!err && bufq_move(out, &copy, len) < len)
+		err = -ENOMEM;
+	bufq_done(&copy);
+	return err;
 }
 
 /* `len` bytes of text, of which there may be none. */

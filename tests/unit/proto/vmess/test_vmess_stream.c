@@ -385,6 +385,33 @@ static void nothing_is_lost_when_memory_runs_out(void **state)
 	gate_close(&g);
 }
 
+/* Without a cipher a chunk may be longer than what memory is handed out in. */
+static void a_chunk_without_cipher_comes_whole_or_not_at_all(void **state)
+{
+	const size_t len = BUF_PAYLOAD + 1000;
+	struct buf_pool pool;
+	struct vmess_dir d = {.next = (uint16_t)len, .met = true};
+	struct bufq in, out;
+	uint8_t *text = calloc(1, len), *got = calloc(1, len);
+
+	buf_pool_init(&pool, 0, 0);
+	bufq_init(&in, &pool, SIZE_MAX);
+	bufq_init(&out, &pool, SIZE_MAX);
+	random_bytes(text, len);
+	assert_int_equal(bufq_append(&in, text, len), 0);
+	pool.max = pool.nused + 1;
+	assert_int_equal(vmess_chunk_open(&d, &in, &out), -ENOMEM);
+	assert_int_equal(bufq_len(&out), 0);
+	pool.max = 0;
+	assert_int_equal(vmess_chunk_open(&d, &in, &out), len);
+	assert_int_equal(bufq_take(&out, got, len), len);
+	assert_memory_equal(got, text, len);
+	bufq_done(&in);
+	buf_pool_done(&pool);
+	free(text);
+	free(got);
+}
+
 static void every_prefix_of_a_request_waits_for_the_rest(void **state)
 {
 	uint8_t wire[4096];
@@ -596,6 +623,7 @@ int main(void)
 		cmocka_unit_test(bulk_arrives_whole_both_ways),
 		cmocka_unit_test(an_end_between_chunks_is_orderly_and_inside_one_it_is_a_cut),
 		cmocka_unit_test(nothing_is_lost_when_memory_runs_out),
+		cmocka_unit_test(a_chunk_without_cipher_comes_whole_or_not_at_all),
 		cmocka_unit_test(packets_stay_packets_there_and_back),
 		cmocka_unit_test(every_prefix_of_a_request_waits_for_the_rest),
 		cmocka_unit_test(one_wrong_bit_anywhere_and_nobody_is_there),
