@@ -277,6 +277,9 @@ static int broken(struct vlessenc_layer *l, int err)
 	if (l->conf->server && !l->known) {
 		l->strange = true;
 		bufq_done(&l->rq);
+		if (l->held) /* our hello, which he shall not see */
+			bufq_done(&l->wq);
+		l->held = false;
 		return -ERR_AUTH;
 	}
 	l->rerr = (int16_t)(err == -ERR_AUTH || err == -ERR_MALFORMED ? -ERR_PROTOCOL : err);

@@ -456,6 +456,10 @@ static void a_first_record_that_is_none_makes_a_stranger(void **state)
 	assert_int_equal(end, -ERR_AUTH);
 	put_bytes(x, "xyz", 3);
 	assert_int_equal(get_all(c, got, &end), 3);
+	/* and gets no word, not even with the end */
+	assert_int_equal(stream_shut(c), 0);
+	assert_int_equal(get_all(x, got, &end), 0);
+	assert_int_equal(end, 0);
 	stream_free(c);
 	stream_free(x);
 	line_close(&w);
