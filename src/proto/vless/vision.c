@@ -184,18 +184,27 @@ static ssize_t vision_push(struct stream *s, struct bufq *src)
 	return taken ? (ssize_t)taken : n;
 }
 
-static void on_silence(struct timer *t)
+/* A block of padding alone. */
+static int put_padding(struct vision *v)
 {
-	struct vision *v = container_of(t, struct vision, silence);
 	struct vision_block b = {.command = VISION_CONTINUE, .roomy = true};
 	struct buf *room = bufq_tail_room(&v->wq, VISION_BLOCK_MAX + 2);
 
-	if (room) {
-		put_block(v, room, NULL, &b);
+	if (!room)
+		return -ENOMEM;
+	put_block(v, room, NULL, &b);
+	return 0;
+}
+
+static void on_silence(struct timer *t)
+{
+	struct vision *v = container_of(t, struct vision, silence);
+	int err = put_padding(v);
+
+	if (err)
+		v->err = err;
+	else
 		(void)flush(v);
-	} else {
-		v->err = -ENOMEM;
-	}
 	wake(v, &v->up_rd);
 }
 
@@ -384,6 +393,8 @@ static int vision_shut(struct stream *s)
 		err = bufq_append(&v->wq, head, w.len);
 		v->answer = err != 0;
 	}
+	if (!err && v->client && v->ready && !v->out.started) /* no answer before the question */
+		err = put_padding(v);
 	timer_stop(&v->silence);
 	if (!err)
 		err = flush(v);

@@ -597,6 +597,21 @@ static void a_silent_client_pads_after_half_a_second(void **state)
 	perform(1);
 }
 
+/* Whoever has nothing to ask but who is there. */
+static void a_client_that_says_nothing_but_its_end_is_answered(void **state)
+{
+	drives_inside = false;
+	for (int with = 0; with < 2; with++) {
+		dribbles = with;
+		rehearse(true, 3000);
+		says[RELAY_UP].n = 0;
+		memset(says[RELAY_DOWN].p, 'd', says[RELAY_DOWN].n);
+		for (int dir = 0; dir < 2; dir++)
+			memset(says[dir].hold, 0, sizeof(says[dir].hold));
+		perform(1);
+	}
+}
+
 /* ---- who does not agree ---------------------------------------------------------------------- */
 
 static int answer_to(bool configured, bool records, uint8_t flow, uint8_t cmd, const char *behind,
@@ -662,6 +677,7 @@ int main(void)
 		cmocka_unit_test(no_tls_inside_stays_in_the_records),
 		cmocka_unit_test(a_stop_at_any_turn_leaves_nothing),
 		cmocka_unit_test(a_silent_client_pads_after_half_a_second),
+		cmocka_unit_test(a_client_that_says_nothing_but_its_end_is_answered),
 		cmocka_unit_test(the_flow_is_agreed_on_or_the_user_is_closed),
 	};
 
