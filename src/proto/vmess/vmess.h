@@ -12,8 +12,8 @@ extern const struct proto vmess_proto;
 
 /* ---- server ------------------------------------------------------------------------------ */
 
-/* An auth id dated two minutes ahead is good for four. */
-#define VMESS_REPLAY_KEEP (2 * VMESS_WINDOW_S * NSEC_SEC)
+/* An auth id dated two minutes ahead is good for four, and up to a second more: seconds are whole. */
+#define VMESS_REPLAY_KEEP ((2 * VMESS_WINDOW_S + 2) * NSEC_SEC)
 
 /* One worker's part of an inbound. */
 struct vmess_port {
