@@ -217,11 +217,12 @@ static uint32_t complete_records(const uint8_t *p, size_t len, size_t avail)
 	return total;
 }
 
-static struct vision_block final_block(struct vision_out *out)
+static struct vision_block final_block(struct vision_out *out, size_t avail)
 {
 	struct vision_block b = {.command = VISION_CONTINUE, .roomy = true};
 
-	b.content = (uint16_t)MIN(out->last, (uint32_t)VISION_CONTENT);
+	avail = MIN(avail, (size_t)out->last);
+	b.content = (uint16_t)MIN(avail, (size_t)VISION_CONTENT);
 	out->last -= b.content;
 	if (out->last == 0) {
 		b.command = out->direct ? VISION_DIRECT : VISION_END;
@@ -246,7 +247,7 @@ struct vision_block vision_next(struct vision_out *out, struct vision_filter *f,
 	struct vision_block b = {.command = VISION_CONTINUE};
 
 	if (out->last > 0)
-		return final_block(out);
+		return final_block(out, avail);
 	vision_filter_feed(f, p, n);
 	if (t->lost) /* a piece that begins with a record is as good a guess as any */
 		*t = (struct vision_track){0};
@@ -254,7 +255,7 @@ struct vision_block vision_next(struct vision_out *out, struct vision_filter *f,
 		out->last = complete_records(p, len, avail);
 	if (out->last > 0) {
 		out->direct = f->direct;
-		return final_block(out);
+		return final_block(out, avail);
 	}
 	if (!f->answered && f->left <= 1) {
 		b.command = VISION_END;

@@ -189,6 +189,31 @@ static void a_large_record_is_cut_into_blocks_and_the_next_begins_at_its_border(
 	assert_int_equal(k.command, VISION_DIRECT);
 }
 
+/* What pushes may offer less the next time than it has shown before. */
+static void the_last_records_come_in_blocks_of_what_is_there(void **state)
+{
+	struct bytes b = {.n = 0};
+	struct vision_out out = {0};
+	struct vision_filter f;
+	struct vision_block k;
+	size_t at = 0, all;
+
+	vision_filter_init(&f);
+	add_server_hello(&b, 0x1303, true);
+	next(&out, &f, &b, &at, true);
+	add_record(&b, 23, 16000);
+	all = b.n;
+	next(&out, &f, &b, &at, true);
+	b.n = at + 100;
+	k = next(&out, &f, &b, &at, true);
+	assert_int_equal(k.content, 100);
+	assert_int_equal(k.command, VISION_CONTINUE);
+	b.n = all;
+	k = next(&out, &f, &b, &at, true);
+	assert_int_equal(at, all);
+	assert_int_equal(k.command, VISION_DIRECT);
+}
+
 static void padding_is_as_long_as_the_page_says(void **state)
 {
 	for (size_t content = 0; content <= VISION_CONTENT; content += content < 2000 ? 1 : 97) {
@@ -228,6 +253,7 @@ int main(void)
 		cmocka_unit_test(tls12_ends_its_padding_and_stays_inside),
 		cmocka_unit_test(
 			a_large_record_is_cut_into_blocks_and_the_next_begins_at_its_border),
+		cmocka_unit_test(the_last_records_come_in_blocks_of_what_is_there),
 		cmocka_unit_test(padding_is_as_long_as_the_page_says),
 		cmocka_unit_test(a_command_nobody_knows_is_an_error),
 	};
