@@ -12,7 +12,7 @@ from weirtest import SLOW, socks, traffic
 from weirtest.lab import Lab
 from weirtest.peers import CLIENTS, Outbound, random_credential, singbox_server, start_client, xray_server
 from weirtest.proc import free_port, wait_until
-from weirtest.traffic import Way, read_all
+from weirtest.traffic import read_all
 from weirtest.web import Tap, Web
 
 MIB = 1 << 20
