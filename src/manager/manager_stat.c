@@ -4,8 +4,9 @@
  * has come and nothing older waits, cut into messages, handed over message by message, acknowledged
  * after the last.  A client that does not read, or has gone, finds the rest where it was.
  *
- * With several, a batch is acknowledged as soon as each of them has it in his own account, which is
- * saved like the ports, within a second of a change (manager_owed.c).
+ * With several, a batch is acknowledged as soon as each of them has it in his own account and the
+ * accounts are on disk (manager_owed.c).  Who has gone keeps his until he speaks again; while all have,
+ * everything stays where it is, for whoever comes.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -50,14 +51,32 @@ void manager_heard(struct manager *m, const struct peer *from)
 	m->clients[0] = c;
 }
 
-/* 0: taken.  -EAGAIN: in a moment.  Others: not now; who fails three times has gone. */
+static bool has_gone(const struct client *c)
+{
+	return c->failures >= CLIENT_FAILURES;
+}
+
+static bool anybody_there(const struct manager *m)
+{
+	for (unsigned i = 0; i < m->nclients; i++) {
+		if (!has_gone(&m->clients[i]))
+			return true;
+	}
+	return false;
+}
+
+/* 0: taken.  -EAGAIN: in a moment.  Others: not now; who fails three times has gone.  With one
+ * subscriber what he has not got is the ledger's, and he is forgotten.
+ */
 static int hand_over(struct manager *m, struct client *c, const char *text, size_t len)
 {
 	int err = endpoint_try(&m->endpoint, &c->at, text, len);
 
 	if (!err)
 		c->failures = 0;
-	else if (err != -EAGAIN && ++c->failures >= CLIENT_FAILURES)
+	else if (err != -EAGAIN)
+		c->failures++;
+	if (has_gone(c) && m->conf.subscribers == SUBSCRIBERS_LAST)
 		drop_client(m, (unsigned)(c - m->clients));
 	return err;
 }
@@ -215,6 +234,17 @@ static int owe_all(struct manager *m)
 	return 0;
 }
 
+/* What the ledger forgets next, the state file must know. */
+static int save_owed(struct manager *m)
+{
+	if (!m->report.n)
+		return 0;
+	if (m->closed && !m->last_ports)
+		return -ENOMEM; /* the ports on disk are all there is of them */
+	m->dirty = m->owing = true;
+	return manager_state_save(m);
+}
+
 static int deliver_owed(struct manager *m, struct client *c)
 {
 	char text[STAT_BYTES_MAX];
@@ -238,7 +268,7 @@ static void note_owing(struct manager *m)
 	bool owing = false;
 
 	for (unsigned i = 0; i < m->nclients; i++)
-		owing |= m->clients[i].nowed > 0;
+		owing |= m->clients[i].nowed > 0 && !has_gone(&m->clients[i]);
 	if (owing || m->owing)
 		manager_changed(m);
 	m->owing = owing;
@@ -248,15 +278,17 @@ static int deliver_all(struct manager *m, bool fresh)
 {
 	int err = 0, result = 0;
 
-	while (!err && m->nclients) {
+	while (!err && anybody_there(m)) {
 		err = next_batch(m, &fresh);
 		if (!err)
 			err = owe_all(m);
 		if (!err)
+			err = save_owed(m);
+		if (!err)
 			err = finish_batch(m);
 	}
 	for (unsigned i = m->nclients; i-- > 0;) {
-		if (deliver_owed(m, &m->clients[i]) == -EAGAIN)
+		if (!has_gone(&m->clients[i]) && deliver_owed(m, &m->clients[i]) == -EAGAIN)
 			result = -EAGAIN;
 	}
 	note_owing(m);

@@ -91,6 +91,26 @@ void engine_remove(struct engine *e, uint16_t port, engine_done *done, void *arg
 	answer(e, done, arg, 0);
 }
 
+bool engine_get(const struct engine *e, uint16_t port, struct engine_server *out)
+{
+	const struct fake_server *s = &e->v[port];
+
+	if (!s->there)
+		return false;
+	*out = (struct engine_server){
+		.profile = s->profile, .generation = s->generation, .state = ENGINE_RUNNING};
+	return true;
+}
+
+bool engine_next(const struct engine *e, unsigned port, struct engine_server *out)
+{
+	while (++port < 65536) {
+		if (engine_get(e, (uint16_t)port, out))
+			return true;
+	}
+	return false;
+}
+
 void engine_settle(struct engine *e)
 {
 }

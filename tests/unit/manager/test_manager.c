@@ -1,0 +1,260 @@
+/* The manager's state file and the accounts of several subscribers, over an engine without servers. */
+#include "unit.h"
+
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../yassp/fake_engine.h"
+#include "base/log.h"
+#include "manager/manager.h"
+
+#define STAT_EVERY (30 * NSEC_MS)
+
+struct bed {
+	struct loop *loop;
+	struct ledger *ledger;
+	uint32_t node;
+	struct engine *e;
+	struct manager *m;
+	char dir[32], address[64], state[64];
+	struct profile defaults;
+	const char *allowed;
+};
+
+static bool allow(void *arg, const char *plugin)
+{
+	const struct bed *b = arg;
+
+	return b->allowed && !strcmp(b->allowed, plugin);
+}
+
+static void start(struct bed *b, const char *default_plugin)
+{
+	const struct manager_conf conf = {
+		.loop = b->loop,
+		.engine = b->e,
+		.ledger = b->ledger,
+		.ledger_node = b->node,
+		.endpoint = {.address = b->address},
+		.subscribers = SUBSCRIBERS_ALL,
+		.stat_interval = STAT_EVERY,
+		.rules = {.defaults = &b->defaults, .plugin_allowed = allow, .plugin_arg = b},
+		.state_file = b->state,
+	};
+	char why[PROFILE_WHY_MAX];
+
+	b->defaults = (struct profile){
+		.mode = PROFILE_BOTH, .plugin_mode = PROFILE_TCP, .plugin = default_plugin};
+	assert_int_equal(manager_new(&conf, &b->m, why), 0);
+}
+
+static void open_bed(struct bed *b)
+{
+	log_set_level(LOG_NONE);
+	*b = (struct bed){.dir = "/tmp/weir-manager-XXXXXX"};
+	assert_non_null(mkdtemp(b->dir));
+	snprintf(b->address, sizeof(b->address), "%s/m.sock", b->dir);
+	snprintf(b->state, sizeof(b->state), "%s/state", b->dir);
+	b->loop = loop_new(LOOP_EPOLL, 0);
+	loop_turn(b->loop, NSEC_MS); /* for its clock */
+	assert_int_equal(ledger_open(NULL, 2, &b->ledger, NULL), 0);
+	assert_int_equal(ledger_node(b->ledger, "test", 0, "shadowsocks", &b->node), 0);
+	b->e = fake_engine_new(b->loop, b->ledger, b->node);
+}
+
+static void close_bed(struct bed *b)
+{
+	static const char *const names[] = {"state", "state.new", "m.sock", "0", "1", "2"};
+	char path[64];
+
+	manager_free(b->m);
+	engine_free(b->e);
+	ledger_close(b->ledger);
+	loop_turn(b->loop, 0);
+	loop_free(b->loop);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", b->dir, names[i]);
+		unlink(path);
+	}
+	rmdir(b->dir);
+}
+
+static void pass(struct bed *b, nsec_t time)
+{
+	nsec_t end = loop_now(b->loop) + time;
+
+	while (loop_now(b->loop) < end)
+		loop_turn(b->loop, NSEC_MS);
+}
+
+static void put(struct bed *b, uint16_t port)
+{
+	const struct profile p = {.port = port, .password = "a", .method = "aes-256-gcm"};
+
+	engine_put(b->e, &(struct engine_put){.profile = &p, .keep = true}, NULL, NULL);
+}
+
+static bool all_is_acknowledged(struct bed *b)
+{
+	struct ledger_totals t;
+
+	assert_int_equal(ledger_totals(b->ledger, b->node, &t), 0);
+	return t.pending.up + t.pending.down + t.carried.up + t.carried.down + t.frozen.up +
+		       t.frozen.down ==
+	       0;
+}
+
+static const char *state_of(const struct bed *b)
+{
+	static char text[4096];
+	FILE *f = fopen(b->state, "r");
+
+	memset(text, 0, sizeof(text));
+	if (f) {
+		(void)!fread(text, 1, sizeof(text) - 1, f);
+		fclose(f);
+	}
+	return text;
+}
+
+/* ---- clients ----------------------------------------------------------------------------- */
+
+static int client(const struct bed *b, int number)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s/%d", b->dir, number);
+	unlink(at.sun_path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	return fd;
+}
+
+/* Says something, and has its answer. */
+static void speak(struct bed *b, int fd)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	char text[64] = "";
+
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s", b->address);
+	assert_int_equal(sendto(fd, "ping", 4, 0, (struct sockaddr *)&at, sizeof(at)), 4);
+	for (int i = 0; i < 5000 && recv(fd, text, sizeof(text) - 1, 0) < 0; i++)
+		pass(b, NSEC_MS);
+	assert_string_equal(text, "pong");
+}
+
+/* What it has been told of port 8001 within `time`. */
+static unsigned told(struct bed *b, int fd, nsec_t time)
+{
+	nsec_t end = loop_now(b->loop) + time;
+	unsigned sum = 0, bytes;
+	char text[256];
+	ssize_t n;
+
+	while (loop_now(b->loop) < end) {
+		pass(b, NSEC_MS);
+		n = recv(fd, text, sizeof(text) - 1, 0);
+		if (n < 0)
+			continue;
+		text[n] = '\0';
+		assert_int_equal(sscanf(text, "stat: {\"8001\":%u}", &bytes), 1);
+		sum += bytes;
+	}
+	return sum;
+}
+
+/* ---- tests ------------------------------------------------------------------------------- */
+
+static void nothing_is_acknowledged_before_the_accounts_are_on_disk(void **state)
+{
+	struct bed b;
+	int here, away;
+
+	open_bed(&b);
+	put(&b, 8001);
+	start(&b, NULL);
+	here = client(&b, 0);
+	away = client(&b, 1);
+	speak(&b, away);
+	speak(&b, here);
+	pass(&b, NSEC_SEC); /* what their coming has changed is saved */
+	close(away);
+	fake_engine_move(b.e, 8001, 1000, 234);
+	for (int i = 0; i < 5000 && !all_is_acknowledged(&b); i++)
+		loop_turn(b.loop, NSEC_MS);
+	assert_true(all_is_acknowledged(&b));
+	assert_non_null(strstr(state_of(&b), "\"owed\":{\"8001\":1234}"));
+	assert_int_equal(told(&b, here, 2 * STAT_EVERY), 1234);
+	pass(&b, NSEC_SEC);
+	assert_non_null(strstr(state_of(&b), "\"owed\":{}")); /* his who was here */
+	assert_non_null(strstr(state_of(&b), "\"owed\":{\"8001\":1234}"));
+	close_bed(&b);
+	close(here);
+}
+
+static void who_is_away_for_long_finds_his_account(void **state)
+{
+	struct bed b;
+	int here, away;
+
+	open_bed(&b);
+	put(&b, 8001);
+	start(&b, NULL);
+	here = client(&b, 0);
+	away = client(&b, 1);
+	speak(&b, away);
+	speak(&b, here);
+	close(away);
+	for (int i = 0; i < 6; i++) { /* three failures are enough to be taken for gone */
+		fake_engine_move(b.e, 8001, 100, 0);
+		assert_int_equal(told(&b, here, 2 * STAT_EVERY), 100);
+	}
+	away = client(&b, 1);
+	assert_int_equal(told(&b, away, 2 * STAT_EVERY), 0); /* he has to say something */
+	speak(&b, away);
+	assert_int_equal(told(&b, away, 4 * STAT_EVERY), 600);
+	assert_int_equal(told(&b, here, 2 * STAT_EVERY), 0);
+	close_bed(&b);
+	close(here);
+	close(away);
+}
+
+static void while_all_are_away_it_waits_for_who_comes(void **state)
+{
+	struct bed b;
+	int fd;
+
+	open_bed(&b);
+	put(&b, 8001);
+	start(&b, NULL);
+	fd = client(&b, 0);
+	speak(&b, fd);
+	close(fd);
+	fake_engine_move(b.e, 8001, 5, 0);
+	pass(&b, 8 * STAT_EVERY);
+	fake_engine_move(b.e, 8001, 70, 0);
+	pass(&b, 4 * STAT_EVERY);
+	fd = client(&b, 1);
+	speak(&b, fd);
+	assert_int_equal(told(&b, fd, 4 * STAT_EVERY), 70);
+	close(fd);
+	fd = client(&b, 0);
+	speak(&b, fd);
+	assert_int_equal(told(&b, fd, 4 * STAT_EVERY), 75);
+	close_bed(&b);
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_is_acknowledged_before_the_accounts_are_on_disk),
+		cmocka_unit_test(who_is_away_for_long_finds_his_account),
+		cmocka_unit_test(while_all_are_away_it_waits_for_who_comes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
