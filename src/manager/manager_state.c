@@ -169,11 +169,30 @@ static char *read_file(const char *path, size_t *len, int *err)
 	return text;
 }
 
-/* What was let in once may run again, whatever the rules for newcomers are now. */
+/* The default plugin is in the profile like one that the client has named, but nobody needed leave
+ * for it.
+ */
+static bool plugin_allowed_still(void *arg, const char *plugin)
+{
+	const struct manager *m = arg;
+	const struct profile_rules *rules = &m->conf.rules;
+
+	if (rules->defaults && rules->defaults->plugin &&
+	    strcmp(rules->defaults->plugin, plugin) == 0)
+		return true;
+	return !rules->plugin_allowed || rules->plugin_allowed(rules->plugin_arg, plugin);
+}
+
+/* What was let in once may run again, whatever the rules for newcomers are now; but for a program
+ * that may not be run any more.
+ */
 static void restore_port(struct manager *m, const struct json_value *v)
 {
-	const struct profile_rules rules = {
-		.own_listen = true, .own_args = true, .need_method = true};
+	const struct profile_rules rules = {.own_listen = true,
+					    .own_args = true,
+					    .need_method = true,
+					    .plugin_allowed = plugin_allowed_still,
+					    .plugin_arg = m};
 	char why[PROFILE_WHY_MAX];
 	struct profile *p;
 	int64_t generation = 0;

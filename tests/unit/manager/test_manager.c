@@ -248,12 +248,39 @@ static void while_all_are_away_it_waits_for_who_comes(void **state)
 	close(fd);
 }
 
+static void a_plugin_that_is_no_longer_allowed_is_not_restored(void **state)
+{
+	static const char *const allowed[] = {"v2", NULL, "obfs"};
+	struct bed b;
+	FILE *f;
+
+	for (size_t i = 0; i < ARRAY_LEN(allowed); i++) {
+		open_bed(&b);
+		b.allowed = allowed[i];
+		f = fopen(b.state, "w");
+		fprintf(f, "{\"version\":1,\"generation\":9,\"ports\":["
+			   "{\"generation\":7,\"server_port\":8001,\"password\":\"a\","
+			   "\"method\":\"aes-256-gcm\",\"plugin\":\"v2\"},"
+			   "{\"generation\":8,\"server_port\":8002,\"password\":\"a\","
+			   "\"method\":\"aes-256-gcm\"},"
+			   "{\"generation\":9,\"server_port\":8003,\"password\":\"a\","
+			   "\"method\":\"aes-256-gcm\",\"plugin\":\"mine\"}]}");
+		fclose(f);
+		start(&b, "mine"); /* which nobody needs leave for */
+		assert_int_equal(b.e->v[8001].there, i == 0);
+		assert_true(b.e->v[8002].there);
+		assert_true(b.e->v[8003].there);
+		close_bed(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_acknowledged_before_the_accounts_are_on_disk),
 		cmocka_unit_test(who_is_away_for_long_finds_his_account),
 		cmocka_unit_test(while_all_are_away_it_waits_for_who_comes),
+		cmocka_unit_test(a_plugin_that_is_no_longer_allowed_is_not_restored),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
