@@ -59,7 +59,8 @@ struct port {
 	void *closed_arg;
 	_Atomic uint64_t sessions;
 	int udp[PORT_LISTEN_MAX]; /* bound, on their way to the worker */
-	uint16_t bound;
+	uint16_t bound;		  /* of the first socket */
+	uint16_t chosen;	  /* by the kernel, for those that were asked for with 0 */
 	uint8_t nlisten, nudp;
 	bool closing, hurried, echoed; /* control's */
 	bool shutting;		       /* the worker's */
@@ -371,12 +372,19 @@ static void close_all(struct port *p)
 		close(p->udp[i]);
 }
 
-static void remember_number(struct port *p, int fd)
+/* The public port of one side and what the kernel has chosen for the other side are different matters:
+ * a plugin shall bind the first number itself where we have not.
+ */
+static void remember_number(struct port *p, int fd, const struct addr *asked)
 {
 	struct addr at;
 
-	if (!p->bound && !sock_local(fd, &at))
+	if (sock_local(fd, &at))
+		return;
+	if (!p->bound)
 		p->bound = addr_port(&at);
+	if (!p->chosen && !addr_port(asked))
+		p->chosen = addr_port(&at);
 }
 
 /* A port of its own on each address; an IPv6 wildcard must leave the IPv4 one alone that stands
@@ -421,7 +429,7 @@ static int bind_tcp(struct port *p, const struct port_conf *conf)
 		struct addr at = conf->tcp[i];
 
 		if (!addr_port(&at))
-			addr_set_port(&at, p->bound);
+			addr_set_port(&at, p->chosen);
 		err = inherited(conf->inherit, &at, false, &p->listen[i].fd);
 		if (err)
 			err = listener_bind(&at, &lc, &p->listen[i].fd);
@@ -429,7 +437,7 @@ static int bind_tcp(struct port *p, const struct port_conf *conf)
 			break;
 		p->listen[i].port = p;
 		p->nlisten++;
-		remember_number(p, p->listen[i].fd);
+		remember_number(p, p->listen[i].fd, &conf->tcp[i]);
 	}
 	return err;
 }
@@ -461,14 +469,14 @@ static int bind_udp(struct port *p, const struct port_conf *conf)
 		struct addr at = conf->udp[i];
 
 		if (!addr_port(&at))
-			addr_set_port(&at, p->bound);
+			addr_set_port(&at, p->chosen);
 		err = inherited(conf->inherit, &at, true, &p->udp[i]);
 		if (err)
 			err = udp_socket(&at, v6only, &p->udp[i]);
 		if (err)
 			break;
 		p->nudp++;
-		remember_number(p, p->udp[i]);
+		remember_number(p, p->udp[i], &conf->udp[i]);
 	}
 	return err;
 }
@@ -564,7 +572,7 @@ void port_free(struct port *p, bool settled)
 
 uint16_t port_bound(const struct port *p)
 {
-	return p->bound;
+	return p->chosen ? p->chosen : p->bound;
 }
 
 const struct user_table *port_users(const struct port *p)

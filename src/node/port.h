@@ -93,7 +93,7 @@ void port_free(struct port *p, bool settled);
 void port_take_udp(struct session_inbound *in, struct dgram *client,
 		   const struct stream_request *request, const struct addr *peer);
 
-/* The number that its sockets got: conf's, or what the kernel chose for 0. */
+/* What the kernel chose for the sockets that conf has under 0, the same for all of them; else conf's. */
 uint16_t port_bound(const struct port *p);
 const struct user_table *port_users(const struct port *p);
 void port_traffic(const struct port *p, struct traffic *out); /* since port_open() */

@@ -239,6 +239,61 @@ static void a_port_that_is_taken_opens_nothing(void **state)
 	close_bed(&b);
 }
 
+static int bound_udp(uint16_t port)
+{
+	struct addr at;
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	assert_int_equal(addr_parse_ip(&at, "127.0.0.1", port), 0);
+	if (bind(fd, &at.sa, at.len) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* As behind a plugin that carries one of the two. */
+static void a_number_of_its_own_is_not_that_of_the_public_side(void **state)
+{
+	static const struct port_service service = {
+		.server = serve, .udp_start = no_udp, .udp_stop = no_udp_stop, .free = gone};
+	struct bed b;
+	struct addr at[2];
+
+	for (int udp_is_public = 0; udp_is_public < 2; udp_is_public++) {
+		struct port_service *s = calloc(1, sizeof(*s));
+		struct port_conf conf = {.service = s,
+					 .tcp = &at[udp_is_public],
+					 .udp = &at[!udp_is_public],
+					 .ntcp = 1,
+					 .nudp = 1,
+					 .users = {.key_len = 16, .derive = derive}};
+		struct port *p;
+		uint16_t number;
+		int fd, err;
+
+		open_bed(&b, 1);
+		b.udp_err = -ENOMEM; /* nobody speaks UDP here */
+		fd = bound_udp(0);
+		assert_int_equal(sock_local(fd, &at[0]), 0);
+		close(fd);
+		number = addr_port(&at[0]);
+		assert_int_equal(addr_parse_ip(&at[1], "127.0.0.1", 0), 0);
+		*s = service;
+		err = port_open(b.ports, &conf, &p);
+		assert_int_equal(err, 0);
+		assert_int_not_equal(port_bound(p), number);
+		assert_int_not_equal(port_bound(p), 0);
+		if (!udp_is_public) { /* the plugin's */
+			fd = bound_udp(number);
+			assert_true(fd >= 0);
+			close(fd);
+		}
+		close_port(&b, p, 0);
+		port_free(p, true);
+		close_bed(&b);
+	}
+}
+
 static void a_slot_that_changed_hands_begins_at_zero(void **state)
 {
 	struct bed b;
@@ -401,6 +456,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_moves_through_a_port_is_counted_in_its_slot),
 		cmocka_unit_test(a_port_that_is_taken_opens_nothing),
+		cmocka_unit_test(a_number_of_its_own_is_not_that_of_the_public_side),
 		cmocka_unit_test(a_slot_that_changed_hands_begins_at_zero),
 		cmocka_unit_test(within_the_grace_a_connection_goes_on_and_then_closed_comes),
 		cmocka_unit_test(asked_again_without_grace_it_ends_at_once),
