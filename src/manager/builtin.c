@@ -21,6 +21,7 @@
 #define UDP_IDLE    (60 * NSEC_SEC)
 #define FAST_OPEN   256
 #define DEVICE_TIME 60 /* seconds: nobody asks, so it is forgotten soon */
+#define OPEN_TRIES  20
 
 struct builtin {
 	struct engine e;
@@ -289,6 +290,18 @@ static int plan_service(struct plan *pl, struct service **out)
 	return 0;
 }
 
+/* The number that the kernel has chosen for TCP may be somebody's for UDP: another one, then. */
+static int open_port(const struct plan *pl, const struct port_conf *conf, struct port **out)
+{
+	bool any = pl->tcp_place == PLUGIN_LOOPBACK && pl->udp_place == PLUGIN_LOOPBACK;
+	int err, tries = 0;
+
+	do
+		err = port_open(pl->b->ports, conf, out);
+	while (err == -EADDRINUSE && any && ++tries < OPEN_TRIES);
+	return err;
+}
+
 static int plan_open(struct plan *pl, const struct port *old, struct port **out)
 {
 	nsec_t idle = pl->p->timeout_s ? pl->p->timeout_s * NSEC_SEC : IDLE;
@@ -317,7 +330,7 @@ static int plan_open(struct plan *pl, const struct port *old, struct port **out)
 	if (err)
 		return err;
 	conf.service = &s->s;
-	err = port_open(pl->b->ports, &conf, out);
+	err = open_port(pl, &conf, out);
 	if (err)
 		service_free(&s->s);
 	if (err == -ERR_MALFORMED)

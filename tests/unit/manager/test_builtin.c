@@ -1,4 +1,4 @@
-/* A port inside this process whose worker has no memory for its socket. */
+/* Ports inside this process: whose worker has no memory for the socket, whose number is taken. */
 #include "unit.h"
 
 #include <dlfcn.h>
@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,18 +35,39 @@ void *calloc(size_t n, size_t size)
 }
 #endif
 
+static int udp_taken; /* so many UDP sockets more cannot be bound */
+
+int bind(int fd, const struct sockaddr *at, socklen_t len)
+{
+	int type = 0;
+	socklen_t size = sizeof(type);
+
+	getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);
+	if (type == SOCK_DGRAM && udp_taken > 0) {
+		udp_taken--;
+		errno = EADDRINUSE;
+		return -1;
+	}
+	return (int)syscall(SYS_bind, fd, at, len);
+}
+
 struct bed {
 	struct loop *control;
 	struct counters *counters;
 	struct workers workers;
 	struct engine *e;
-	int answers, downs, ups, stopped;
+	int err, answers, downs, ups, stopped;
 };
 
 static void answered(void *arg, int err, const char *why)
 {
 	assert_int_equal(err, 0);
 	((struct bed *)arg)->answers++;
+}
+
+static void refused(void *arg, int err, const char *why)
+{
+	((struct bed *)arg)->err = err;
 }
 
 static void on_event(void *arg, uint16_t port, enum engine_event what, const char *why)
@@ -153,10 +175,35 @@ static void a_port_without_its_socket_is_not_said_to_run_and_comes_again(void **
 	assert_false(has_udp(p.port));
 }
 
+static void between_us_and_a_plugin_any_number_will_do_that_is_free_for_both(void **state)
+{
+	const struct profile p = {.port = free_port(),
+				  .password = "a password",
+				  .method = "aes-128-gcm",
+				  .mode = PROFILE_BOTH,
+				  .plugin = "/no/such/plugin",
+				  .plugin_mode = PROFILE_BOTH};
+	struct bed b;
+
+	is_control = true;
+	open_bed(&b);
+	udp_taken = 19;
+	engine_put(b.e, &(struct engine_put){.profile = &p}, refused, &b);
+	assert_int_equal(udp_taken, 0);
+	assert_int_equal(b.err, -ERR_CONFIG); /* as far as to the plugin */
+	udp_taken = 1000;
+	engine_put(b.e, &(struct engine_put){.profile = &p}, refused, &b);
+	assert_int_equal(udp_taken, 980);
+	assert_int_equal(b.err, -EADDRINUSE);
+	udp_taken = 0;
+	close_bed(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_port_without_its_socket_is_not_said_to_run_and_comes_again),
+		cmocka_unit_test(between_us_and_a_plugin_any_number_will_do_that_is_free_for_both),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
