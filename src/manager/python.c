@@ -8,7 +8,8 @@
  *
  * It reports what has been moved since its last report, every ten seconds, also for ports that were
  * removed meanwhile: those numbers go to the account that the port had last.  So at our end its ports are
- * removed, its next report is waited for, and then it is told to end.
+ * removed, its next report is waited for, and then it is told to end; so it is when ports were removed
+ * just before.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -67,7 +68,7 @@ struct python {
 	struct member *busy;   /* whose command is out */
 	bool deaf;	       /* until the pong */
 	bool killed;	       /* told to end */
-	bool owes;	       /* stopping: it may have moved what it has not reported */
+	nsec_t owes_until;     /* ports that have closed may have moved what it reports by then */
 	uint16_t suspect;      /* the port whose command it became deaf over; 0: it did nothing */
 	uint32_t *last;	       /* by port: the last generation, plus 1 */
 	uint8_t deaths[PORTS]; /* of processes over the port, since it was last added */
@@ -224,6 +225,13 @@ static void given_up(struct member *m, const char *why)
 	refused(m, -ERR_CONFIG, why);
 }
 
+static void closed(struct python *py, struct member *m)
+{
+	if (m->announced)
+		py->owes_until = now_of(py) + LAST_WORDS;
+	engine_gone(&m->i);
+}
+
 static void answered_ok(struct python *py)
 {
 	struct member *m = py->busy;
@@ -233,7 +241,7 @@ static void answered_ok(struct python *py)
 	} else if (m) {
 		py->busy = NULL;
 		if (m->step == REMOVING)
-			engine_gone(&m->i);
+			closed(py, m);
 		else if (m->step == UNWANTED)
 			; /* changed its mind while it was being added: removed next */
 		else
@@ -266,6 +274,16 @@ static void on_bytes(void *arg, uint16_t port, uint64_t bytes)
 		tally_end(&py->e, &late, true);
 }
 
+/* The rest of a report follows its first message at once; whose port has been closed is in it. */
+static void reported(struct python *py)
+{
+	nsec_t end = now_of(py) + REPORT_TIME;
+
+	py->owes_until = MIN(py->owes_until, end);
+	if (py->e.ending && !py->killed)
+		timer_set(py->e.conf.loop, &py->tick, end);
+}
+
 static bool is_word(const char *text, size_t len, const char *word)
 {
 	size_t n = strlen(word);
@@ -287,8 +305,7 @@ static void received(void *arg, char *text, size_t len, const struct peer *from)
 	struct python *py = arg;
 
 	if (external_stat(text, len, on_bytes, py)) {
-		if (py->e.ending && !py->killed) /* several messages may be one report */
-			timer_set(py->e.conf.loop, &py->tick, now_of(py) + REPORT_TIME);
+		reported(py);
 		return;
 	}
 	if (is_word(text, len, "pong") && py->phase == WAKING) {
@@ -322,6 +339,7 @@ static int launch(struct python *py)
 	py->phase = WAKING;
 	py->busy = NULL;
 	py->deaf = py->killed = false;
+	py->owes_until = 0;
 	return external_run(&py->e, &py->child, argv);
 }
 
@@ -383,7 +401,7 @@ static void give_up_waiting(struct python *py)
 	else
 		say(py, "ping", 4);
 	if (m && m->step == REMOVING)
-		engine_gone(&m->i);
+		closed(py, m);
 	else if (py->suspect && py->deaths[py->suspect])
 		given_up(m, "ssserver does not answer, for the second time");
 	else if (py->suspect)
@@ -493,7 +511,6 @@ static void python_stop(struct instance *i, nsec_t grace)
 		engine_gone(i);
 		return;
 	}
-	py->owes |= i->engine->stopping && m->step == ADDED;
 	m->step = UNWANTED;
 	pump(py);
 }
@@ -527,11 +544,11 @@ static int python_end(struct engine *e)
 	timer_stop(&py->tick);
 	if (!py->child.pid)
 		return 0;
-	if (py->owes && py->phase == READY && !py->killed)
-		timer_set(e->conf.loop, &py->tick, now_of(py) + LAST_WORDS);
+	if (now_of(py) < py->owes_until && py->phase == READY && !py->killed)
+		timer_set(e->conf.loop, &py->tick, py->owes_until);
 	else
 		tell_to_end(py);
-	py->owes = false; /* called again: hurry */
+	py->owes_until = 0; /* called again: hurry */
 	return -EINPROGRESS;
 }
 

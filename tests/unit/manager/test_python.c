@@ -59,12 +59,24 @@ static void obey(const char *dir, char *text, char answer[8])
 		*answer = '\0';
 }
 
+/* What a port has moved that was removed: told once, some time later. */
+static void report_later(int fd, const struct sockaddr_un *to, const char *dir)
+{
+	static const char text[] = "stat: {\"1\":1000}";
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){0}, sizeof(struct timeval));
+	note(dir, "report");
+	sendto(fd, text, sizeof(text) - 1, 0, (const struct sockaddr *)to, sizeof(*to));
+}
+
 static int stand_in(const char *path)
 {
-	struct sockaddr_un at = {.sun_family = AF_UNIX}, from;
+	const struct timeval later = {.tv_usec = 500000};
+	struct sockaddr_un at = {.sun_family = AF_UNIX}, from, client = {0};
 	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
 	char *dir = strndup(path, (size_t)(strrchr(path, '/') - path));
 	char text[2048], answer[8];
+	bool slow = false;
 
 	snprintf(text, sizeof(text), "start %d", getpid());
 	note(dir, text);
@@ -75,10 +87,19 @@ static int stand_in(const char *path)
 		socklen_t len = sizeof(from);
 		ssize_t n = recvfrom(fd, text, sizeof(text) - 1, 0, (struct sockaddr *)&from, &len);
 
+		if (n < 0 && errno == EAGAIN) {
+			report_later(fd, &client, dir);
+			continue;
+		}
 		if (n < 0)
 			return 1;
+		client = from;
 		text[n] = '\0';
 		obey(dir, text, answer);
+		if (strstr(text, "\"slow\""))
+			slow = true;
+		if (slow && strncmp(text, "remove: {\"server_port\":1}", 25) == 0)
+			setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &later, sizeof(later));
 		if (*answer)
 			sendto(fd, answer, strlen(answer), 0, (struct sockaddr *)&from, len);
 	}
@@ -217,6 +238,11 @@ static void put(struct bed *b, int port, const char *password)
 	engine_put(b->e, &(struct engine_put){.profile = &p, .keep = true}, answered, b);
 }
 
+static void remove_port(struct bed *b, int port)
+{
+	engine_remove(b->e, (uint16_t)port, answered, b);
+}
+
 static void note_stopped(void *arg)
 {
 	((struct bed *)arg)->stopped++;
@@ -298,6 +324,39 @@ static void to_stop_for_the_second_time_is_to_hurry(void **state)
 	free_bed(&b);
 }
 
+/* ---- its last report ------------------------------------------------------------------------- */
+
+static void the_end_waits_for_what_a_port_moved_that_was_just_removed(void **state)
+{
+	struct bed b;
+
+	open_bed(&b);
+	put(&b, 1, "slow");
+	assert_true(turn_until(&b, 60, answered_times, 1));
+	remove_port(&b, 1);
+	assert_true(turn_until(&b, 5, answered_times, 2));
+	assert_int_equal(noted(&b, "report", NULL), 0);
+	engine_stop(b.e, 0, note_stopped, &b);
+	assert_true(turn_until(&b, 30, has_stopped, 1));
+	assert_int_equal(noted(&b, "report", NULL), 1);
+	free_bed(&b);
+}
+
+static void the_end_does_not_wait_when_that_has_come(void **state)
+{
+	struct bed b;
+
+	open_bed(&b);
+	put(&b, 1, "slow");
+	assert_true(turn_until(&b, 60, answered_times, 1));
+	remove_port(&b, 1);
+	assert_false(turn_until(&b, 8, has_stopped, 1)); /* its report comes meanwhile */
+	assert_int_equal(noted(&b, "report", NULL), 1);
+	engine_stop(b.e, 0, note_stopped, &b);
+	assert_true(turn_until(&b, 2, has_stopped, 1));
+	free_bed(&b);
+}
+
 /* ---- a profile that it dies over ------------------------------------------------------------ */
 
 static void who_is_deadly_is_given_up_and_the_others_are_served(void **state)
@@ -356,6 +415,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(one_that_hangs_is_killed_and_its_ports_come_back),
 		cmocka_unit_test(the_end_does_not_wait_for_one_that_hangs),
 		cmocka_unit_test(to_stop_for_the_second_time_is_to_hurry),
+		cmocka_unit_test(the_end_waits_for_what_a_port_moved_that_was_just_removed),
+		cmocka_unit_test(the_end_does_not_wait_when_that_has_come),
 		cmocka_unit_test(who_is_deadly_is_given_up_and_the_others_are_served),
 		cmocka_unit_test(who_was_being_added_when_it_was_killed_is_added_again),
 	};
