@@ -82,7 +82,7 @@ static int fail(const char *what, const char *why)
 		{"plugin-opts", 0, OPT_TEXT, &(c)->args.plugin_opts, "TEXT", "its options"},         \
 		{"plugin-mode",		 0,	 OPT_TEXT,                                           \
 		 &(c)->args.plugin_mode, "MODE", "tcp_only, tcp_and_udp, udp_only"},                 \
-		{"acl", 0, OPT_TEXT, &(c)->args.acl, "FILE", "passed on to external servers"},       \
+		{"acl", 0, OPT_TEXT, &(c)->args.acl, "FILE", "passed on to ss-server (libev)"},      \
 		{"server-mode",		 0,	 OPT_TEXT,                                           \
 		 &(c)->args.server_mode, "MODE", "builtin, libev, python (default builtin)"},        \
 		{"executable",	     0,		OPT_TEXT,                                            \

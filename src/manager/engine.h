@@ -102,7 +102,7 @@ struct engine_conf {
 	const char *program;	 /* ss-server, ssserver: name or path */
 	const char *run_dir;	 /* ours alone, 0700: sockets, files with passwords */
 	bool print_log;		 /* what the program prints goes to our log, else nowhere */
-	const char *acl;	 /* passed on; NULL: none */
+	const char *acl;	 /* libev: passed on; NULL: none */
 	const char *const *args; /* further arguments; NULL: none */
 };
 

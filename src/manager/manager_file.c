@@ -473,6 +473,15 @@ static void profile_warning(void *arg, const char *what)
 	tell(arg, "%s", what);
 }
 
+/* Who relies on its rules shall hear that nobody enforces them. */
+static void check_acl(struct reading *r)
+{
+	const struct manager_file *f = r->f;
+
+	if (f->acl && *f->acl && strcmp(f->server_mode, "libev") != 0)
+		tell(r, "acl is not enforced: server_mode %s has no such rules", f->server_mode);
+}
+
 static int read_all(struct reading *r)
 {
 	static int (*const steps[])(struct reading * r) = {
@@ -492,6 +501,8 @@ static int read_all(struct reading *r)
 	};
 	for (size_t i = 0; i < ARRAY_LEN(steps) && !err; i++)
 		err = steps[i](r);
+	if (!err)
+		check_acl(r);
 	return err;
 }
 

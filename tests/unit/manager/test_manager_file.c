@@ -159,6 +159,24 @@ static void only_methods_without_integrity_are_named_as_such(void **state)
 	manager_file_free(b.f);
 }
 
+static void rules_that_nobody_enforces_are_said_to_be_so(void **state)
+{
+	struct bed b = {.args = MANAGER_ARGS_NONE};
+
+	assert_int_equal(parse(&b, "{\"acl\":\"/etc/acl\"}"), 0);
+	assert_non_null(strstr(b.warned, "acl is not enforced"));
+	assert_int_equal(parse(&b, "{\"acl\":\"/etc/acl\",\"server_mode\":\"python\"}"), 0);
+	assert_non_null(strstr(b.warned, "acl is not enforced"));
+	assert_int_equal(parse(&b, "{\"acl\":\"/etc/acl\",\"server_mode\":\"libev\"}"), 0);
+	assert_string_equal(b.warned, "");
+	b.args.server_mode = "builtin";
+	assert_int_equal(parse(&b, "{\"acl\":\"/etc/acl\",\"server_mode\":\"libev\"}"), 0);
+	assert_non_null(strstr(b.warned, "acl is not enforced"));
+	assert_int_equal(parse(&b, "{\"acl\":\"\"}"), 0);
+	assert_string_equal(b.warned, "");
+	manager_file_free(b.f);
+}
+
 static void what_is_wrong_with_the_whole_is_said(void **state)
 {
 	static const char *const bad[] = {
@@ -191,6 +209,7 @@ int main(void)
 		cmocka_unit_test(without_a_file_options_are_enough),
 		cmocka_unit_test(plugins_have_options_for_all_of_them),
 		cmocka_unit_test(only_methods_without_integrity_are_named_as_such),
+		cmocka_unit_test(rules_that_nobody_enforces_are_said_to_be_so),
 		cmocka_unit_test(what_is_wrong_with_the_whole_is_said),
 	};
 
