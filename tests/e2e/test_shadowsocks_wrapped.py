@@ -59,12 +59,16 @@ def test_udp_over_tcp(lab, method, version, target, udp_target, monkeypatch):
 
 INSECURE = {"none": ("weir", "sing-box"), "aes-256-cfb": ("weir", "ss-local"), "chacha20-ietf": ("weir", "ss-local"),
             "rc4-md5": ("weir", "ss-local")}
+# The rest, each against somebody else's.
+OTHERS = {"aes-128-cfb": "ss-local", "aes-192-cfb": "sing-box", "aes-128-ctr": "ss-local", "aes-192-ctr": "sing-box",
+          "aes-256-ctr": "ss-local", "chacha20": "ss-local", "xchacha20": "sing-box"}
 
 
 @pytest.fixture(scope="module")
 def insecure(module_procs):
     """One user: nothing in such a stream says whose it is."""
-    lab = SsLab(module_procs, INSECURE, InsecureCiphers=list(INSECURE))
+    named = [*INSECURE, *OTHERS]
+    lab = SsLab(module_procs, named, InsecureCiphers=named)
     lab.only = lab.user()
     return lab
 
@@ -82,4 +86,19 @@ def test_ciphers_without_integrity_that_the_operator_named(insecure, method, cli
             u.sendto(data, to)
             assert u.recvfrom() == (b"%d:%s" % (i, data), to)
             user.moved((1200, 1202))
+    user.assert_billed()
+
+
+@pytest.mark.parametrize("method, client", OTHERS.items())
+def test_each_cipher_without_integrity_over_tcp_and_udp(insecure, method, client, target, udp_target):
+    user = insecure.only
+    way = insecure.until_served(insecure.client(method, client, user), target, user)
+    user.moved(traffic.upload(way, target, 200_000, 1))
+    user.moved(traffic.download(way, target, 200_000, 2))
+    with socks.Udp(way.port) as u:
+        for size in (1, 1200):
+            data = random.Random(size).randbytes(size)
+            u.sendto(data, udp_target.addresses[0])
+            assert u.recvfrom() == (b"0:" + data, udp_target.addresses[0])
+            user.moved((size, size + 2))
     user.assert_billed()
