@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "crypto/aes_block.h"
+#include "crypto/cpu.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -114,7 +115,7 @@ static bool has_aesni(void)
 
 static bool has_vaes(void)
 {
-	return __builtin_cpu_supports("vaes") && __builtin_cpu_supports("avx512f") &&
+	return cpu_has_vaes() && __builtin_cpu_supports("avx512f") &&
 	       __builtin_cpu_supports("avx512bw");
 }
 

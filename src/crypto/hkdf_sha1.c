@@ -9,10 +9,9 @@
 
 #if defined(__x86_64__)
 
-#include <cpuid.h>
 #include <immintrin.h>
-#include <pthread.h>
 
+#include "crypto/cpu.h"
 #include "crypto/ct.h"
 
 #define SHA1_LEN 20
@@ -30,18 +29,6 @@ struct hmac_key {
 };
 
 static const struct state initial = {{0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0}};
-
-/* cpuid takes a microsecond on a virtual machine: asked once. */
-static bool has_sha;
-static pthread_once_t asked = PTHREAD_ONCE_INIT;
-
-static void ask(void)
-{
-	unsigned a, b, c, d;
-
-	has_sha = __builtin_cpu_supports("sse4.1") && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
-		  (b & bit_SHA);
-}
 
 /* Rounds 4g to 4g + 3, all with function `f`. */
 #define FOUR_ROUNDS(g, f)                                                                     \
@@ -160,9 +147,8 @@ int hkdf_sha1(const void *salt, size_t saltlen, const void *ikm, size_t ikmlen, 
 {
 	size_t infolen = strlen(info);
 
-	pthread_once(&asked, ask);
-	if (!has_sha || saltlen > BLOCK || ikmlen > ROOM || SHA1_LEN + infolen + 1 > ROOM ||
-	    len > 255 * SHA1_LEN)
+	if (!cpu_has_sha() || !__builtin_cpu_supports("sse4.1") || saltlen > BLOCK ||
+	    ikmlen > ROOM || SHA1_LEN + infolen + 1 > ROOM || len > 255 * SHA1_LEN)
 		return hkdf(HASH_SHA1, salt, saltlen, ikm, ikmlen, info, infolen, out, len);
 	derive(salt, saltlen, ikm, ikmlen, info, infolen, out, len);
 	return 0;
