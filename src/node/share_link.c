@@ -502,9 +502,9 @@ void share_link_emit(const struct share_link *l, struct wr *w)
 		wr_str(w, node_security_name(l->security));
 		wr_param(w, "&", "type", node_network_name(l->network));
 		emit_params(l, w, 0, EMITTED, "&");
+		if (l->insecure)
+			wr_str(w, "&allowInsecure=1");
 	}
-	if (l->insecure)
-		wr_str(w, "&allowInsecure=1");
 	if (*l->name)
 		wr_str(w, "#");
 	share_wr_escaped(w, l->name);
