@@ -92,7 +92,7 @@ def test_udp_with_several_peers_and_one_that_was_never_asked(path, udp_target):
         answer, source = u.recvfrom()
         assert (answer, source) == (b"3:VIA 3 x", udp_target.addresses[3])
         user.moved((7, len(answer)))
-    new = [now - then for now, then in zip(udp_target.sources, before)]
+    new = [a - b for a, b in zip(udp_target.sources, before)]
     assert len(set().union(*new)) == 1 and all(new), new
     user.assert_billed()
 

@@ -83,7 +83,7 @@ def packets(way, udp_target, cone):
             u.sendto(b"VIA 3 x", udp_target.addresses[0])
             assert u.recvfrom() == (b"3:VIA 3 x", udp_target.addresses[3])
             up, down = up + 7, down + 9
-    new = [now - then for now, then in zip(udp_target.sources, before)]
+    new = [a - b for a, b in zip(udp_target.sources, before)]
     assert len(set().union(*new)) == 1, new
     return up, down
 
