@@ -1,5 +1,6 @@
-/* udp_framing.c - packets inside a stream, as Trojan, VLESS and XUDP frame them, in both roles: the
- * same packets and the same end however the stream is cut, and what was read can be said again.
+/* udp_framing.c - packets inside a stream, as Trojan, VLESS, XUDP and sing-box's multiplex frame
+ * them, in both roles: the same packets and the same end however the stream is cut, and what was
+ * read can be said again.
  *
  * The first byte: framing, role, and the sizes of the pieces.
  */
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/singmux/singmux_udp.h"
 #include "proto/trojan/trojan_udp.h"
 #include "proto/vless/vless_udp.h"
 #include "stream/framed.h"
@@ -116,8 +118,10 @@ static void go(struct run *r, struct loop *l, const uint8_t *data, size_t len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-	static const struct framing *const framings[] = {&trojan_framing, &vless_udp_framing,
-							 &xudp_framing};
+	static const struct framing *const framings[] = {
+		&trojan_framing,	&vless_udp_framing,    &xudp_framing,
+		&singmux_fixed_framing, &singmux_addr_framing,
+	};
 	static struct loop *l;
 	struct run whole = {0}, cut;
 
