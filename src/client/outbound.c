@@ -96,23 +96,25 @@ static struct dial *outbound_dial(struct dialer *dialer, struct loop *l, const s
 }
 
 /* Shadowsocks has packets of its own, beside its streams: straight to the server, whatever the
- * latter are wrapped in.
+ * latter are wrapped in, or to a plugin that carries packets.
  */
 static int shadowsocks_dgram(struct outbound *o, struct loop *l, struct dgram **out)
 {
+	const struct outbound_conf *c = o->conf;
+	const struct dest *to = c->via_udp.type == DEST_NONE ? &c->server : &c->via_udp;
 	struct stream *s;
 	struct dgram *udp;
 	int err;
 
-	if (o->conf->uot) {
+	if (c->uot) {
 		s = carrier(o, l);
-		*out = s ? ss_client_uot(s, &o->conf->ss, o->conf->uot) : NULL;
+		*out = s ? ss_client_uot(s, &c->ss, c->uot) : NULL;
 		return *out ? 0 : -ENOMEM;
 	}
-	err = dialer_dgram(o->under, l, &o->conf->server, &udp);
+	err = dialer_dgram(o->under, l, to, &udp);
 	if (err)
 		return err;
-	*out = ss_client_udp(udp, &o->conf->server, &o->conf->ss);
+	*out = ss_client_udp(udp, to, &c->ss);
 	return *out ? 0 : -ENOMEM;
 }
 

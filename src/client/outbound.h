@@ -26,7 +26,8 @@ enum outbound_proto {
 struct outbound_conf {
 	enum outbound_proto proto;
 	struct dest server;
-	struct dest via; /* streams go here instead, to a plugin; DEST_NONE: to the server */
+	/* A plugin, where streams and where packets of Shadowsocks go instead; DEST_NONE: to the server. */
+	struct dest via, via_udp;
 	union {
 		uint8_t id[VLESS_ID_LEN];
 		uint8_t key[TROJAN_KEY_LEN];

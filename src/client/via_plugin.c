@@ -59,8 +59,9 @@ static int try_port(struct via_plugin *v, char why[PLUGIN_WHY_MAX])
 		.remote_host = v->host,
 		.remote_port = v->spec.server->port,
 		.local_host = "127.0.0.1",
+		.no_probe = v->spec.net == PLUGIN_UDP_ONLY,
 	};
-	int err = plugin_free_port(&port);
+	int err = plugin_free_port(v->spec.net, &port);
 
 	if (err) {
 		snprintf(why, PLUGIN_WHY_MAX, "no free port: %s", err_text(err));

@@ -1,7 +1,7 @@
 /* via_plugin.h - a SIP003 plugin on the way to a server: started, waited for, and where to connect.
  *
  *     via_plugin_start(loop, &spec, ready, ended, arg, &v, why)
- *     ready(arg): conf.via is where streams go from now on
+ *     ready(arg, at): streams, packets or both go there from now on
  *
  * A port of loopback is chosen; should the plugin end before it listens there, another one, three
  * in all.  Threads: the loop's, which is the thread that started us (a child dies with it).
@@ -15,13 +15,14 @@
 struct via_spec {
 	const char *program, *options;
 	const struct dest *server;
+	enum plugin_net net; /* what it carries */
 };
 
 struct via_plugin;
 
 struct via_hooks {
 	void *arg;
-	/* Once: streams may go to `at`. */
+	/* Once: what it carries may go to `at`. */
 	void (*ready)(void *arg, const struct addr *at);
 	/* It has ended, for good as far as this goes: "exited with status 1". */
 	void (*ended)(void *arg, const char *how);

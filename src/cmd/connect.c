@@ -24,7 +24,7 @@
 static const int caught[] = {SIGTERM, SIGINT, 0};
 
 struct args {
-	const char *listen, *file, *ca, *link, *plugin;
+	const char *listen, *file, *ca, *link, *plugin, *plugin_mode;
 	struct opt_many tcp, udp, pins;
 	bool insecure, plain_udp;
 };
@@ -48,6 +48,7 @@ struct connect {
 	size_t nforwards;
 	const struct args *args;
 	char program[PATH_MAX], options[SHARE_LINK_MAX]; /* of a plugin; "": none */
+	enum plugin_net net;				 /* what it carries */
 	struct via_plugin *via;
 	bool opened;
 	int err; /* that ended it */
@@ -302,7 +303,10 @@ static void on_plugin_ready(void *arg, const struct addr *at)
 {
 	struct connect *c = arg;
 
-	dest_set_addr(&c->conf.via, at);
+	if (c->net != PLUGIN_UDP_ONLY)
+		dest_set_addr(&c->conf.via, at);
+	if (c->net != PLUGIN_TCP_ONLY)
+		dest_set_addr(&c->conf.via_udp, at);
 	c->err = open_all(c, c->args);
 	if (c->err)
 		loop_stop(c->loop);
@@ -320,7 +324,7 @@ static void on_plugin_ended(void *arg, const char *how)
 
 static int start_plugin(struct connect *c)
 {
-	const struct via_spec spec = {c->program, c->options, &c->conf.server};
+	const struct via_spec spec = {c->program, c->options, &c->conf.server, c->net};
 	const struct via_hooks hooks = {c, on_plugin_ready, on_plugin_ended};
 	char why[PLUGIN_WHY_MAX] = "";
 	int err = via_plugin_start(c->loop, &spec, &hooks, &c->via, why);
@@ -353,7 +357,8 @@ static int serve(struct connect *c)
 
 int cmd_connect(int argc, char **argv)
 {
-	static struct args a = {.listen = "127.0.0.1:1080", .plugin = ""};
+	static struct args a = {
+		.listen = "127.0.0.1:1080", .plugin = "", .plugin_mode = "tcp_only"};
 	const struct opt opts[] = {
 		{"listen", 'l', OPT_TEXT, &a.listen, "ADDRESS",
 		 "where SOCKS5 is served, instead of 127.0.0.1:1080"},
@@ -366,7 +371,10 @@ int cmd_connect(int argc, char **argv)
 		{"insecure", 'k', OPT_FLAG, &a.insecure, NULL, "believe any certificate"},
 		{"plugin", 0, OPT_TEXT, &a.plugin, "PROGRAM",
 		 "run this in place of the SIP003 plugin that the link names"},
-		{"plain-udp", 0, OPT_FLAG, &a.plain_udp, NULL, "VLESS and VMess: command 2 instead of XUDP"},
+		{"plugin-mode", 0, OPT_TEXT, &a.plugin_mode, "MODE",
+		 "what goes through it: tcp_only (default), tcp_and_udp, udp_only"},
+		{"plain-udp", 0, OPT_FLAG, &a.plain_udp, NULL,
+		 "VLESS and VMess: command 2 instead of XUDP"},
 		{0},
 	};
 	const struct opt_page page = {"weir connect", "[LINK]",
@@ -381,6 +389,8 @@ int cmd_connect(int argc, char **argv)
 		return ~n;
 	if (n != (a.file ? 0 : 1))
 		return opt_wrong(&page, "one LINK, or --outbound FILE");
+	if (plugin_net_parse(a.plugin_mode, &c.net))
+		return opt_wrong(&page, "--plugin-mode: tcp_only, tcp_and_udp or udp_only");
 	a.link = argv[1];
 	engine = aead_init("auto");
 	if (engine) {

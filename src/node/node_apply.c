@@ -261,7 +261,7 @@ static int bind_any(struct node *n, struct apply *a, unsigned i, bool *udp)
 		uint16_t port;
 
 		*at = any;
-		err = plugin_free_port(&port);
+		err = plugin_free_port(PLUGIN_TCP_AND_UDP, &port);
 		if (err)
 			break;
 		addr_set_port(at, port);

@@ -8,6 +8,8 @@
 #include "net/sock.h"
 #include "plugin/plugin.h"
 
+#define FREE_PORT_TRIES 20
+
 int plugin_hosts_join(const char *const *hosts, size_t n, char out[PLUGIN_HOST_MAX])
 {
 	char text[PLUGIN_HOST_MAX];
@@ -39,20 +41,47 @@ struct addr plugin_loopback(const char *const *hosts, size_t n)
 	return all_v6 ? addr_from_ip6(v6, 0) : addr_from_ip4(v4, 0);
 }
 
-int plugin_free_port(uint16_t *port)
+/* Bound to `at`, whose port 0 becomes the one that was chosen. */
+static int hold_port(int type, struct addr *at, int *out)
 {
-	struct addr at = plugin_loopback(NULL, 0);
-	int fd, err = sock_new(AF_INET, SOCK_STREAM, &fd);
+	int fd, err = sock_new(AF_INET, type, &fd);
 
 	if (err)
 		return err;
-	if (bind(fd, &at.sa, at.len) < 0)
-		err = -errno;
+	err = bind(fd, &at->sa, at->len) < 0 ? -errno : sock_local(fd, at);
+	if (err)
+		close(fd);
 	else
-		err = sock_local(fd, &at);
-	close(fd);
+		*out = fd;
+	return err;
+}
+
+/* The number that the kernel chooses for TCP may be somebody's for UDP. */
+static int try_free_port(enum plugin_net net, uint16_t *port)
+{
+	struct addr at = plugin_loopback(NULL, 0);
+	int tcp = -1, udp = -1, err = 0;
+
+	if (net != PLUGIN_UDP_ONLY)
+		err = hold_port(SOCK_STREAM, &at, &tcp);
+	if (!err && net != PLUGIN_TCP_ONLY)
+		err = hold_port(SOCK_DGRAM, &at, &udp);
+	if (tcp >= 0)
+		close(tcp);
+	if (udp >= 0)
+		close(udp);
 	if (!err)
 		*port = addr_port(&at);
+	return err;
+}
+
+int plugin_free_port(enum plugin_net net, uint16_t *port)
+{
+	int err, tries = 0;
+
+	do
+		err = try_free_port(net, port);
+	while (err == -EADDRINUSE && ++tries < FREE_PORT_TRIES);
 	return err;
 }
 

@@ -90,9 +90,6 @@ MUST_CHECK int plugin_hosts_join(const char *const *hosts, size_t n, char out[PL
 /* ::1 when all of them are IPv6 literals, else 127.0.0.1; port 0. */
 struct addr plugin_loopback(const char *const *hosts, size_t n);
 
-/* A port of 127.0.0.1 that nobody uses at this moment, for a client's plugin. */
-MUST_CHECK int plugin_free_port(uint16_t *port);
-
 /* May somebody who is not the operator name this plugin?  `allow`: names, or absolute paths,
  * NULL-terminated; NULL: none.
  */
@@ -106,6 +103,9 @@ enum plugin_net {
 
 /* "tcp_only" and so on; -ERR_MALFORMED. */
 MUST_CHECK int plugin_net_parse(const char *text, enum plugin_net *out);
+
+/* A port of 127.0.0.1 that nobody uses at this moment for any of `net`, for a client's plugin. */
+MUST_CHECK int plugin_free_port(enum plugin_net net, uint16_t *port);
 
 enum plugin_place {
 	PLUGIN_NOWHERE,

@@ -1,3 +1,6 @@
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "unit.h"
 
 #include "plugin/plugin.h"
@@ -100,6 +103,29 @@ static void modes_have_three_names(void **state)
 	assert_int_equal(plugin_net_parse("udp", &net), -ERR_MALFORMED);
 }
 
+static void a_free_port_is_free_for_all_that_goes_through(void **state)
+{
+	uint16_t port = 0;
+
+	for (enum plugin_net net = PLUGIN_TCP_ONLY; net <= PLUGIN_UDP_ONLY; net++) {
+		struct addr at = plugin_loopback(NULL, 0);
+
+		assert_int_equal(plugin_free_port(net, &port), 0);
+		assert_int_not_equal(port, 0);
+		addr_set_port(&at, port);
+		for (int type = SOCK_STREAM; type <= SOCK_DGRAM; type++) {
+			int fd = socket(AF_INET, type, 0);
+
+			if (net == (type == SOCK_STREAM ? PLUGIN_UDP_ONLY : PLUGIN_TCP_ONLY)) {
+				close(fd);
+				continue;
+			}
+			assert_int_equal(bind(fd, &at.sa, at.len), 0);
+			close(fd);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -109,6 +135,7 @@ int main(void)
 		cmocka_unit_test(only_listed_plugins_are_allowed),
 		cmocka_unit_test(both_modes_decide_who_listens_where),
 		cmocka_unit_test(modes_have_three_names),
+		cmocka_unit_test(a_free_port_is_free_for_all_that_goes_through),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

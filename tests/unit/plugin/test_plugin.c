@@ -483,7 +483,7 @@ static void whether_it_accepts_is_told(void **state)
 	plugin_free(w->p);
 	close(fd);
 
-	assert_int_equal(plugin_free_port(&port), 0);
+	assert_int_equal(plugin_free_port(PLUGIN_TCP_ONLY, &port), 0);
 	s.local_port = port;
 	assert_int_equal(start(w, &s), 0);
 	assert_true(wait_for(w, &w->ready, 2, 6 * NSEC_SEC));
