@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -84,6 +86,15 @@ static bool forget_input(int fd)
 	return false;
 }
 
+/* A reset leaves the count of what is out as it was: there is nothing to wait for all the same. */
+static bool is_over(int fd)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	return !getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) && info.tcpi_state == TCP_CLOSE;
+}
+
 static void on_look(struct timer *t)
 {
 	struct linger_fd *g = container_of(t, struct linger_fd, look);
@@ -95,7 +106,7 @@ static void on_look(struct timer *t)
 		g->taken = true;
 		g->until = MIN(g->until, now + AFTER_TAKEN);
 	}
-	if ((g->taken && (g->abort || ended)) || now >= g->until)
+	if ((g->taken && (g->abort || ended)) || now >= g->until || (ended && is_over(g->fd)))
 		linger_end(g);
 	else
 		timer_set(g->loop, t, now + LOOK_EVERY);
@@ -103,7 +114,7 @@ static void on_look(struct timer *t)
 
 void tcp_linger(struct loop *l, int fd, bool abort)
 {
-	struct lingers *all = lingers_of(l);
+	struct lingers *all = is_over(fd) ? NULL : lingers_of(l);
 	struct linger_fd *g = all ? calloc(1, sizeof(*g)) : NULL;
 
 	if (!g) {

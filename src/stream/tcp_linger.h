@@ -12,7 +12,8 @@
 #include "event/loop.h"
 
 /* Takes over `fd`, off the loop by now.  What comes is read and forgotten; closed it is, with a reset if
- * `abort`, once all has been taken and the peer has had a moment to end its side, or after ten seconds.
+ * `abort`, once all has been taken and the peer has had a moment to end its side, once the peer has reset
+ * it, which may be already, or after ten seconds.
  */
 void tcp_linger(struct loop *l, int fd, bool abort);
 

@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -376,10 +377,51 @@ static void what_was_taken_arrives_though_the_peer_sends_on(void **state)
 	}
 }
 
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+/* The kernel counts as unsent what a reset has made it throw away. */
+static void a_socket_that_was_reset_is_closed_and_waits_for_nothing(void **state)
+{
+	for (int before = 0; before < 2; before++) {
+		struct loop *l = loop_new(LOOP_EPOLL, 0);
+		struct linger hard = {.l_onoff = 1};
+		struct stream *s;
+		struct addr at;
+		int lfd = listen_on(&at), fd, near;
+
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		assert_int_equal(connect(fd, &at.sa, at.len), 0);
+		near = accept4(lfd, NULL, NULL, SOCK_NONBLOCK);
+		s = tcp_stream_new(l, near, NULL);
+		assert_non_null(s);
+		assert_true(push_much(s) > 100000);
+		assert_int_equal(send(fd, "more", 4, MSG_DONTWAIT), 4);
+		assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)), 0);
+		if (before) {
+			close(fd);
+			stream_free(s);
+		} else {
+			stream_free(s);
+			assert_true(is_open(near));
+			close(fd);
+			/* Ten seconds are what he has who still takes something. */
+			for (int i = 0; i < 200 && is_open(near); i++)
+				loop_turn(l, 10 * NSEC_MS);
+		}
+		assert_false(is_open(near));
+		close(lfd);
+		loop_free(l);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_taken_arrives_though_the_peer_sends_on),
+		cmocka_unit_test(a_socket_that_was_reset_is_closed_and_waits_for_nothing),
 		cmocka_unit_test(a_connection_is_open_once_the_kernel_says_so),
 		cmocka_unit_test(a_refused_connection_fails_to_open_and_stays_failed),
 		cmocka_unit_test(a_connection_leaves_from_the_source_it_was_given),
