@@ -541,6 +541,8 @@ static int build(struct node *n, const struct node_info *info, struct apply *a)
 			*why ? why : err_text(err));
 		return err;
 	}
+	if (n->in)
+		reality_conf_inherit(a->in->reality, n->in->reality);
 	return bind_missing(n, a);
 }
 

@@ -38,6 +38,11 @@ struct reality_conf *reality_conf_new(const struct reality_options *o);
 struct reality_conf *reality_conf_get(struct reality_conf *c);
 void reality_conf_put(struct reality_conf *c); /* NULL is fine */
 
+/* What `old` knows of its target holds for `c` as well, where target and server name are the same: a
+ * reload does not begin without look-alikes.  Before `c` is shared; NULLs are fine.
+ */
+void reality_conf_inherit(struct reality_conf *c, const struct reality_conf *old);
+
 /* A stream over `lower`, which it owns from now on; `dialer` reaches the target, and outlives it.
  * NULL when memory ran out; `lower` is freed then.
  *

@@ -81,6 +81,31 @@ void reality_conf_put(struct reality_conf *c)
 	free(c);
 }
 
+static bool same_target(const struct reality_options *a, const struct reality_options *b)
+{
+	if (a->target || b->target)
+		return a->target && b->target && !strcmp(a->target, b->target);
+	return dest_equal(&a->dest, &b->dest);
+}
+
+void reality_conf_inherit(struct reality_conf *c, const struct reality_conf *old)
+{
+	struct reality_tail tail;
+
+	if (!c || !old || !same_target(&c->o, &old->o))
+		return;
+	for (size_t i = 0; i < c->o.nnames; i++) {
+		const char *name = c->o.names[i];
+		size_t from = reality_name_index(
+			&old->o, (struct tls_bytes){(const uint8_t *)name, strlen(name)});
+
+		for (size_t k = 0; k < ALPN_CLASSES && from < old->o.nnames; k++) {
+			reality_tail_get(old, from * ALPN_CLASSES + k, &tail);
+			reality_tail_set(c, i * ALPN_CLASSES + k, &tail);
+		}
+	}
+}
+
 void reality_tail_set(struct reality_conf *c, size_t i, const struct reality_tail *t)
 {
 	for (unsigned w = 0; w < FLIGHT_EXTRA / 4; w++) {

@@ -708,6 +708,62 @@ static void what_a_target_says_behind_a_handshake_is_learned(void **state)
 	loop_free(l);
 }
 
+static struct reality_conf *conf_of(const char *target, const char *a, const char *b)
+{
+	const char *const names[] = {a, b};
+	struct reality_options o = {
+		.target = target,
+		.names = names,
+		.nnames = 2,
+		.short_ids = ids,
+		.nshort_ids = 1,
+		.private_key = priv,
+	};
+	struct reality_conf *c;
+
+	assert_int_equal(dest_parse(&o.dest, NAME ":443"), 0);
+	c = reality_conf_new(&o);
+	assert_non_null(c);
+	return c;
+}
+
+static size_t first_wire(const struct reality_conf *c, size_t i)
+{
+	struct reality_tail t;
+
+	reality_tail_get(c, i, &t);
+	return t.n ? t.wire[0] : 0;
+}
+
+static void what_was_learned_of_a_target_outlives_a_reload(void **state)
+{
+	struct reality_conf *old = conf_of(NULL, "a", "b"), *same = conf_of(NULL, "b", "c"),
+			    *other = conf_of("/run/x", "a", "b"),
+			    *third = conf_of("/run/y", "a", "b");
+
+	for (size_t i = 0; i < 2 * ALPN_CLASSES; i++) {
+		struct reality_tail t = {.n = 1, .wire = {(uint16_t)(100 + i)}};
+
+		reality_tail_set(old, i, &t);
+		t.wire[0] += 100;
+		reality_tail_set(third, i, &t);
+	}
+	reality_conf_inherit(same, old);
+	reality_conf_inherit(other, old);
+	reality_conf_inherit(other, third);
+	reality_conf_inherit(NULL, old);
+	reality_conf_inherit(other, NULL);
+	for (size_t k = 0; k < ALPN_CLASSES; k++) {
+		assert_int_equal(first_wire(same, k), 100 + ALPN_CLASSES + k); /* "b" was second */
+		assert_int_equal(first_wire(same, ALPN_CLASSES + k), 0);       /* "c" is new */
+		assert_int_equal(first_wire(other, k), 0); /* another target's */
+	}
+	reality_conf_put(old);
+	reality_conf_put(same);
+	reality_conf_put(other);
+	reality_conf_put(third);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -719,6 +775,7 @@ int main(void)
 		cmocka_unit_test(a_browser_talks_to_the_target),
 		cmocka_unit_test(every_first_byte_and_end_reaches_the_target),
 		cmocka_unit_test(what_a_target_says_behind_a_handshake_is_learned),
+		cmocka_unit_test(what_was_learned_of_a_target_outlives_a_reload),
 		cmocka_unit_test(who_repeats_a_hello_is_the_targets_after_all),
 		cmocka_unit_test(a_second_change_of_ciphers_is_the_targets_to_judge),
 		cmocka_unit_test(what_the_target_says_while_it_waits_is_kept_for_him),
