@@ -71,11 +71,26 @@ static int make_tls(const struct share_link *link, const struct link_trust *trus
 	return out->tls ? 0 : -ERR_CONFIG;
 }
 
+static int set_mldsa(const char *text, struct reality_client_conf *c)
+{
+	size_t n = strlen(text);
+
+	if (n == 0)
+		return 0;
+	c->mldsa_public = malloc(REALITY_VERIFY_KEY);
+	if (!c->mldsa_public)
+		return -ENOMEM;
+	return base64_decode(text, n, c->mldsa_public, REALITY_VERIFY_KEY) == REALITY_VERIFY_KEY
+		       ? 0
+		       : -ERR_MALFORMED;
+}
+
 static int make_reality(const struct share_link *link, struct outbound_conf *out,
 			char why[FROM_LINK_WHY])
 {
 	struct reality_client_conf *c = calloc(1, sizeof(*c));
 	size_t id = strlen(link->short_id);
+	int err;
 
 	out->reality = c;
 	if (!c)
@@ -89,7 +104,9 @@ static int make_reality(const struct share_link *link, struct outbound_conf *out
 	if (strlen(link->sni) >= sizeof(c->server_name))
 		return wrong(why, "sni is too long");
 	snprintf(c->server_name, sizeof(c->server_name), "%s", link->sni);
-	return 0;
+	err = set_mldsa(link->mldsa_verify, c);
+	return err == -ERR_MALFORMED ? wrong(why, "pqv is no ML-DSA-65 key: base64 of 1952 bytes")
+				     : err;
 }
 
 static bool is_word(const char *text, size_t len, const char *word)
@@ -251,7 +268,7 @@ void outbound_conf_done(struct outbound_conf *c)
 {
 	tls_client_conf_put(c->tls);
 	c->tls = NULL;
-	free(c->reality);
+	reality_client_conf_free(c->reality);
 	c->reality = NULL;
 	free(c->obfs);
 	c->obfs = NULL;
@@ -355,6 +372,8 @@ static int read_reality(const struct json_value *v, struct arena *mem, struct sh
 	link->short_id = text_at(v, "shortId", mem);
 	link->sni = text_at(v, "serverName", mem);
 	link->spider = text_at(v, "spiderX", mem);
+	link->fingerprint = text_at(v, "fingerprint", mem);
+	link->mldsa_verify = text_at(v, "mldsa65Verify", mem);
 	return *link->public_key ? 0 : wrong(why, "realitySettings: the server's publicKey");
 }
 

@@ -234,6 +234,7 @@ static void make_link(struct demo *d, struct share_link *l)
 		.public_key = "",
 		.short_id = "",
 		.spider = "",
+		.mldsa_verify = "",
 		.path = "",
 		.http_host = "",
 		.service_name = "",

@@ -52,6 +52,7 @@ static json_t *link_json(const struct share_link *l)
 	add(j, "public_key", l->public_key);
 	add(j, "short_id", l->short_id);
 	add(j, "spider", l->spider);
+	add(j, "mldsa65_verify", l->mldsa_verify);
 	if (l->insecure)
 		json_object_set_new(j, "insecure", json_true());
 	add(j, "network", node_network_name(l->network));

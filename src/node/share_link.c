@@ -29,6 +29,7 @@ static const struct param params[] = {
 	PARAM("pbk", public_key),
 	PARAM("sid", short_id),
 	PARAM("spx", spider),
+	PARAM("pqv", mldsa_verify),
 	PARAM("path", path),
 	PARAM("host", http_host),
 	PARAM("serviceName", service_name),
@@ -45,8 +46,8 @@ static const struct param params[] = {
 	PARAM("peer", sni),
 	PARAM("fingerprint", fingerprint),
 };
-#define EMITTED 15 /* of them */
-#define OF_SS	17 /* and up to here where it is ss */
+#define EMITTED 16 /* of them */
+#define OF_SS	18 /* and up to here where it is ss */
 
 static const char **field_of(const struct share_link *l, const struct param *p)
 {

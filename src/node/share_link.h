@@ -41,6 +41,7 @@ struct share_link {
 	const char *flow;
 	const char *sni, *alpn, *fingerprint;	    /* alpn: a comma list */
 	const char *public_key, *short_id, *spider; /* REALITY */
+	const char *mldsa_verify;		    /* REALITY: base64 of an ML-DSA-65 key */
 	const char *path, *http_host, *service_name, *authority, *mode, *header_type, *seed;
 	/* ss: the cipher; "name;options" of SIP003; "1" or "2": UDP over TCP, and which */
 	const char *method, *plugin, *uot;

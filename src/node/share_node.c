@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "base/base64.h"
+#include "crypto/ct.h"
+#include "crypto/mldsa65.h"
 #include "crypto/x25519.h"
 #include "node/share_link.h"
 #include "node/share_ss.h"
@@ -33,6 +35,27 @@ static const char *name_of(const struct node_info *info)
 	return info->host ? info->host : "";
 }
 
+/* What a client needs to insist on the signature of the node's seed. */
+static int set_mldsa(struct share_link *l, const char *text, struct arena *a)
+{
+	char *out = arena_alloc(a, BASE64_TEXT(MLDSA65_PUB));
+	uint8_t seed[MLDSA65_SEED];
+	struct mldsa65_key *key = NULL;
+	int err = -ERR_CONFIG;
+
+	if (base64_decode(text, strlen(text), seed, sizeof(seed)) == sizeof(seed)) {
+		key = out ? mldsa65_key_new(seed) : NULL;
+		err = key ? 0 : -ENOMEM;
+	}
+	if (!err) {
+		base64_encode(BASE64_URL, mldsa65_public(key), MLDSA65_PUB, out);
+		l->mldsa_verify = out;
+	}
+	mldsa65_key_free(key);
+	cleanse(seed, sizeof(seed));
+	return err;
+}
+
 static int set_reality(struct share_link *l, const struct node_info *info, struct arena *a)
 {
 	uint8_t key[X25519_LEN];
@@ -46,7 +69,9 @@ static int set_reality(struct share_link *l, const struct node_info *info, struc
 	l->short_id = first_of(&info->reality.short_ids);
 	l->sni = first_of(&info->reality.server_names);
 	l->fingerprint = "chrome";
-	return 0;
+	if (!info->reality.mldsa65_seed || !*info->reality.mldsa65_seed)
+		return 0;
+	return set_mldsa(l, info->reality.mldsa65_seed, a);
 }
 
 static int set_security(struct share_link *l, const struct node_info *info, struct arena *a)

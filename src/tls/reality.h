@@ -15,7 +15,8 @@
 #include "net/dest.h"
 #include "stream/dialer.h"
 
-#define REALITY_SHORT_ID 8
+#define REALITY_SHORT_ID   8
+#define REALITY_VERIFY_KEY 1952 /* the public half of ML-DSA-65 */
 
 struct reality_options {
 	const char *target; /* a unix socket's path ('/' or '@'); NULL: `dest` */
@@ -59,7 +60,12 @@ struct reality_client_conf {
 	uint8_t public_key[32];
 	uint8_t short_id[REALITY_SHORT_ID];
 	char server_name[DEST_NAME_MAX + 1];
+	/* REALITY_VERIFY_KEY bytes, from malloc(): no server without an ML-DSA-65 signature of this key; NULL: it
+	 * is not looked at */
+	uint8_t *mldsa_public;
 };
+
+void reality_client_conf_free(struct reality_client_conf *c); /* and itself; NULL is fine */
 
 /* Likewise over `lower`; `conf` outlives it.  -ERR_AUTH from open(): who answers is not the server,
  * most likely the target itself.

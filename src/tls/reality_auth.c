@@ -222,3 +222,19 @@ int reality_cert_check(const uint8_t *der, size_t len, const uint8_t key[REALITY
 	X509_free(x);
 	return err;
 }
+
+_Static_assert(REALITY_VERIFY_KEY == MLDSA65_PUB, "reality.h does without crypto/");
+
+int reality_pq_cert_check(const uint8_t *der, size_t len, const uint8_t pub[32],
+			  const uint8_t key[REALITY_AUTH_KEY], const uint8_t *verify,
+			  struct tls_bytes client_hello, struct tls_bytes server_hello)
+{
+	uint8_t text[64];
+	int err;
+
+	if (len != REALITY_PQ_CERT_LEN)
+		return -ERR_AUTH;
+	err = reality_pq_signed(pub, key, client_hello, server_hello, text);
+	return err ? err
+		   : mldsa65_verify(verify, text, sizeof(text), der + REALITY_PQ_AT, MLDSA65_SIG);
+}

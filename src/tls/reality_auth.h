@@ -71,6 +71,13 @@ MUST_CHECK int reality_pq_signed(const uint8_t pub[32], const uint8_t key[REALIT
 				 struct tls_bytes client_hello, struct tls_bytes server_hello,
 				 uint8_t out[64]);
 
+/* Of such a certificate, once reality_cert_check() has given its key: -ERR_AUTH when there is no
+ * signature of `verify` (MLDSA65_PUB bytes) in it.
+ */
+MUST_CHECK int reality_pq_cert_check(const uint8_t *der, size_t len, const uint8_t pub[32],
+				     const uint8_t key[REALITY_AUTH_KEY], const uint8_t *verify,
+				     struct tls_bytes client_hello, struct tls_bytes server_hello);
+
 /* Of a Certificate's first entry: 0 with its Ed25519 key, or -ERR_AUTH: it proves nothing. */
 MUST_CHECK int reality_cert_check(const uint8_t *der, size_t len,
 				  const uint8_t key[REALITY_AUTH_KEY], uint8_t pub[32]);

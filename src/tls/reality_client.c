@@ -36,6 +36,8 @@ struct reality_client {
 		cert_key[ED25519_LEN];
 	uint8_t hello[HELLO_MAX];
 	size_t hellolen;
+	uint8_t *answer; /* the ServerHello, where a signature over it is asked for */
+	size_t answerlen;
 	struct tls13 keys;
 	struct tls_dir in;
 	uint8_t *text; /* of the server's encrypted messages, as far as they have come */
@@ -184,6 +186,18 @@ static int agree(const struct reality_client *c, const struct server_hello *h, u
 	return x25519_shared(c->priv, h->share.p + MLKEM768_CT, secret + MLKEM768_SECRET);
 }
 
+static int keep_answer(struct reality_client *c, struct tls_bytes raw)
+{
+	if (!c->conf->mldsa_public)
+		return 0;
+	c->answer = malloc(raw.len);
+	if (!c->answer)
+		return -ENOMEM;
+	memcpy(c->answer, raw.p, raw.len);
+	c->answerlen = raw.len;
+	return 0;
+}
+
 static int take_hello(struct reality_client *c, struct rd *body)
 {
 	uint8_t secret[MLKEM768_SECRET + X25519_LEN];
@@ -193,7 +207,9 @@ static int take_hello(struct reality_client *c, struct rd *body)
 
 	if (err)
 		return -ERR_TLS;
-	err = tls13_start(&c->keys, h.suite);
+	err = keep_answer(c, h.raw);
+	if (!err)
+		err = tls13_start(&c->keys, h.suite);
 	if (!err)
 		err = tls13_add(&c->keys, c->hello, c->hellolen);
 	if (!err)
@@ -215,6 +231,7 @@ static int take_certificate(struct reality_client *c, struct rd r)
 {
 	const uint8_t *der;
 	size_t len;
+	int err;
 
 	rd_skip(&r, rd_u8(&r)); /* context */
 	rd_skip(&r, 3);
@@ -222,7 +239,12 @@ static int take_certificate(struct reality_client *c, struct rd r)
 	der = rd_bytes(&r, len);
 	if (r.err)
 		return -ERR_TLS;
-	return reality_cert_check(der, len, c->auth, c->cert_key);
+	err = reality_cert_check(der, len, c->auth, c->cert_key);
+	if (err || !c->conf->mldsa_public)
+		return err;
+	return reality_pq_cert_check(der, len, c->cert_key, c->auth, c->conf->mldsa_public,
+				     (struct tls_bytes){c->hello, c->hellolen},
+				     (struct tls_bytes){c->answer, c->answerlen});
 }
 
 static int take_verify(struct reality_client *c, struct rd r)
@@ -401,6 +423,7 @@ static void client_free(struct tls_handshake *base)
 	cleanse(c->priv, sizeof(c->priv));
 	cleanse(c->kem_seed, sizeof(c->kem_seed));
 	cleanse(c->auth, sizeof(c->auth));
+	free(c->answer);
 	free(c->text);
 	free(c);
 }
@@ -409,6 +432,14 @@ static const struct tls_handshake_ops client_ops = {
 	.run = client_run,
 	.free = client_free,
 };
+
+void reality_client_conf_free(struct reality_client_conf *c)
+{
+	if (!c)
+		return;
+	free(c->mldsa_public);
+	free(c);
+}
 
 struct stream *reality_client_new(struct stream *lower, const struct reality_client_conf *conf)
 {

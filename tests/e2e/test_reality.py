@@ -104,6 +104,18 @@ def test_a_signature_with_mldsa_is_there_for_who_asks(lab, target, client):
     traffic.download(way, target, MIB, 5)
 
 
+def test_our_client_takes_no_signature_but_the_one_it_asks_for(lab, target):
+    """Another key's, and none at all."""
+    other = lab.verify[:-4] + ("AAAA" if lab.verify[-4:] != "AAAA" else "BBBB")
+    for kind, verify in (("big", other), ("nginx", lab.verify)):
+        user = lab.user()
+        o = lab.outbound("vless", kind, user.credential)
+        o.reality.mldsa_verify = verify
+        way = start_client("weir", lab.procs, o)
+        with pytest.raises((OSError, EOFError)):
+            traffic.echo(way, target, b"nobody", 5)
+
+
 @pytest.mark.parametrize("server", [xray_server, singbox_server], ids=["xray", "sing-box"])
 def test_our_client_reaches_the_servers_of_others(lab, target, server):
     o = Outbound("vless", free_port(), random_credential(), reality=new_reality(NAME, lab.targets["nginx"]))

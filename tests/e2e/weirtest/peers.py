@@ -25,7 +25,7 @@ class Reality:
     fingerprint: str = "chrome"
     private_key: str = ""      # for servers, like the next
     target: int = 0            # a port of 127.0.0.1
-    mldsa_verify: str = ""     # Xray's client: no server without this key's signature
+    mldsa_verify: str = ""     # weir and Xray as clients: no server without this key's signature
 
 
 def new_reality(name, target):
@@ -219,6 +219,8 @@ def link(o):
     if o.reality:
         query.update(security="reality", sni=o.reality.name, pbk=o.reality.public_key, sid=o.reality.short_id,
                      fp=o.reality.fingerprint)
+        if o.reality.mldsa_verify:
+            query["pqv"] = o.reality.mldsa_verify
     credential = urllib.parse.quote(o.credential, safe="")
     return f"{o.protocol}://{credential}@{o.host}:{o.port}?{urllib.parse.urlencode(query)}#test"
 

@@ -35,7 +35,7 @@ static void a_vless_link_is_taken_apart(void **state)
 	assert_int_equal(
 		parse("vless://0d3c7f1e-8f5b-4b53-9b8e-6f6a0c1d2e3f@node.example.com:8443"
 		      "?security=reality&type=grpc&encryption=none&flow=xtls-rprx-vision"
-		      "&sni=www.example.org&fp=chrome&pbk=abc_-1&sid=a1b2&spx=%2F&serviceName=feed"
+		      "&sni=www.example.org&fp=chrome&pbk=abc_-1&sid=a1b2&spx=%2F&pqv=x-_&serviceName=feed"
 		      "#My%20node%20%E2%9C%93",
 		      &l),
 		0);
@@ -51,6 +51,7 @@ static void a_vless_link_is_taken_apart(void **state)
 	assert_string_equal(l.public_key, "abc_-1");
 	assert_string_equal(l.short_id, "a1b2");
 	assert_string_equal(l.spider, "/");
+	assert_string_equal(l.mldsa_verify, "x-_");
 	assert_string_equal(l.service_name, "feed");
 	assert_string_equal(l.name, "My node \xe2\x9c\x93");
 	assert_int_equal(l.ignored.count, 0);
@@ -319,6 +320,12 @@ static void a_node_and_a_user_make_a_link(void **state)
 	assert_string_equal(l.sni, "www.test");
 	assert_int_equal(strlen(l.public_key), 43);
 	assert_non_null(strstr(emit(&l), "vless://u@[::1]:8443?security=reality&type=tcp"));
+	assert_string_equal(l.mldsa_verify, "");
+	info->reality.mldsa65_seed = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+	assert_int_equal(share_link_of_node(info, "u", "::1", "n", &arena, &l, &why), 0);
+	assert_int_equal(strlen(l.mldsa_verify), 2603); /* of 1952 bytes */
+	assert_non_null(strstr(emit(&l), "&pqv="));
+	info->reality.mldsa65_seed = NULL;
 
 	/* VLESS Encryption: the public half of the node's key */
 	info->security = SECURITY_NONE;
