@@ -262,6 +262,15 @@ static void set_times(struct inbound *in, const struct config_node *conf)
 	};
 }
 
+static struct throttle_rule throttle_of(const struct node_throttle *t)
+{
+	return (struct throttle_rule){
+		.after = (uint64_t)t->after_bytes,
+		.rate_Bps = (uint64_t)t->bytes_per_s,
+		.burst = (uint64_t)t->burst_bytes_per_s,
+	};
+}
+
 static int fill(struct inbound *in, const struct inbound_plan *plan, char why[INBOUND_WHY_MAX])
 {
 	const struct config_node *conf = plan->conf;
@@ -284,6 +293,8 @@ static int fill(struct inbound *in, const struct inbound_plan *plan, char why[IN
 	in->trusted.allow_private = true;
 	in->vision = flow_of(conf, info);
 	set_times(in, conf);
+	in->throttle[RELAY_UP] = throttle_of(&info->reality.limit_up);
+	in->throttle[RELAY_DOWN] = throttle_of(&info->reality.limit_down);
 	err = check_flow(in, info, why);
 	if (!err)
 		err = listen_addresses(in, conf, info, why);

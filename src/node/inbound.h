@@ -49,6 +49,7 @@ struct inbound {
 	struct listener_conf listener;
 	struct tls_server_conf *tls;	  /* NULL: in clear */
 	struct reality_conf *reality;	  /* NULL: none */
+	struct throttle_rule throttle[2]; /* of REALITY's strangers, by enum relay_dir */
 	struct httpobfs_conf *obfs;	  /* NULL: none */
 	struct vlessenc_conf *encryption; /* VLESS Encryption; NULL: none */
 	struct ss_conf ss;		  /* method NULL: not Shadowsocks */
@@ -61,7 +62,7 @@ struct inbound {
 	struct cidr *proxies;		    /* sources whose PROXY header is believed */
 	unsigned nproxies;
 	bool proxy_protocol;
-	bool vision; /* VLESS: with the flow xtls-rprx-vision */
+	bool vision;	  /* VLESS: with the flow xtls-rprx-vision */
 	struct rate *cap; /* the node's, for all of its inbounds */
 	unsigned workers; /* that have it */
 	unsigned refs;	  /* the node's own, and one for each seat that has it */

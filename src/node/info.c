@@ -357,6 +357,8 @@ static const struct row rows[] = {
 	ROW(TEXT, REBUILD, reality.min_client_ver),
 	ROW(TEXT, REBUILD, reality.max_client_ver),
 	ROW(BYTES, REBUILD, reality.max_time_diff_ms),
+	ROW(BYTES, REBUILD, reality.limit_up),
+	ROW(BYTES, REBUILD, reality.limit_down),
 	ROW(TEXT, REBUILD, host),
 	ROW(TEXT, REBUILD, server_name),
 

@@ -107,6 +107,10 @@ struct node_tls {
 
 #define REALITY_KEY_LEN 32
 
+struct node_throttle {
+	int64_t after_bytes, bytes_per_s, burst_bytes_per_s; /* bytes_per_s 0: none */
+};
+
 struct node_reality {
 	const char *dest;
 	uint16_t dest_port;
@@ -117,6 +121,7 @@ struct node_reality {
 	const char *mldsa65_seed;		     /* NULL: none */
 	const char *min_client_ver, *max_client_ver; /* NULL: none */
 	int64_t max_time_diff_ms;		     /* 0: none */
+	struct node_throttle limit_up, limit_down;   /* of strangers */
 };
 
 struct node_mux {

@@ -238,6 +238,7 @@ static struct generation *generation_new(struct seat *s, struct inbound *in)
 		.times = &in->times,
 		.reject = in->reject,
 		.cap = in->cap,
+		.throttle = in->throttle,
 		.ended = on_ended,
 	};
 	list_init(&g->si.sessions);

@@ -63,8 +63,39 @@ static int fall_back(struct session *s)
 	return err ? err : PHASE_FALL_DIAL;
 }
 
+static size_t stranger_allow(struct meter *m, enum relay_dir dir, size_t want, nsec_t now,
+			     nsec_t *pause)
+{
+	struct session *s = container_of(m, struct session, meter);
+
+	return throttle_allow(&s->throttle[dir], &s->in->throttle[dir], want, now, pause);
+}
+
+static void stranger_count(struct meter *m, enum relay_dir dir, size_t bytes, nsec_t now)
+{
+	struct session *s = container_of(m, struct session, meter);
+
+	throttle_count(&s->throttle[dir], &s->in->throttle[dir], bytes, now);
+}
+
+/* 0, -ENOMEM. */
+static int set_throttle(struct session *s, struct meter **out)
+{
+	const struct throttle_rule *rule = s->in->throttle;
+
+	if (!rule || (!rule[RELAY_UP].rate_Bps && !rule[RELAY_DOWN].rate_Bps))
+		return 0;
+	s->throttle = calloc(2, sizeof(*s->throttle));
+	if (!s->throttle)
+		return -ENOMEM;
+	s->meter = (struct meter){.allow = stranger_allow, .count = stranger_count};
+	*out = &s->meter;
+	return 0;
+}
+
 int session_mirror(struct session *s)
 {
+	struct meter *meter = NULL;
 	union stream_value v;
 	struct stream *lower;
 	struct bufq none;
@@ -80,12 +111,14 @@ int session_mirror(struct session *s)
 	/* What let go of him is still there: a layer above it does not step aside. */
 	if (stream_open(s->client) == -ERR_REJECTED)
 		return -ERR_REJECTED;
+	s->mirrored = true;
+	if (set_throttle(s, &meter))
+		return -ENOMEM;
 	bufq_done(&s->first);
 	timer_stop(&s->deadline);
-	s->mirrored = true;
 	s->phase = PHASE_RELAY;
-	relay_start(&s->relay, s->in->loop, s->client, s->target, NULL, NULL, &s->in->times->mirror,
-		    &s->run);
+	relay_start(&s->relay, s->in->loop, s->client, s->target, NULL, meter,
+		    &s->in->times->mirror, &s->run);
 	return 0;
 }
 

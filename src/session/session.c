@@ -46,7 +46,7 @@ static void report(struct session *s, int err)
 	struct session_report r = {
 		.peer = session_peer(s, &mem),
 		.user = s->conn.user ? s->conn.user : s->refused,
-		.dest = s->dest,
+		.dest = s->mirrored ? NULL : s->dest,
 		.network = s->network,
 		.up = moved(s, RELAY_UP),
 		.down = moved(s, RELAY_DOWN),

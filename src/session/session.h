@@ -13,6 +13,7 @@
 #include "net/addr.h"
 #include "proto/proto.h"
 #include "session/fallback.h"
+#include "session/throttle.h"
 #include "stream/dialer.h"
 #include "stream/relay.h"
 #include "user/user.h"
@@ -63,6 +64,8 @@ struct session_inbound {
 	const struct session_times *times;
 	enum reject_policy reject;
 	struct rate *cap; /* by enum traffic_dir, of all users together; NULL: none */
+	const struct throttle_rule
+		*throttle; /* by enum relay_dir: of strangers to a target; NULL */
 	void (*ended)(struct session_inbound *in, const struct session_report *report);
 
 	struct list_node sessions;

@@ -23,7 +23,10 @@ struct session {
 	struct list_node link;
 	struct session_inbound *in;
 	struct stream *client, *target;
-	struct dest *dest;
+	union {
+		struct dest *dest;
+		struct throttle *throttle; /* where `mirrored`: by enum relay_dir; NULL: none */
+	};
 	struct user_conn conn;
 	const struct user *refused; /* for the report */
 	struct waiter run;	    /* for everything: streams, dial, relay, being kicked */

@@ -199,6 +199,23 @@ static bool pick_dest(struct pick *p, struct node_reality *r)
 	return true;
 }
 
+static struct node_throttle pick_throttle(struct pick *p, const char *const keys[],
+					  const char *where)
+{
+	const struct json_value *v = pick_object(p, keys);
+	struct node_throttle t = {0};
+	struct pick in;
+
+	if (!v)
+		return t;
+	in = pick_into(p, where, v);
+	t.after_bytes = pick_uint(&in, KEYS("afterBytes", "after_bytes"), 0);
+	t.bytes_per_s = pick_uint(&in, KEYS("bytesPerSec", "bytes_per_sec"), 0);
+	t.burst_bytes_per_s = pick_uint(&in, KEYS("burstBytesPerSec", "burst_bytes_per_sec"), 0);
+	p->oom |= in.oom;
+	return t;
+}
+
 static bool pick_reality(struct pick *p, struct node_info *info)
 {
 	struct node_reality *r = &info->reality;
@@ -218,6 +235,10 @@ static bool pick_reality(struct pick *p, struct node_info *info)
 	r->min_client_ver = pick_text(p, KEYS("min_client_ver", "minClientVer"));
 	r->max_client_ver = pick_text(p, KEYS("max_client_ver", "maxClientVer"));
 	r->max_time_diff_ms = pick_duration_ms(p, KEYS("max_time_diff", "maxTimeDiff"), 1, 0);
+	r->limit_up = pick_throttle(p, KEYS("limitFallbackUpload", "limit_fallback_upload"),
+				    "tls_settings.limitFallbackUpload.");
+	r->limit_down = pick_throttle(p, KEYS("limitFallbackDownload", "limit_fallback_download"),
+				      "tls_settings.limitFallbackDownload.");
 	return true;
 }
 

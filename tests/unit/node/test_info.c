@@ -117,6 +117,8 @@ static void numbers_and_flags_do_not_escape_the_comparison(void **state)
 	FLIP(reality.private_key);
 	FLIP(reality.xver);
 	FLIP(reality.max_time_diff_ms);
+	FLIP(reality.limit_up);
+	FLIP(reality.limit_down);
 	FLIP(vless.vision);
 	FLIP(hysteria.up_mbps);
 	FLIP(hysteria.ignore_client_bandwidth);

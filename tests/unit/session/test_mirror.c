@@ -246,6 +246,63 @@ static void who_cannot_be_handed_over_is_let_go(void **state)
 	}
 }
 
+/* How long 100,000 bytes take to the target, or from it. */
+static nsec_t time_to_pass(struct stage *g, struct stream *from, struct stream *to)
+{
+	static uint8_t bytes[20000], got[65536];
+	size_t sent = 0, came = 0;
+	struct bufq q;
+	nsec_t since = loop_now(g->l);
+	ssize_t end;
+
+	bufq_init(&q, loop_pool(g->l), SIZE_MAX);
+	while (came < 100000) {
+		assert_true(loop_now(g->l) < since + 100 * NSEC_SEC);
+		if (sent < 100000 && bufq_empty(&q)) {
+			assert_int_equal(bufq_append(&q, bytes, sizeof(bytes)), 0);
+			sent += sizeof(bytes);
+		}
+		if (!bufq_empty(&q))
+			(void)stream_push(from, &q);
+		settle_now(g->l);
+		came += get_all(to, got, &end);
+		loop_turn(g->l, 5 * NSEC_MS);
+	}
+	assert_int_equal(came, 100000);
+	bufq_done(&q);
+	return loop_now(g->l) - since;
+}
+
+static void strangers_are_slowed_down_as_the_rules_say(void **state)
+{
+	const struct throttle_rule rules[2] = {
+		[RELAY_UP] = {.after = 10000, .rate_Bps = 20000, .burst = 30000},
+		[RELAY_DOWN] = {.rate_Bps = 40000}, /* less than a second's worth is no burst */
+	};
+	struct stage g;
+
+	for (int how = 0; how < 2; how++) {
+		struct stream *far;
+		nsec_t up, down;
+
+		mirror_open(&g, "vless", false);
+		g.in.throttle = how ? rules : NULL;
+		far = stage_connect(&g, "192.0.2.7:1000");
+		put_bytes(far, "GET / HTTP/1.1\r\n\r\n", 18);
+		for (int t = 0; t < 50; t++)
+			loop_turn(g.l, NSEC_MS);
+		take(&g, g.fall.target, (uint8_t[18]){0}, 18);
+		up = time_to_pass(&g, far, g.fall.target);
+		down = time_to_pass(&g, g.fall.target, far);
+		/* (100,000 - 10,000 - 30,000) / 20,000, and (100,000 - 40,000) / 40,000 */
+		assert_in_range(up, how ? 2950 * NSEC_MS : 0, how ? 3100 * NSEC_MS : 100 * NSEC_MS);
+		assert_in_range(down, how ? 1450 * NSEC_MS : 0,
+				how ? 1600 * NSEC_MS : 100 * NSEC_MS);
+		stream_free(far);
+		stage_close(&g);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -253,6 +310,7 @@ int main(void)
 		cmocka_unit_test(the_deadline_ends_nobody_but_leaves_him_to_the_target),
 		cmocka_unit_test(a_target_that_is_away_ends_a_stranger_without_a_byte),
 		cmocka_unit_test(who_cannot_be_handed_over_is_let_go),
+		cmocka_unit_test(strangers_are_slowed_down_as_the_rules_say),
 	};
 
 	return cmocka_run_group_tests(tests, make_all, drop_all);

@@ -447,7 +447,9 @@ static void reality_takes_texts_and_numbers(void **state)
 		PK
 		",\"server_name\":\"a.example, b.example\",\"dest\":\"c.example:8443\",\"xver\":1,"
 		"\"server_port\":\"443\",\"short_ids\":[\"AB\",\"\"],\"shortId\":\"cd,ef\","
-		"\"max_time_diff\":\"1m\",\"mldsa65Seed\":\"seed\",\"minClientVer\":\"1.8.0\""));
+		"\"max_time_diff\":\"1m\",\"mldsa65Seed\":\"seed\",\"minClientVer\":\"1.8.0\","
+		"\"limitFallbackUpload\":{\"afterBytes\":\"4096\",\"bytesPerSec\":1000},"
+		"\"limit_fallback_download\":{\"bytes_per_sec\":7,\"burstBytesPerSec\":9}"));
 
 	assert_int_equal(i->security, SECURITY_REALITY);
 	assert_int_equal(i->reality.server_names.n, 2);
@@ -460,6 +462,11 @@ static void reality_takes_texts_and_numbers(void **state)
 	assert_int_equal(i->reality.max_time_diff_ms, 60000);
 	assert_string_equal(i->reality.mldsa65_seed, "seed");
 	assert_string_equal(i->reality.min_client_ver, "1.8.0");
+	assert_int_equal(i->reality.limit_up.after_bytes, 4096);
+	assert_int_equal(i->reality.limit_up.bytes_per_s, 1000);
+	assert_int_equal(i->reality.limit_up.burst_bytes_per_s, 0);
+	assert_int_equal(i->reality.limit_down.bytes_per_s, 7);
+	assert_int_equal(i->reality.limit_down.burst_bytes_per_s, 9);
 	node_info_put(i);
 	i = decode(REALITY_DOC(PK ",\"sni\":\"a\",\"xver\":\"2\",\"dest_port\":\"8000\""));
 	assert_int_equal(i->reality.xver, 2);
