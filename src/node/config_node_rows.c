@@ -527,6 +527,22 @@ static const struct conf_row node_rows[] = {
 	 .help = "What happens to who is no user: swallow silently until HandshakeTimeout, hand to the "
 		 "fallback, or close at once, which shows what a request begins with. `auto`: the fallback "
 		 "where there is one, else silence."},
+	{.name = "StrangerLimit",
+	 CONF_INT(NODE, stranger_limit),
+	 .fallback = "4096",
+	 .max = 1000000,
+	 .flags = CONF_LOCAL,
+	 .reload = CONF_REBUILD,
+	 .help = "REALITY: connections that are in their handshake or the target's; beyond it the "
+		 "oldest goes. 0: no limit."},
+	{.name = "StrangerLimitPerIP",
+	 CONF_INT(NODE, stranger_limit_per_ip),
+	 .fallback = "256",
+	 .max = 1000000,
+	 .flags = CONF_LOCAL,
+	 .reload = CONF_REBUILD,
+	 .help = "The same of one source (IPv6: a /64); beyond it a new connection is closed "
+		 "without a byte. 0: no limit."},
 	{.name = "TlsMinVersion",
 	 CONF_WORD(NODE, tls_min_version, tls_versions),
 	 .fallback = "1.2",

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "crypto/random.h"
 #include "node/inbound_plugin.h"
 #include "node/inbound_reality.h"
 #include "node/inbound_ss.h"
@@ -262,6 +263,22 @@ static void set_times(struct inbound *in, const struct config_node *conf)
 	};
 }
 
+/* Those of whom nobody knows yet, or who are no users, cost a connection to the target each. */
+static int count_strangers(struct inbound *in, const struct inbound_plan *plan)
+{
+	unsigned all = (unsigned)plan->conf->stranger_limit, workers = MAX(plan->workers, 1u);
+
+	if (!in->reality)
+		return 0;
+	in->strangers = calloc(1, sizeof(*in->strangers));
+	if (!in->strangers)
+		return -ENOMEM;
+	random_bytes(&in->strangers->key, sizeof(in->strangers->key));
+	in->strangers->max = (unsigned)plan->conf->stranger_limit_per_ip;
+	in->strangers_max = (all + workers - 1) / workers;
+	return 0;
+}
+
 static struct throttle_rule throttle_of(const struct node_throttle *t)
 {
 	return (struct throttle_rule){
@@ -304,6 +321,8 @@ static int fill(struct inbound *in, const struct inbound_plan *plan, char why[IN
 		err = inbound_tls(plan, &in->tls, why);
 	if (!err)
 		err = inbound_reality(plan, in, &in->reality, why);
+	if (!err)
+		err = count_strangers(in, plan);
 	if (!err && info->type == NODE_SHADOWSOCKS)
 		err = inbound_ss(plan, in, why);
 	if (!err && info->type == NODE_SHADOWSOCKS)
@@ -364,6 +383,7 @@ void inbound_put(struct inbound *in)
 	vlessenc_conf_free(in->encryption);
 	fallback_table_free(in->fallbacks);
 	free(in->proxies);
+	free(in->strangers);
 	free(in->obfs);
 	inbound_plugin_free(in->plugin);
 	free(in);

@@ -47,13 +47,15 @@ struct inbound {
 	/* Nobody knows where connections and packets really come from: a plugin is before us. */
 	bool hidden_tcp, hidden_udp;
 	struct listener_conf listener;
-	struct tls_server_conf *tls;	  /* NULL: in clear */
-	struct reality_conf *reality;	  /* NULL: none */
-	struct throttle_rule throttle[2]; /* of REALITY's strangers, by enum relay_dir */
-	struct httpobfs_conf *obfs;	  /* NULL: none */
-	struct vlessenc_conf *encryption; /* VLESS Encryption; NULL: none */
-	struct ss_conf ss;		  /* method NULL: not Shadowsocks */
-	struct ss_replay *auth_ids;	  /* VMess; NULL: another protocol */
+	struct tls_server_conf *tls;	     /* NULL: in clear */
+	struct reality_conf *reality;	     /* NULL: none */
+	struct half_open_sources *strangers; /* where REALITY; NULL: not counted */
+	unsigned strangers_max;		     /* on each worker; 0: no limit */
+	struct throttle_rule throttle[2];    /* of REALITY's strangers, by enum relay_dir */
+	struct httpobfs_conf *obfs;	     /* NULL: none */
+	struct vlessenc_conf *encryption;    /* VLESS Encryption; NULL: none */
+	struct ss_conf ss;		     /* method NULL: not Shadowsocks */
+	struct ss_replay *auth_ids;	     /* VMess; NULL: another protocol */
 	struct ss_known *known; /* who has been here: of the two protocols that must search */
 	struct fallback_table *fallbacks;
 	struct session_times times;

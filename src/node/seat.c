@@ -20,6 +20,7 @@ struct generation {
 	struct seat *seat;
 	struct inbound *in;
 	struct direct direct, trusted;
+	struct half_open half_open;
 	struct ss_port ss;
 	struct vmess_port vmess;
 	struct waiter reap; /* the last session of a retired generation has ended */
@@ -242,6 +243,11 @@ static struct generation *generation_new(struct seat *s, struct inbound *in)
 		.ended = on_ended,
 	};
 	list_init(&g->si.sessions);
+	list_init(&g->half_open.sessions);
+	g->half_open.sources = in->strangers;
+	g->half_open.max = in->strangers_max;
+	if (in->strangers)
+		g->si.half_open = &g->half_open;
 	waiter_init(&g->reap, on_reap);
 	timer_init(&g->deadline, on_drained);
 	if (make_finder(g)) {

@@ -90,10 +90,13 @@ int session_open(struct session *s)
 	struct addr peer;
 	int err;
 
+	err = session_enter_half_open(s);
+	if (err)
+		return err;
 	err = stream_open(s->client);
 	if (err == -EAGAIN) {
 		stream_want(s->client, STREAM_RD | STREAM_WR, &s->run);
-		return err;
+		return session_enter_half_open(s) ? -ERR_LIMIT : -EAGAIN;
 	}
 	if (err == -ERR_AUTH || err == -ERR_REJECTED)
 		return PHASE_REJECT;
@@ -104,6 +107,7 @@ int session_open(struct session *s)
 		err = admit(s, v.request, session_peer(s, &peer));
 	if (err)
 		return err;
+	session_leave_half_open(s);
 	return v.request->network == NETWORK_UDP ? start_udp(s, v.request) : start_dial(s);
 }
 

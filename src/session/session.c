@@ -71,12 +71,58 @@ static void mark_abort(struct session *s, int err)
 		return;
 	if (!err || err == -ERR_IDLE || err == -ERR_TIMEOUT)
 		return;
+	if (s->half_open && err == -ERR_LIMIT) /* a server that makes room ends in order */
+		return;
 	/* An answer that has ended in order is whole, whatever became of the upload: but who is shown a
 	 * target sees what the target does. */
 	if (s->client && (s->mirrored || s->phase != PHASE_RELAY || !s->relay.flow[RELAY_DOWN].eof))
 		stream_set(s->client, STREAM_ABORT, yes);
 	if (s->target)
 		stream_set(s->target, STREAM_ABORT, yes);
+}
+
+/* His address may be known only when a PROXY header has come: asked again until it is. */
+int session_enter_half_open(struct session *s)
+{
+	struct half_open *h = s->in->half_open;
+	union stream_value v;
+	uint32_t source;
+
+	if (!s->half_open || s->source || stream_query(s->client, STREAM_SOURCE, &v))
+		return 0;
+	source = half_open_source(h->sources, v.addr);
+	if (half_open_enter(h->sources, source))
+		return -ERR_LIMIT;
+	s->source = source;
+	return 0;
+}
+
+void session_leave_half_open(struct session *s)
+{
+	if (!s->half_open)
+		return;
+	s->half_open = false;
+	s->in->half_open->n--;
+	if (s->source)
+		half_open_leave(s->in->half_open->sources, s->source);
+	s->source = 0;
+	list_del(&s->link);
+	list_add_tail(&s->in->sessions, &s->link);
+}
+
+/* The newest of them.  When there are too many the oldest goes. */
+static void put_half_open(struct session *s)
+{
+	struct half_open *h = s->in->half_open;
+
+	if (!h)
+		return;
+	if (h->max && h->n >= h->max)
+		session_end(list_entry(h->sessions.next, struct session, link), -ERR_LIMIT);
+	list_del(&s->link);
+	list_add_tail(&h->sessions, &s->link);
+	s->half_open = true;
+	h->n++;
 }
 
 static void end_phase(struct session *s)
@@ -100,6 +146,7 @@ void session_end(struct session *s, int err)
 	waiter_cancel(&s->run);
 	end_phase(s);
 	mark_abort(s, err);
+	session_leave_half_open(s);
 	stream_free(s->client);
 	stream_free(s->target);
 	user_conn_end(&s->conn, now);
@@ -205,6 +252,7 @@ void session_start(struct session_inbound *in, struct stream *leaf)
 		session_end(s, -ENOMEM);
 		return;
 	}
+	put_half_open(s);
 	timer_set(in->loop, &s->deadline, s->started + in->times->handshake);
 	loop_queue(in->loop, &s->run);
 }
@@ -226,19 +274,30 @@ void session_end_all(struct session_inbound *in)
 {
 	struct list_node *pos, *tmp;
 
+	while (in->half_open && !list_empty(&in->half_open->sessions))
+		session_end(list_entry(in->half_open->sessions.next, struct session, link),
+			    -ERR_CANCELED);
 	list_for_each_safe(pos, tmp, &in->sessions)
 		session_end(list_entry(pos, struct session, link), -ERR_CANCELED);
 }
 
-void session_end_stuck(struct session_inbound *in, nsec_t stuck)
+static void end_stuck(struct list_node *sessions, nsec_t before)
 {
-	nsec_t before = loop_now(in->loop) - stuck;
 	struct list_node *pos, *tmp;
 
-	list_for_each_safe(pos, tmp, &in->sessions) {
+	list_for_each_safe(pos, tmp, sessions) {
 		struct session *s = list_entry(pos, struct session, link);
 
 		if (s->phase == PHASE_RELAY && relay_stuck(&s->relay, before))
 			session_end(s, -ENOMEM);
 	}
+}
+
+void session_end_stuck(struct session_inbound *in, nsec_t stuck)
+{
+	nsec_t before = loop_now(in->loop) - stuck;
+
+	end_stuck(&in->sessions, before);
+	if (in->half_open)
+		end_stuck(&in->half_open->sessions, before);
 }

@@ -13,6 +13,7 @@
 #include "net/addr.h"
 #include "proto/proto.h"
 #include "session/fallback.h"
+#include "session/half_open.h"
 #include "session/throttle.h"
 #include "stream/dialer.h"
 #include "stream/relay.h"
@@ -63,7 +64,8 @@ struct session_inbound {
 	const struct fallback_table *fallbacks;
 	const struct session_times *times;
 	enum reject_policy reject;
-	struct rate *cap; /* by enum traffic_dir, of all users together; NULL: none */
+	struct rate *cap;	     /* by enum traffic_dir, of all users together; NULL: none */
+	struct half_open *half_open; /* NULL: handshakes and strangers are not counted */
 	const struct throttle_rule
 		*throttle; /* by enum relay_dir: of strangers to a target; NULL */
 	void (*ended)(struct session_inbound *in, const struct session_report *report);

@@ -33,8 +33,10 @@ struct session {
 	struct meter meter;
 	nsec_t started;
 	uint8_t phase, network;
-	bool rejected, mirrored;
-	union { /* by phase: there are very many sessions that only relay */
+	bool rejected : 1, mirrored : 1;
+	bool half_open : 1; /* in that list */
+	uint32_t source;    /* counted there as; 0: not */
+	union {		    /* by phase: there are very many sessions that only relay */
 		struct {
 			struct dial *dial;
 			struct timer deadline;
@@ -54,6 +56,10 @@ struct session {
 const struct addr *session_peer(const struct session *s, struct addr *mem);
 
 void session_end(struct session *s, int err);
+
+/* As one of those who are no users yet: 0, or -ERR_LIMIT when there are too many of his source. */
+MUST_CHECK int session_enter_half_open(struct session *s);
+void session_leave_half_open(struct session *s); /* harmless where he is not */
 
 int session_open(struct session *s);
 /* Straight to PHASE_UDP.  On error `client` is still the caller's. */

@@ -145,7 +145,7 @@ static int pair_query(const struct stream *s, enum stream_attr attr, union strea
 		out->num = !e->no_half_close;
 		return 0;
 	}
-	if (attr == STREAM_PEER && e->peer.len)
+	if ((attr == STREAM_PEER || attr == STREAM_SOURCE) && e->peer.len)
 		out->addr = &e->peer;
 	else if (attr == STREAM_LOCAL && e->local.len)
 		out->addr = &e->local;

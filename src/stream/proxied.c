@@ -107,7 +107,9 @@ static int proxied_query(const struct stream *s, enum stream_attr attr, union st
 {
 	struct proxied *p = of(s);
 
-	if (p->state > 0 && !p->head.local && attr == STREAM_PEER)
+	if (p->state == 0 && attr == STREAM_SOURCE)
+		return -ENOTSUP;
+	if (p->state > 0 && !p->head.local && (attr == STREAM_PEER || attr == STREAM_SOURCE))
 		out->addr = &p->head.src;
 	else if (p->state > 0 && !p->head.local && attr == STREAM_LOCAL)
 		out->addr = &p->head.dst;

@@ -62,7 +62,9 @@ struct stream_request {
 enum stream_attr {
 	STREAM_REQUEST, /* .request: once open() has returned 0 */
 	STREAM_PEER,	/* .addr: the far end's address; -ENOTSUP when unknown */
-	STREAM_LOCAL,	/* .addr */
+	/* .addr: the same, but -ENOTSUP as well while a header that has yet to come may name another */
+	STREAM_SOURCE,
+	STREAM_LOCAL, /* .addr */
 	/* .num: 1 if an end of stream can be sent while reading goes on; default 1 */
 	STREAM_HALF_CLOSE,
 	STREAM_SNI,	    /* .text: server name, lower case, "" for none */

@@ -267,6 +267,8 @@ static int tcp_query(const struct stream *s, enum stream_attr attr, union stream
 	struct tcp *t = tcp_of(s);
 	const struct addr *a = NULL;
 
+	if (attr == STREAM_SOURCE)
+		attr = STREAM_PEER;
 	if (attr == STREAM_PEER && t->has_peer)
 		a = t->peer->len ? t->peer : NULL;
 	else if (attr == STREAM_PEER || attr == STREAM_LOCAL)

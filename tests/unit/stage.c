@@ -174,6 +174,8 @@ void stage_init(struct stage *g, struct loop *l, const char *proto, const char *
 		.ended = on_end,
 	};
 	list_init(&g->in.sessions);
+	list_init(&g->half_open.sessions);
+	g->half_open.sources = &g->sources;
 }
 
 void stage_done(struct stage *g)

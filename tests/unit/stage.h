@@ -39,6 +39,8 @@ struct stage {
 	struct loop *l;
 	struct people people;
 	struct session_inbound in;
+	struct half_open half_open; /* used where in.half_open says so */
+	struct half_open_sources sources;
 	struct session_times times; /* 60 s, 15 s, 60 s; idle 300 s, linger 10 s */
 	struct stage_dialer out, fall;
 	size_t capacity; /* of the pairs, each direction */

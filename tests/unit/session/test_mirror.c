@@ -303,6 +303,123 @@ static void strangers_are_slowed_down_as_the_rules_say(void **state)
 	}
 }
 
+static bool is_there(struct stage *g, struct stream *far)
+{
+	uint8_t got[65536];
+	ssize_t end;
+
+	for (int t = 0; t < 20; t++)
+		loop_turn(g->l, NSEC_MS);
+	assert_int_equal(get_all(far, got, &end), 0);
+	assert_true(end == -EAGAIN || end == 0);
+	return end == -EAGAIN;
+}
+
+static void one_source_has_only_so_many_strangers(void **state)
+{
+	static const char *const same[] = {"192.0.2.7:1", "192.0.2.7:2", "192.0.2.7:3",
+					   "[::ffff:192.0.2.7]:4"};
+	static const char *const net[] = {"[2001:db8::1]:1", "[2001:db8::2]:2",
+					  "[2001:db8:0:0:ffff::3]:3", "[2001:db8:0:1::3]:3"};
+	struct stream *far[4], *six[4];
+	struct stage g;
+
+	mirror_open(&g, "vless", false);
+	g.in.half_open = &g.half_open;
+	g.sources.max = 2;
+	for (int i = 0; i < 4; i++) {
+		far[i] = stage_connect(&g, same[i]);
+		six[i] = stage_connect(&g, net[i]);
+		if (i == 0) /* this one is mirrored, the others are in their handshake */
+			put_bytes(far[i], "GET / HTTP/1.1\r\n\r\n", 18);
+		assert_int_equal(is_there(&g, far[i]), i < 2);
+		assert_int_equal(is_there(&g, six[i]), i != 2);
+	}
+	assert_int_equal(g.fall.dials, 5); /* and the target has heard of nobody else */
+	assert_int_equal(g.report.err, -ERR_LIMIT);
+	hang_up(far[0]);
+	for (int t = 0; t < 20; t++)
+		loop_turn(g.l, NSEC_MS);
+	far[0] = stage_connect(&g, same[2]);
+	assert_true(is_there(&g, far[0]));
+	for (int i = 0; i < 4; i++) {
+		stream_free(far[i]);
+		stream_free(six[i]);
+	}
+	stage_close(&g);
+	for (int row = 0; row < HALF_OPEN_ROWS; row++)
+		for (int i = 0; i < HALF_OPEN_ROW; i++)
+			assert_int_equal(g.sources.row[row][i], 0);
+}
+
+static void beyond_the_limit_of_all_the_oldest_stranger_goes(void **state)
+{
+	struct stream *far[6];
+	struct stage g;
+
+	mirror_open(&g, "vless", false);
+	g.in.half_open = &g.half_open;
+	g.half_open.max = 3;
+	for (int i = 0; i < 6; i++) {
+		far[i] = stage_connect(&g, NULL);
+		if (i % 2)
+			put_bytes(far[i], "GET / HTTP/1.1\r\n\r\n", 18);
+		assert_true(is_there(&g, far[i]));
+		assert_int_equal(g.half_open.n, MIN(i + 1, 3));
+		if (i >= 3) { /* an end in order, as of a server that makes room */
+			assert_false(is_there(&g, far[i - 3]));
+			assert_int_equal(g.report.err, -ERR_LIMIT);
+		}
+	}
+	for (int i = 0; i < 6; i++)
+		stream_free(far[i]);
+	stage_close(&g);
+	assert_int_equal(g.half_open.n, 0);
+}
+
+static void who_is_a_user_takes_no_strangers_place(void **state)
+{
+	struct stream *far[8];
+	struct stage g;
+
+	stage_open(&g, "vless", "alice");
+	g.in.half_open = &g.half_open;
+	g.half_open.max = 2;
+	g.sources.max = 1;
+	for (int i = 0; i < 8; i++) {
+		far[i] = stage_served(&g, "alice", "192.0.2.7:1000");
+		assert_int_equal(g.half_open.n, 0);
+	}
+	assert_int_equal(g.ended, 0);
+	for (int i = 0; i < 8; i++)
+		stream_free(far[i]);
+	stage_close(&g);
+}
+
+static void who_comes_by_a_proxy_counts_as_whom_it_names(void **state)
+{
+	struct stream *far[3];
+	struct stage g;
+
+	stage_open(&g, "vless", "alice");
+	g.proxied = true;
+	g.in.half_open = &g.half_open;
+	g.sources.max = 1;
+	for (int i = 0; i < 3; i++) {
+		char head[64];
+
+		far[i] = stage_connect(&g, "192.0.2.7:1000");
+		assert_true(is_there(&g, far[i]));
+		snprintf(head, sizeof(head), "PROXY TCP4 198.51.100.%d 192.0.2.1 1 443\r\n",
+			 MIN(i, 1));
+		put_bytes(far[i], head, strlen(head));
+		assert_int_equal(is_there(&g, far[i]), i < 2);
+	}
+	for (int i = 0; i < 3; i++)
+		stream_free(far[i]);
+	stage_close(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -311,6 +428,10 @@ int main(void)
 		cmocka_unit_test(a_target_that_is_away_ends_a_stranger_without_a_byte),
 		cmocka_unit_test(who_cannot_be_handed_over_is_let_go),
 		cmocka_unit_test(strangers_are_slowed_down_as_the_rules_say),
+		cmocka_unit_test(one_source_has_only_so_many_strangers),
+		cmocka_unit_test(beyond_the_limit_of_all_the_oldest_stranger_goes),
+		cmocka_unit_test(who_is_a_user_takes_no_strangers_place),
+		cmocka_unit_test(who_comes_by_a_proxy_counts_as_whom_it_names),
 	};
 
 	return cmocka_run_group_tests(tests, make_all, drop_all);
