@@ -19,6 +19,7 @@ from weirtest.tlstargets import KINDS, start_target
 MIB = 1 << 20
 SIZE = 4 * MIB if SLOW == 1 else MIB
 NAME = "weir.test"
+LANES = 8
 
 pytestmark = [pytest.mark.quick]
 
@@ -42,7 +43,15 @@ class Lab:
             row = self.panel.add_node(protocol, free_port(), tls=2, tls_settings=settings)
             self.nodes[protocol, kind] = row
             entries.append(entry(self.panel.url, row, None, Name=f"{protocol}-{kind}"))
-        self.node = Node(procs, entries, [row["port"] for row in self.nodes.values()])
+        self.lanes = []  # (port of an s_server, port of a node in front of it), all with one key
+        for _ in range(LANES):
+            alone = start_target(procs, "openssl", cert)
+            settings = dict(self.nodes["vless", "openssl"]["settings"]["tls_settings"], dest=f"127.0.0.1:{alone}")
+            row = self.panel.add_node("vless", free_port(), tls=2, tls_settings=settings)
+            self.lanes.append((alone, row["port"]))
+            entries.append(entry(self.panel.url, row, None, Name=f"vless-{alone}"))
+        ports = [row["port"] for row in self.nodes.values()] + [port for _, port in self.lanes]
+        self.node = Node(procs, entries, ports)
 
     def outbound(self, protocol, kind, credential, **other):
         row = self.nodes[protocol, kind]
@@ -181,6 +190,12 @@ def strangers(lab, kind, target):
     }
 
 
+def until_asked(lab, port):
+    """The node knows what this port's target says behind a handshake."""
+    line = f"port {port}: the REALITY target answers as {NAME} with ALPN h2"
+    wait_until("the target to have been asked", lambda: line in lab.node.proc.text(), 30)
+
+
 def same(a, b):
     """Records of the same types and lengths, give or take a signature's; the rest to the byte."""
     (ra, resta), (rb, restb) = records(a), records(b)
@@ -188,16 +203,34 @@ def same(a, b):
         x[0] == y[0] and abs(x[1] - y[1]) <= 4 for x, y in zip(ra, rb))
 
 
+def difference(job, of_target, of_node):
+    """{job: sentence}, or nothing."""
+    (a, end_a, t_a), (b, end_b, t_b) = of_target, of_node
+    if same(a, b) and end_a == end_b and abs(t_a - t_b) <= 1 * SLOW:
+        return {}
+    return {job: f"{job[0]}{' and an end' if job[1] else ''}: target {records(a)} {end_a} {t_a:.2f} s, "
+                 f"node {records(b)} {end_b} {t_b:.2f} s"}
+
+
 def unlike(pool, direct, port, jobs):
     """What the node shows otherwise than its target: {job: sentence}."""
     seen = {j: (pool.submit(look, direct, parts, j[1]), pool.submit(look, port, parts, j[1]))
             for j, parts in jobs.items()}
     wrong = {}
-    for (name, half), both in seen.items():
-        (a, end_a, t_a), (b, end_b, t_b) = (f.result() for f in both)
-        if not same(a, b) or end_a != end_b or abs(t_a - t_b) > 1 * SLOW:
-            wrong[name, half] = (f"{name}{' and an end' if half else ''}: target {records(a)} {end_a} {t_a:.2f} s, "
-                                 f"node {records(b)} {end_b} {t_b:.2f} s")
+    for job, both in seen.items():
+        wrong.update(difference(job, *(f.result() for f in both)))
+    return wrong
+
+
+def unlike_in_turn(lane, jobs):
+    """The same where the target serves one after another."""
+    wrong = {}
+    for job, parts in jobs:
+        for _ in range(3):  # as below
+            last = difference(job, *(look(port, parts, job[1]) for port in lane))
+            if not last:
+                break
+        wrong.update(last)
     return wrong
 
 
@@ -214,11 +247,23 @@ def test_strangers_see_the_target(lab, target, kind):
     assert not wrong, "\n" + "\n".join(wrong.values())
 
 
+def test_strangers_see_a_target_that_serves_one_after_another(lab, target):
+    """OpenSSL's s_server; several of them, so that it does not take long."""
+    for _, port in lab.lanes:
+        until_asked(lab, port)
+    jobs = [((name, half), parts) for name, parts in strangers(lab, "openssl", target).items()
+            for half in (False, True)]
+    n = len(lab.lanes)
+    with ThreadPoolExecutor(n) as pool:
+        done = [pool.submit(unlike_in_turn, lane, jobs[i::n]) for i, lane in enumerate(lab.lanes)]
+        wrong = [text for d in done for text in d.result().values()]
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_client_is_answered_in_the_targets_records(lab, target, kind):
     """From ServerHello to the tickets, against a client of the target itself with the same offer."""
-    asked = f"port {lab.nodes['vless', kind]['port']}: the REALITY target answers as {NAME} with ALPN h2"
-    wait_until("the target to have been asked", lambda: asked in lab.node.proc.text(), 30)
+    until_asked(lab, lab.nodes["vless", kind]["port"])
     tap = said_by(lab, kind, target)
     straight = Tap(lab.targets[kind])
     client = subprocess.Popen(
