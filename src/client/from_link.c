@@ -295,9 +295,13 @@ static int port_at(const struct json_value *v, uint16_t *port)
 	return 0;
 }
 
-static const struct json_value *first_of(const struct json_value *array)
+/* Xray writes the one server, and its one user, with or without a list around them. */
+static const struct json_value *first_of(const struct json_value *array,
+					 const struct json_value *plain)
 {
-	return array && array->type == JSON_T_ARRAY ? array->child : NULL;
+	if (!array)
+		return plain;
+	return array->type == JSON_T_ARRAY ? array->child : NULL;
 }
 
 static int read_server(const struct json_value *o, struct arena *mem, struct share_link *link,
@@ -307,19 +311,19 @@ static int read_server(const struct json_value *o, struct arena *mem, struct sha
 	const struct json_value *settings = json_get(o, "settings"), *server;
 
 	if (!strcmp(protocol, "trojan")) {
-		server = first_of(json_get(settings, "servers"));
+		server = first_of(json_get(settings, "servers"), settings);
 		link->kind = SHARE_TROJAN;
 		link->credential = text_at(server, "password", mem);
 	} else if (!strcmp(protocol, "shadowsocks")) {
-		server = first_of(json_get(settings, "servers"));
+		server = first_of(json_get(settings, "servers"), settings);
 		link->kind = SHARE_SHADOWSOCKS;
 		link->credential = text_at(server, "password", mem);
 		link->method = text_at(server, "method", mem);
 	} else if (!strcmp(protocol, "vless") || !strcmp(protocol, "vmess")) {
 		const struct json_value *user;
 
-		server = first_of(json_get(settings, "vnext"));
-		user = first_of(json_get(server, "users"));
+		server = first_of(json_get(settings, "vnext"), settings);
+		user = first_of(json_get(server, "users"), server);
 		link->kind = !strcmp(protocol, "vless") ? SHARE_VLESS : SHARE_VMESS;
 		link->credential = text_at(user, "id", mem);
 		link->flow = text_at(user, "flow", mem);
@@ -355,6 +359,8 @@ static int read_tls(const struct json_value *tls, struct arena *mem, struct shar
 		wr_str(&w, i ? "," : "");
 		wr_str(&w, list.items[i]);
 	}
+	if (w.err)
+		return wrong(why, "alpn: longer than 255 characters");
 	alpn[w.len] = '\0';
 	link->alpn = alpn;
 	if (*pins && link_trust_add_pin(trust, pins))
