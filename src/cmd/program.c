@@ -201,6 +201,7 @@ static void program_done(struct program *p)
 	if (p->state >= 0)
 		close(p->state);
 	signals_close(&p->signals);
+	log_keeper_done(&p->log_keeper);
 	loop_free(p->loop);
 	for (size_t i = 0; i < p->nold; i++)
 		config_free(p->old[i]);
@@ -224,7 +225,10 @@ int program_start(struct program *p, struct config *conf, bool watch)
 		return -ENOMEM;
 	}
 	timer_init(&p->housekeeping, on_housekeeping);
+	log_keeper_init(&p->log_keeper, p->loop);
 	err = signals_open(&p->signals, p->loop, caught, on_signal);
+	if (!err)
+		err = log_keeper_set(&p->log_keeper, &conf->log);
 	if (!err)
 		err = start_parts(p);
 	if (err) {

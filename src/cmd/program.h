@@ -6,6 +6,7 @@
 #ifndef WEIR_CMD_PROGRAM_H
 #define WEIR_CMD_PROGRAM_H
 
+#include "cmd/log_keeper.h"
 #include "event/file_watch.h"
 #include "event/signals.h"
 #include "node/config.h"
@@ -26,6 +27,7 @@ struct program_node {
 struct program {
 	struct loop *loop;
 	struct signals signals;
+	struct log_keeper log_keeper;
 	struct config *conf;
 	struct config **old; /* files that nodes on their way out still look at */
 	size_t nold;

@@ -219,6 +219,8 @@ void program_reload(struct program *p)
 	}
 	if (program_open_log(conf))
 		log_msg(LOG_WARN, "log", "cannot open %s", conf->log.output);
+	if (log_keeper_set(&p->log_keeper, &conf->log))
+		log_msg(LOG_WARN, "config", "no memory for the log's new limits");
 	workers_reread_resolv(&p->workers, true);
 	warn_restart(p->conf, conf);
 	if (program_share_memory(p, conf))
