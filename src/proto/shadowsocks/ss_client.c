@@ -27,7 +27,7 @@ struct hail {
 
 static struct hail *hail_of(const struct ss_layer *l)
 {
-	return l->head;
+	return l->base.head;
 }
 
 int ss_client_conf_set(struct ss_client_conf *c, const struct ss_method *m, const char *password)
@@ -75,14 +75,14 @@ static int put_identities(const struct hail *h, struct wr *w)
 static ssize_t put_sealed(struct ss_layer *l, const struct wr *head, struct iovec *iov, int n,
 			  struct bufq *src, size_t len)
 {
-	struct buf *b = bufq_tail_room(&l->wq, head->len + iov[0].iov_len + len + AEAD_TAG);
+	struct buf *b = bufq_tail_room(&l->base.wq, head->len + iov[0].iov_len + len + AEAD_TAG);
 	int err;
 
 	if (!b)
 		return -ENOMEM;
 	memcpy(b->data + b->end, head->base, head->len);
 	err = ss_seal_pieces(&l->out, iov, n, b->data + b->end + head->len);
-	bufq_commit(&l->wq, err ? 0 : head->len + iov[0].iov_len + len + AEAD_TAG);
+	bufq_commit(&l->base.wq, err ? 0 : head->len + iov[0].iov_len + len + AEAD_TAG);
 	if (err)
 		return err;
 	bufq_drain(src, len);
@@ -104,7 +104,7 @@ static int seal_fixed(struct ss_layer *l, struct wr *head, size_t variable)
 {
 	uint8_t text[SS_FIXED], *to;
 	struct wr w = wr_of(text, sizeof(text));
-	struct ss_fixed f = {(uint64_t)loop_wall(l->s.loop), (uint16_t)variable};
+	struct ss_fixed f = {(uint64_t)loop_wall(l->base.s.loop), (uint16_t)variable};
 
 	ss_fixed_emit(&w, &f);
 	to = wr_room(head, SS_FIXED + AEAD_TAG);
@@ -119,8 +119,9 @@ static int seal_length(struct ss_layer *l, struct wr *head, size_t len)
 	return to ? ss_seal_piece(&l->out, text, sizeof(text), to) : -ENOBUFS;
 }
 
-static ssize_t client_write_head(struct ss_layer *l, struct bufq *src)
+static ssize_t client_write_head(struct sealed *b, struct bufq *src)
 {
+	struct ss_layer *l = ss_layer_of(&b->s);
 	struct hail *h = hail_of(l);
 	const struct ss_method *m = h->conf.method;
 	uint8_t mem[SS_SALT_MAX + IPSK_MAX * SS_IDENTITY_LEN + SS_FIXED + AEAD_TAG];
@@ -157,9 +158,9 @@ static int read_salt(struct ss_layer *l)
 	uint8_t salt[SS_SALT_MAX];
 	size_t len = h->conf.method->salt_len;
 
-	if (bufq_peek(&l->rq, 0, salt, len) < len)
+	if (bufq_peek(&l->base.rq, 0, salt, len) < len)
 		return -ERR_MORE;
-	bufq_drain(&l->rq, len);
+	bufq_drain(&l->base.rq, len);
 	return ss_dir_derive(&l->in, h->conf.method, h->conf.key, salt);
 }
 
@@ -173,7 +174,7 @@ static int read_answer(struct ss_layer *l)
 	struct ss_answer a;
 	int err;
 
-	if (bufq_peek(&l->rq, 0, mem, len) < len)
+	if (bufq_peek(&l->base.rq, 0, mem, len) < len)
 		return -ERR_MORE;
 	err = ss_dir_derive(&l->in, m, h->conf.key, mem);
 	if (!err)
@@ -182,9 +183,9 @@ static int read_answer(struct ss_layer *l)
 		err = ss_answer_parse(&r, m->salt_len, &a);
 	if (err)
 		return err;
-	if (!ss_time_ok(a.time, loop_wall(l->s.loop)) || memcmp(a.salt, h->salt, m->salt_len))
+	if (!ss_time_ok(a.time, loop_wall(l->base.s.loop)) || memcmp(a.salt, h->salt, m->salt_len))
 		return -ERR_AUTH;
-	bufq_drain(&l->rq, len);
+	bufq_drain(&l->base.rq, len);
 	h->first = a.first;
 	h->answered = true;
 	return 0;
@@ -196,15 +197,16 @@ static int read_first(struct ss_layer *l, struct bufq *first)
 	uint8_t tag[AEAD_TAG], none[1];
 
 	if (hail_of(l)->first > 0)
-		return ss_open_payload(&l->in, &l->rq, hail_of(l)->first, first);
-	if (bufq_peek(&l->rq, 0, tag, sizeof(tag)) < sizeof(tag))
+		return ss_open_payload(&l->in, &l->base.rq, hail_of(l)->first, first);
+	if (bufq_peek(&l->base.rq, 0, tag, sizeof(tag)) < sizeof(tag))
 		return -ERR_MORE;
-	bufq_drain(&l->rq, sizeof(tag));
+	bufq_drain(&l->base.rq, sizeof(tag));
 	return ss_open_piece(&l->in, tag, sizeof(tag), none);
 }
 
-static int client_read_head(struct ss_layer *l, struct bufq *first)
+static int client_read_head(struct sealed *b, struct bufq *first)
 {
+	struct ss_layer *l = ss_layer_of(&b->s);
 	int err;
 
 	if (hail_of(l)->conf.method->class == SS_AEAD)
@@ -215,64 +217,29 @@ static int client_read_head(struct ss_layer *l, struct bufq *first)
 
 /* ---- the layer --------------------------------------------------------------------------- */
 
-static int client_open(struct stream *s)
+static void client_free_head(struct sealed *b)
 {
-	struct ss_layer *l = ss_layer_of(s);
-	int err;
-
-	if (l->ready)
-		return 0;
-	err = stream_open(l->lower);
-	if (!err)
-		l->lower_open = l->ready = true;
-	return err;
+	cleanse(b->head, sizeof(struct hail));
+	free(b->head);
 }
 
-/* Who only listens, or has nothing to say, must be asked for all the same. */
-static ssize_t client_pull(struct stream *s, struct bufq *dst, size_t max)
-{
-	struct ss_layer *l = ss_layer_of(s);
-	int err = l->ready && l->head_out ? ss_layer_begin(l) : 0;
-
-	if (err && err != -EAGAIN)
-		return err;
-	return ss_layer_pull(s, dst, max);
-}
-
-static int client_shut(struct stream *s)
-{
-	struct ss_layer *l = ss_layer_of(s);
-	int err = l->ready && l->head_out ? ss_layer_begin(l) : 0;
-
-	return err ? err : ss_layer_shut(s);
-}
-
-static int client_query(const struct stream *s, enum stream_attr attr, union stream_value *out)
-{
-	return stream_query(ss_layer_of(s)->lower, attr, out);
-}
-
-static void client_free_head(struct ss_layer *l)
-{
-	cleanse(l->head, sizeof(struct hail));
-	free(l->head);
-}
-
-static const struct ss_role client_role = {
+static const struct sealed_ops client_role = {
+	SS_SEALED,
 	.read_head = client_read_head,
 	.write_head = client_write_head,
 	.free_head = client_free_head,
+	.client = true,
 };
 
 static const struct stream_ops client_ops = {
-	SS_LAYER_COMMON,     .open = client_open,   .pull = client_pull,
-	.shut = client_shut, .query = client_query,
+	SS_LAYER_COMMON,
+	.open = sealed_client_open,
+	.query = sealed_query,
 };
 
 struct stream *ss_client_new(struct stream *lower, const struct ss_client_conf *conf,
 			     const struct dest *dest)
 {
-	struct ss_layer *l;
 	struct hail *h;
 
 	if (ss_method_insecure(conf->method))
@@ -284,10 +251,7 @@ struct stream *ss_client_new(struct stream *lower, const struct ss_client_conf *
 	}
 	h->conf = *conf;
 	dest_copy(&h->dest, dest);
-	l = ss_layer_new(lower, &client_ops, &client_role, h);
-	if (!l)
-		free(h);
-	return l ? &l->s : NULL;
+	return ss_layer_new(lower, &client_ops, &client_role, h, conf->method);
 }
 
 struct dgram *ss_client_uot(struct stream *lower, const struct ss_client_conf *conf, int version)

@@ -41,7 +41,7 @@ struct hello {
 
 static struct hello *hello_of(const struct ss_layer *l)
 {
-	return l->head;
+	return l->base.head;
 }
 
 static const struct ss_conf *conf_of(const struct ss_layer *l)
@@ -52,7 +52,7 @@ static const struct ss_conf *conf_of(const struct ss_layer *l)
 /* Take `len` bytes off what has been read. */
 static int consume(struct ss_layer *l, size_t len, uint8_t *out)
 {
-	bufq_take(&l->rq, out, len);
+	bufq_take(&l->base.rq, out, len);
 	return hello_of(l)->inbound->first_pull_decides ? bufq_append(&hello_of(l)->raw, out, len)
 							: 0;
 }
@@ -62,7 +62,8 @@ static int remember(struct ss_layer *l, const uint8_t *salt)
 {
 	const struct ss_conf *c = conf_of(l);
 
-	return c->replay ? ss_replay_add(c->replay, salt, c->method->salt_len, loop_now(l->s.loop))
+	return c->replay ? ss_replay_add(c->replay, salt, c->method->salt_len,
+					 loop_now(l->base.s.loop))
 			 : 0;
 }
 
@@ -94,9 +95,9 @@ static int find_user(struct ss_layer *l, const uint8_t *bytes)
 	int err;
 
 	err = ss_find_stream(port->finder, &h->search, h->inbound->users,
-			     stream_peer(l->lower, &peer) ? &peer : NULL, loop_now(l->s.loop),
-			     bytes, bytes + m->salt_len, &found);
-	l->again = err == -EAGAIN;
+			     stream_peer(l->base.lower, &peer) ? &peer : NULL,
+			     loop_now(l->base.s.loop), bytes, bytes + m->salt_len, &found);
+	l->base.again = err == -EAGAIN;
 	/* The rest of the request may take turns, in which the user may be removed. */
 	if (!err && !user_get(found.user))
 		err = -ERR_AUTH;
@@ -124,7 +125,7 @@ static int read_fixed(struct ss_layer *l, const uint8_t *sealed)
 
 	if (!err)
 		err = ss_fixed_parse(&r, &f);
-	if (!err && !ss_time_ok(f.time, loop_wall(l->s.loop)))
+	if (!err && !ss_time_ok(f.time, loop_wall(l->base.s.loop)))
 		err = -ERR_AUTH;
 	if (!err)
 		err = remember(l, h->salt);
@@ -140,7 +141,7 @@ static int read_user(struct ss_layer *l)
 	size_t len = user_bytes(c), salt = c->method->salt_len;
 	int err;
 
-	if (bufq_peek(&l->rq, 0, bytes, len) < len)
+	if (bufq_peek(&l->base.rq, 0, bytes, len) < len)
 		return hello_of(l)->inbound->first_pull_decides ? -ERR_AUTH : -ERR_MORE;
 	err = find_user(l, bytes);
 	if (err)
@@ -167,7 +168,7 @@ static int keep_raw(struct ss_layer *l, size_t len)
 		return 0;
 	for (size_t at = 0; at < len && !err; at += sizeof(part))
 		err = bufq_append(&h->raw, part,
-				  bufq_peek(&l->rq, at, part, MIN(len - at, sizeof(part))));
+				  bufq_peek(&l->base.rq, at, part, MIN(len - at, sizeof(part))));
 	return err;
 }
 
@@ -198,11 +199,11 @@ static int read_variable(struct ss_layer *l)
 
 	if (h->variable == 0)
 		return -ERR_MALFORMED;
-	if (bufq_len(&l->rq) < len)
+	if (bufq_len(&l->base.rq) < len)
 		return -ERR_MORE;
 	err = keep_raw(l, len);
 	if (!err)
-		err = ss_open_payload(&l->in, &l->rq, h->variable, &h->text);
+		err = ss_open_payload(&l->in, &l->base.rq, h->variable, &h->text);
 	if (err)
 		return err;
 	r = rd_of(head, bufq_peek(&h->text, 0, head, sizeof(head)));
@@ -221,16 +222,16 @@ static int read_chunk(struct ss_layer *l)
 	int err = 0;
 
 	if (!l->in.begun) {
-		err = bufq_len(&l->rq) < SS_LEN ? -ERR_MORE : keep_raw(l, SS_LEN);
+		err = bufq_len(&l->base.rq) < SS_LEN ? -ERR_MORE : keep_raw(l, SS_LEN);
 		if (!err)
-			err = ss_open_length(&l->in, &l->rq);
+			err = ss_open_length(&l->in, &l->base.rq);
 	}
 	if (!err) {
 		len = ss_need(&l->in);
-		err = bufq_len(&l->rq) < len ? -ERR_MORE : keep_raw(l, len);
+		err = bufq_len(&l->base.rq) < len ? -ERR_MORE : keep_raw(l, len);
 	}
 	if (!err)
-		err = ss_open_rest(&l->in, &l->rq, &h->text);
+		err = ss_open_rest(&l->in, &l->base.rq, &h->text);
 	if (err)
 		return err;
 	return h->phase == READ_ADDRESS && l->in.count == 2 ? remember(l, h->salt) : 0;
@@ -314,7 +315,7 @@ static int read_request(struct ss_layer *l)
 	while (!err && hello_of(l)->phase != READ_DONE) {
 		err = step(l);
 		if (err == -ERR_MORE)
-			err = ss_layer_fill(l, FIRST_READ);
+			err = sealed_fill(&l->base, FIRST_READ);
 	}
 	return err;
 }
@@ -327,7 +328,7 @@ static int verdict(const struct ss_layer *l, int err)
 	case -ERR_REPLAY:
 		return -ERR_AUTH;
 	case -ERR_TRUNCATED:
-		return hello_of(l)->phase == READ_USER && bufq_empty(&l->rq) ? err : -ERR_AUTH;
+		return hello_of(l)->phase == READ_USER && bufq_empty(&l->base.rq) ? err : -ERR_AUTH;
 	default:
 		return err;
 	}
@@ -336,10 +337,10 @@ static int verdict(const struct ss_layer *l, int err)
 /* From here on everything passes as it came, from its first byte where a fallback may want that. */
 static int refuse(struct ss_layer *l, int err)
 {
-	l->rerr = (int16_t)err;
-	l->strange = true;
-	stream_unread(&l->s, &l->rq);
-	stream_unread(&l->s, &hello_of(l)->raw);
+	l->base.rerr = (int16_t)err;
+	l->base.strange = true;
+	stream_unread(&l->base.s, &l->base.rq);
+	stream_unread(&l->base.s, &hello_of(l)->raw);
 	bufq_done(&hello_of(l)->text);
 	return err;
 }
@@ -349,11 +350,11 @@ static int server_open(struct stream *s)
 	struct ss_layer *l = ss_layer_of(s);
 	int err = 0;
 
-	if (l->ready || l->strange)
-		return l->strange ? l->rerr : 0;
-	if (!l->lower_open) {
-		err = stream_open(l->lower);
-		l->lower_open = err == 0;
+	if (l->base.ready || l->base.strange)
+		return l->base.strange ? l->base.rerr : 0;
+	if (!l->base.lower_open) {
+		err = stream_open(l->base.lower);
+		l->base.lower_open = err == 0;
 	}
 	if (!err)
 		err = verdict(l, read_request(l));
@@ -361,9 +362,9 @@ static int server_open(struct stream *s)
 		return err;
 	if (err)
 		return refuse(l, err);
-	l->ready = true;
-	l->head_in = false;
-	stream_unread(&l->s, &hello_of(l)->text);
+	sealed_ready(&l->base);
+	l->base.head_in = false;
+	stream_unread(&l->base.s, &hello_of(l)->text);
 	return 0;
 }
 
@@ -372,8 +373,8 @@ static int server_query(const struct stream *s, enum stream_attr attr, union str
 	const struct ss_layer *l = ss_layer_of(s);
 
 	if (attr != STREAM_REQUEST)
-		return stream_query(l->lower, attr, out);
-	if (!l->ready || !l->head)
+		return stream_query(l->base.lower, attr, out);
+	if (!l->base.ready || !l->base.head)
 		return -ENOTSUP;
 	out->request = &hello_of(l)->request;
 	return 0;
@@ -389,12 +390,13 @@ static ssize_t answer_2022(struct ss_layer *l, const struct ss_method *m, uint8_
 {
 	uint8_t text[SS_ANSWER_MAX];
 	struct wr w = wr_of(text, sizeof(text));
-	struct ss_answer a = {.time = (uint64_t)loop_wall(l->s.loop), .salt = hello_of(l)->salt};
+	struct ss_answer a = {.time = (uint64_t)loop_wall(l->base.s.loop),
+			      .salt = hello_of(l)->salt};
 	ssize_t n;
 	int err;
 
 	l->out.count = 1;
-	n = ss_seal_payload(&l->out, src, &l->wq);
+	n = ss_seal_payload(&l->out, src, &l->base.wq);
 	if (n <= 0)
 		return n;
 	a.first = (uint16_t)n;
@@ -406,8 +408,9 @@ static ssize_t answer_2022(struct ss_layer *l, const struct ss_method *m, uint8_
 	return err ? err : n;
 }
 
-static ssize_t server_write_head(struct ss_layer *l, struct bufq *src)
+static ssize_t server_write_head(struct sealed *b, struct bufq *src)
 {
+	struct ss_layer *l = ss_layer_of(&b->s);
 	const struct ss_method *m = conf_of(l)->method;
 	uint8_t head[SS_SALT_MAX + SS_ANSWER_MAX + AEAD_TAG];
 	size_t len = m->salt_len;
@@ -421,15 +424,15 @@ static ssize_t server_write_head(struct ss_layer *l, struct bufq *src)
 	if (err)
 		return err;
 	n = m->class == SS_2022 ? answer_2022(l, m, head, &len, src)
-				: ss_seal(&l->out, src, l->burst, &l->wq);
+				: ss_seal(&l->out, src, l->base.burst, &l->base.wq);
 	if (n <= 0)
 		return n ? n : -ENOMEM;
-	return bufq_prepend(&l->wq, head, len) ? -ENOBUFS : n;
+	return bufq_prepend(&l->base.wq, head, len) ? -ENOBUFS : n;
 }
 
-static void server_free_head(struct ss_layer *l)
+static void server_free_head(struct sealed *b)
 {
-	struct hello *h = hello_of(l);
+	struct hello *h = b->head;
 
 	if (h->request.user)
 		user_put(h->request.user);
@@ -440,25 +443,26 @@ static void server_free_head(struct ss_layer *l)
 }
 
 /* Never called: a server has read its head when open() is done. */
-static int server_read_head(struct ss_layer *l, struct bufq *first)
+static int server_read_head(struct sealed *b, struct bufq *first)
 {
 	return -ERR_PROTOCOL;
 }
 
-static const struct ss_role server_role = {
+static const struct sealed_ops server_role = {
+	SS_SEALED,
 	.read_head = server_read_head,
 	.write_head = server_write_head,
 	.free_head = server_free_head,
 };
 
 static const struct stream_ops server_ops = {
-	SS_LAYER_COMMON,       .open = server_open,   .pull = ss_layer_pull,
-	.shut = ss_layer_shut, .query = server_query,
+	SS_LAYER_COMMON,
+	.open = server_open,
+	.query = server_query,
 };
 
 static struct stream *ss_server(struct stream *lower, const struct proto_inbound *inbound)
 {
-	struct ss_layer *l;
 	struct hello *h;
 
 	if (ss_method_insecure(inbound->ss->conf->method))
@@ -471,10 +475,7 @@ static struct stream *ss_server(struct stream *lower, const struct proto_inbound
 	h->inbound = inbound;
 	bufq_init(&h->text, loop_pool(lower->loop), SIZE_MAX);
 	bufq_init(&h->raw, loop_pool(lower->loop), SIZE_MAX);
-	l = ss_layer_new(lower, &server_ops, &server_role, h);
-	if (!l)
-		free(h);
-	return l ? &l->s : NULL;
+	return ss_layer_new(lower, &server_ops, &server_role, h, inbound->ss->conf->method);
 }
 
 const struct proto shadowsocks_proto = {

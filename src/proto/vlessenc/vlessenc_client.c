@@ -44,10 +44,10 @@ static int resume(struct vlessenc_layer *l, const uint8_t *hello, uint8_t *at)
 			  sizeof(hs->united));
 	err = vlessenc_set_masks(l, NULL, hs->iv);
 	if (!err)
-		err = bufq_append(&l->wq, hello, (size_t)(at + VLESSENC_TICKET_BOX - hello));
+		err = bufq_append(&l->base.wq, hello, (size_t)(at + VLESSENC_TICKET_BOX - hello));
 	hs->step = STEP_RESUMED;
 	hs->body = VLESSENC_IV;
-	l->ahead = l->held = true;
+	l->base.head_in = l->base.held = true;
 	return err;
 }
 
@@ -115,7 +115,7 @@ static int begin(struct vlessenc_layer *l)
 	vlessenc_aead_set(&hs->nfs, hs->alg, hs->iv, sizeof(hs->iv), hs->secret,
 			  sizeof(hs->secret));
 	if (c->zero_rtt &&
-	    vlessenc_tickets_newest(c->tickets, loop_now(l->s.loop), hs->ticket, hs->united))
+	    vlessenc_tickets_newest(c->tickets, loop_now(l->base.s.loop), hs->ticket, hs->united))
 		return resume(l, hello, hello + before);
 	err = make_keys(hs);
 	return err ? err : send_keys(l, hello, before);
@@ -126,9 +126,9 @@ static int read_answer(struct vlessenc_layer *l)
 	uint8_t box[VLESSENC_HALF_S + AEAD_TAG];
 	struct vlessenc_handshake *hs = l->hs;
 
-	if (bufq_len(&l->rq) < sizeof(box))
+	if (bufq_len(&l->base.rq) < sizeof(box))
 		return -EAGAIN;
-	bufq_take(&l->rq, box, sizeof(box));
+	bufq_take(&l->base.rq, box, sizeof(box));
 	if (vlessenc_open_last(&hs->nfs, box, sizeof(box), box) ||
 	    vlessenc_answer_open(hs->kem, hs->priv, box, hs->united))
 		return -ERR_PROTOCOL;
@@ -144,7 +144,7 @@ static int read_answer(struct vlessenc_layer *l)
 static int read_ticket(struct vlessenc_layer *l)
 {
 	struct vlessenc_handshake *hs = l->hs;
-	nsec_t now = loop_now(l->s.loop);
+	nsec_t now = loop_now(l->base.s.loop);
 	int err = vlessenc_take_box(l, &l->in.aead, VLESSENC_TICKET_BOX, hs->ticket,
 				    sizeof(hs->ticket));
 	uint16_t life;
@@ -171,7 +171,7 @@ static int read_padding_len(struct vlessenc_layer *l)
 	if (err)
 		return err;
 	l->hs->body = vlessenc_be16(len);
-	l->ahead = true;
+	l->base.head_in = true;
 	return 0;
 }
 
@@ -204,9 +204,9 @@ static int first(struct vlessenc_layer *l)
 		err = vlessenc_take_box(l, &l->in.aead, hs->body, NULL, 0);
 		return err == -EAGAIN ? -ERR_MORE : err;
 	}
-	if (bufq_len(&l->rq) < sizeof(pre))
+	if (bufq_len(&l->base.rq) < sizeof(pre))
 		return -ERR_MORE;
-	bufq_take(&l->rq, pre, sizeof(pre));
+	bufq_take(&l->base.rq, pre, sizeof(pre));
 	vlessenc_aead_set(&l->in.aead, hs->alg, pre, sizeof(pre), hs->united, sizeof(hs->united));
 	return vlessenc_set_masks(l, pre, NULL);
 }

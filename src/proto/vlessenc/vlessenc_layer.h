@@ -1,4 +1,4 @@
-/* vlessenc_layer.h - the stream around the records, both roles.  Internal to this folder.
+/* vlessenc_layer.h - the stream around the records (proto/sealed.h), both roles.  Internal to this folder.
  *
  * What belongs to the handshake is an object of its own, gone once the last of it has been read and
  * sent: an idle connection keeps two keys and holds no buffer.
@@ -6,13 +6,14 @@
 #ifndef WEIR_PROTO_VLESSENC_LAYER_H
 #define WEIR_PROTO_VLESSENC_LAYER_H
 
+#include "proto/sealed.h"
 #include "proto/vlessenc/vlessenc.h"
 #include "proto/vlessenc/vlessenc_record.h"
 
 struct vlessenc_layer;
 
 struct vlessenc_role {
-	/* Drive the handshake with what is in l->rq.  0: records may travel, as soon as all of the
+	/* Drive the handshake with what is in l->base.rq.  0: records may travel, as soon as all of the
 	 * hello has been sent; -EAGAIN: more bytes are needed.  Others are sticky. */
 	int (*run)(struct vlessenc_layer *l);
 	/* Of the client, before the first record: what the server sends ahead of it.  0; -ERR_MORE;
@@ -46,33 +47,22 @@ struct vlessenc_handshake {
 };
 
 struct vlessenc_layer {
-	struct stream s;
-	struct stream *lower;
+	struct sealed base;
 	const struct vlessenc_conf *conf;
 	const struct vlessenc_role *role;
 	struct vlessenc_handshake *hs; /* NULL: it is over */
 	struct vlessenc_dir in, out;
-	struct bufq rq, wq; /* not opened yet; not taken by `lower` yet */
-	struct waiter rd, wr;
-	struct waiter *up_rd, *up_wr;
-	uint32_t burst;
-	int16_t rerr, werr; /* what broke stays broken */
-	bool lower_open, ready;
-	bool starved; /* what is below had nothing */
-	bool held;    /* wq waits for the first payload, to travel with it */
-	bool ahead;   /* role->first() is still to come */
-	bool strange; /* nobody of ours: bytes pass as they are, for the reject policy */
-	bool known;   /* a record of the peer's has been opened */
-	bool eof;
-	uint8_t record_mode, bypass; /* bits 1 << enum stream_dir */
+	bool known;	/* a record of the peer's has been opened */
+	bool whole;	/* as few records as can be */
+	uint8_t bypass; /* bits 1 << enum stream_dir */
 };
 
 static inline struct vlessenc_layer *vlessenc_layer_of(const struct stream *s)
 {
-	return container_of(s, struct vlessenc_layer, s);
+	return container_of(s, struct vlessenc_layer, base.s);
 }
 
-/* Take `len` bytes off l->rq and open them as the next box; the first `keep` bytes of it go to `out`.
+/* Take `len` bytes off l->base.rq and open them as the next box; the first `keep` bytes of it go to `out`.
  * 0; -EAGAIN: not all there; -ERR_AUTH; -ENOMEM. */
 MUST_CHECK int vlessenc_take_box(struct vlessenc_layer *l, struct vlessenc_aead *a, size_t len,
 				 uint8_t *out, size_t keep);

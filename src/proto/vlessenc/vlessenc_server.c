@@ -44,10 +44,10 @@ static int read_relays(struct vlessenc_layer *l)
 	size_t relays = l->conf->relays;
 	int err;
 
-	if (bufq_len(&l->rq) < VLESSENC_IV + relays + VLESSENC_LEN_BOX)
+	if (bufq_len(&l->base.rq) < VLESSENC_IV + relays + VLESSENC_LEN_BOX)
 		return -EAGAIN;
-	bufq_take(&l->rq, hs->iv, sizeof(hs->iv));
-	bufq_take(&l->rq, bytes, relays + VLESSENC_LEN_BOX);
+	bufq_take(&l->base.rq, hs->iv, sizeof(hs->iv));
+	bufq_take(&l->base.rq, bytes, relays + VLESSENC_LEN_BOX);
 	hs->step = STEP_BODY;
 	err = vlessenc_relays_open(l->conf, hs->iv, bytes, hs->secret);
 	if (!err)
@@ -89,14 +89,14 @@ static int resume(struct vlessenc_layer *l)
 	uint8_t sealed[VLESSENC_TICKET_BOX], pre[VLESSENC_IV];
 	int err = -ERR_AUTH;
 
-	if (bufq_len(&l->rq) < sizeof(sealed))
+	if (bufq_len(&l->base.rq) < sizeof(sealed))
 		return -EAGAIN;
-	bufq_take(&l->rq, sealed, sizeof(sealed));
+	bufq_take(&l->base.rq, sealed, sizeof(sealed));
 	if (vlessenc_open(&hs->nfs, sealed, sizeof(sealed), hs->ticket))
 		return -ERR_AUTH;
 	if (l->conf->tickets && l->conf->zero_rtt)
 		err = vlessenc_tickets_use(l->conf->tickets, hs->ticket, hs->secret,
-					   loop_now(l->s.loop), hs->united);
+					   loop_now(l->base.s.loop), hs->united);
 	if (err == -ERR_AUTH)
 		return send_noise(l);
 	if (err)
@@ -108,8 +108,8 @@ static int resume(struct vlessenc_layer *l)
 	vlessenc_aead_set(&l->out.aead, hs->alg, pre, sizeof(pre), hs->united, sizeof(hs->united));
 	err = vlessenc_set_masks(l, hs->iv, pre);
 	if (!err)
-		err = bufq_append(&l->wq, pre, sizeof(pre));
-	l->held = true;
+		err = bufq_append(&l->base.wq, pre, sizeof(pre));
+	l->base.held = true;
 	return err;
 }
 
@@ -117,7 +117,7 @@ static int resume(struct vlessenc_layer *l)
 static void make_ticket(struct vlessenc_layer *l)
 {
 	struct vlessenc_handshake *hs = l->hs;
-	nsec_t now = loop_now(l->s.loop);
+	nsec_t now = loop_now(l->base.s.loop);
 	const struct vlessenc_conf *c = l->conf;
 	uint32_t life = c->tickets ? vlessenc_life_draw(c) : 0;
 	nsec_t longest = MAX(c->life_from, c->life_to) * NSEC_SEC;

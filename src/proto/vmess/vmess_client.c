@@ -24,7 +24,7 @@ struct hail {
 
 static struct hail *hail_of(const struct vmess_layer *l)
 {
-	return l->head;
+	return l->base.head;
 }
 
 int vmess_client_conf_set(struct vmess_client_conf *c, const char *id, const char *cipher)
@@ -64,7 +64,7 @@ int vmess_client_conf_set(struct vmess_client_conf *c, const char *id, const cha
 
 /* ---- the heads --------------------------------------------------------------------------- */
 
-static int client_write_head(struct vmess_layer *l, struct wr *w)
+static int emit_request(struct vmess_layer *l, struct wr *w)
 {
 	const struct hail *h = hail_of(l);
 	uint8_t noise[4 + VMESS_NONCE + VMESS_PADDING_MAX], id[VMESS_ID_LEN], text[VMESS_REQ_MAX];
@@ -72,7 +72,7 @@ static int client_write_head(struct vmess_layer *l, struct wr *w)
 	int err;
 
 	random_bytes(noise, sizeof(noise));
-	vmess_id_make(loop_wall(l->s.loop), noise, id);
+	vmess_id_make(loop_wall(l->base.s.loop), noise, id);
 	vmess_request_emit(&t, &h->req, noise + 4 + VMESS_NONCE,
 			   random_below(VMESS_PADDING_MAX + 1));
 	err = t.err ? t.err : vmess_dir_set(&l->out, &h->req, h->req.key, h->req.iv);
@@ -82,11 +82,17 @@ static int client_write_head(struct vmess_layer *l, struct wr *w)
 	return err;
 }
 
-static int client_read_head(struct vmess_layer *l)
+static ssize_t client_write_head(struct sealed *b, struct bufq *src)
 {
+	return vmess_write_head(vmess_layer_of(&b->s), emit_request, src);
+}
+
+static int client_read_head(struct sealed *b, struct bufq *first)
+{
+	struct vmess_layer *l = vmess_layer_of(&b->s);
 	const struct hail *h = hail_of(l);
 	uint8_t sealed[VMESS_SEALED_U16 + ANSWER_MAX + AEAD_TAG], text[ANSWER_MAX];
-	size_t got = bufq_peek(&l->rq, 0, sealed, sizeof(sealed)), len, whole;
+	size_t got = bufq_peek(&l->base.rq, 0, sealed, sizeof(sealed)), len, whole;
 	int err;
 
 	if (got < VMESS_SEALED_U16)
@@ -104,57 +110,33 @@ static int client_read_head(struct vmess_layer *l)
 		err = -ERR_AUTH;
 	if (!err)
 		err = vmess_dir_set(&l->in, &h->req, h->answer_key, h->answer_iv);
-	if (!err)
-		bufq_drain(&l->rq, whole);
-	return err;
+	if (err)
+		return err;
+	b->plain = l->in.raw;
+	bufq_drain(&b->rq, whole);
+	return 0;
 }
 
-static void client_free_head(void *head)
+static void client_free_head(struct sealed *b)
 {
-	cleanse(head, sizeof(struct hail));
-	free(head);
+	cleanse(b->head, sizeof(struct hail));
+	free(b->head);
 }
 
-static const struct vmess_role client_role = {
+static const struct sealed_ops client_role = {
+	VMESS_SEALED,
 	.read_head = client_read_head,
 	.write_head = client_write_head,
 	.free_head = client_free_head,
+	.client = true,
 };
 
 /* ---- the layer --------------------------------------------------------------------------- */
 
-static int client_open(struct stream *s)
-{
-	struct vmess_layer *l = vmess_layer_of(s);
-	int err;
-
-	if (l->ready)
-		return 0;
-	err = stream_open(l->lower);
-	if (!err)
-		l->lower_open = l->ready = true;
-	return err;
-}
-
-/* Who only listens must be asked for all the same. */
-static ssize_t client_pull(struct stream *s, struct bufq *dst, size_t max)
-{
-	struct vmess_layer *l = vmess_layer_of(s);
-	int err = l->ready && l->head_out ? vmess_layer_begin(l) : 0;
-
-	if (err && err != -EAGAIN)
-		return err;
-	return vmess_layer_pull(s, dst, max);
-}
-
-static int client_query(const struct stream *s, enum stream_attr attr, union stream_value *out)
-{
-	return stream_query(vmess_layer_of(s)->lower, attr, out);
-}
-
 static const struct stream_ops client_ops = {
-	VMESS_LAYER_COMMON,	  .open = client_open,	 .pull = client_pull,
-	.shut = vmess_layer_shut, .query = client_query,
+	VMESS_LAYER_COMMON,
+	.open = sealed_client_open,
+	.query = sealed_query,
 };
 
 static int set_hail(struct hail *h, const struct vmess_client_conf *conf, uint8_t cmd,
@@ -179,15 +161,15 @@ static struct stream *start(struct stream *lower, const struct vmess_client_conf
 			    const struct dest *dest)
 {
 	struct hail *h = calloc(1, sizeof(*h));
-	struct vmess_layer *l;
+	struct sealed *b;
 
 	if (!h || set_hail(h, conf, cmd, dest)) {
 		free(h);
 		stream_free(lower);
 		return NULL;
 	}
-	l = vmess_layer_new(lower, &client_ops, &client_role, h);
-	return l ? &l->s : NULL;
+	b = sealed_new(sizeof(struct vmess_layer), lower, &client_ops, &client_role, h);
+	return b ? &b->s : NULL;
 }
 
 struct stream *vmess_client_new(struct stream *lower, const struct vmess_client_conf *conf,

@@ -41,7 +41,7 @@ struct hello {
 
 static struct hello *hello_of(const struct vmess_layer *l)
 {
-	return l->head;
+	return l->base.head;
 }
 
 /* ---- what it is for ---------------------------------------------------------------------- */
@@ -84,12 +84,12 @@ static int read_user(struct vmess_layer *l)
 	struct addr peer;
 	int err;
 
-	if (bufq_peek(&l->rq, 0, id, sizeof(id)) < sizeof(id))
+	if (bufq_peek(&l->base.rq, 0, id, sizeof(id)) < sizeof(id))
 		return -ERR_MORE;
 	err = vmess_find(h->inbound->vmess->finder, &h->search, h->inbound->users,
-			 stream_peer(l->lower, &peer) ? &peer : NULL, loop_now(l->s.loop),
-			 loop_wall(l->s.loop), id, &user);
-	l->again = err == -EAGAIN;
+			 stream_peer(l->base.lower, &peer) ? &peer : NULL, loop_now(l->base.s.loop),
+			 loop_wall(l->base.s.loop), id, &user);
+	l->base.again = err == -EAGAIN;
 	if (err)
 		return err;
 	memcpy(h->key, user_key(user), sizeof(h->key));
@@ -104,7 +104,7 @@ static int read_length(struct vmess_layer *l)
 	size_t len;
 	int err;
 
-	if (bufq_peek(&l->rq, 0, head, sizeof(head)) < sizeof(head))
+	if (bufq_peek(&l->base.rq, 0, head, sizeof(head)) < sizeof(head))
 		return -ERR_MORE;
 	err = vmess_head_open(h->key, head, &len);
 	if (err)
@@ -122,7 +122,7 @@ static int remember(struct vmess_layer *l, const uint8_t *id)
 {
 	struct ss_replay *r = hello_of(l)->inbound->vmess->replay;
 
-	return r ? ss_replay_add(r, id, VMESS_ID_LEN, loop_now(l->s.loop)) : 0;
+	return r ? ss_replay_add(r, id, VMESS_ID_LEN, loop_now(l->base.s.loop)) : 0;
 }
 
 static int take_request(struct vmess_layer *l, const uint8_t *text)
@@ -138,7 +138,9 @@ static int take_request(struct vmess_layer *l, const uint8_t *text)
 	if (!can_serve(&h->req))
 		return -ERR_UNSUPPORTED;
 	set_request(h);
-	return vmess_dir_set(&l->in, &h->req, h->req.key, h->req.iv);
+	err = vmess_dir_set(&l->in, &h->req, h->req.key, h->req.iv);
+	l->base.plain = l->in.raw;
+	return err;
 }
 
 /* A fallback has to see what came. */
@@ -150,7 +152,7 @@ static int keep_raw(struct vmess_layer *l)
 	int err = 0;
 
 	while (!err && h->inbound->first_pull_decides &&
-	       (n = bufq_peek(&l->rq, at, part, sizeof(part))) > 0) {
+	       (n = bufq_peek(&l->base.rq, at, part, sizeof(part))) > 0) {
 		err = bufq_append(&h->raw, part, n);
 		at += n;
 	}
@@ -164,7 +166,7 @@ static int read_request(struct vmess_layer *l)
 	size_t whole = VMESS_HEAD + h->len + AEAD_TAG;
 	int err;
 
-	if (bufq_peek(&l->rq, 0, mem, whole) < whole)
+	if (bufq_peek(&l->base.rq, 0, mem, whole) < whole)
 		return -ERR_MORE;
 	err = vmess_request_open(h->key, mem, h->len, text);
 	if (!err)
@@ -176,7 +178,7 @@ static int read_request(struct vmess_layer *l)
 	cleanse(text, sizeof(text));
 	if (err)
 		return err;
-	bufq_drain(&l->rq, whole);
+	bufq_drain(&l->base.rq, whole);
 	h->phase = READ_REST;
 	return 0;
 }
@@ -190,8 +192,8 @@ static int read_rest(struct vmess_layer *l)
 	ssize_t n = l->in.raw ? -ERR_MORE : 1;
 
 	while (n > 0)
-		n = vmess_chunk_open(&l->in, &l->rq, &h->text);
-	l->eof = n == 0;
+		n = vmess_chunk_open(&l->in, &l->base.rq, &h->text);
+	l->base.eof = n == 0;
 	if (n < 0 && n != -ERR_MORE)
 		return (int)n;
 	bufq_done(&h->raw);
@@ -218,9 +220,9 @@ static int wait_for_more(struct vmess_layer *l)
 {
 	const struct hello *h = hello_of(l);
 
-	if (h->inbound->first_pull_decides && h->phase == READ_USER && !bufq_empty(&l->rq))
+	if (h->inbound->first_pull_decides && h->phase == READ_USER && !bufq_empty(&l->base.rq))
 		return -ERR_AUTH;
-	return vmess_layer_fill(l, FIRST_READ);
+	return sealed_fill(&l->base, FIRST_READ);
 }
 
 static int read_all(struct vmess_layer *l)
@@ -245,7 +247,7 @@ static int verdict(const struct vmess_layer *l, int err)
 	case -ERR_UNSUPPORTED:
 		return -ERR_AUTH;
 	case -ERR_TRUNCATED:
-		return hello_of(l)->phase == READ_USER && bufq_empty(&l->rq) ? err : -ERR_AUTH;
+		return hello_of(l)->phase == READ_USER && bufq_empty(&l->base.rq) ? err : -ERR_AUTH;
 	default:
 		return err;
 	}
@@ -256,13 +258,13 @@ static int refuse(struct vmess_layer *l, int err)
 {
 	struct hello *h = hello_of(l);
 
-	l->rerr = (int16_t)err;
-	l->strange = true;
+	l->base.rerr = (int16_t)err;
+	l->base.strange = true;
 	if (bufq_empty(&h->raw))
-		stream_unread(&l->s, &l->rq);
+		stream_unread(&l->base.s, &l->base.rq);
 	else
-		stream_unread(&l->s, &h->raw);
-	bufq_done(&l->rq);
+		stream_unread(&l->base.s, &h->raw);
+	bufq_done(&l->base.rq);
 	bufq_done(&h->text);
 	return err;
 }
@@ -281,11 +283,11 @@ static int server_open(struct stream *s)
 	struct vmess_layer *l = vmess_layer_of(s);
 	int err = 0;
 
-	if (l->ready || l->strange)
-		return l->strange ? l->rerr : 0;
-	if (!l->lower_open) {
-		err = stream_open(l->lower);
-		l->lower_open = err == 0;
+	if (l->base.ready || l->base.strange)
+		return l->base.strange ? l->base.rerr : 0;
+	if (!l->base.lower_open) {
+		err = stream_open(l->base.lower);
+		l->base.lower_open = err == 0;
 	}
 	if (!err)
 		err = read_all(l);
@@ -295,9 +297,9 @@ static int server_open(struct stream *s)
 		return err;
 	if (err)
 		return refuse(l, verdict(l, err));
-	l->ready = true;
-	l->head_in = false;
-	stream_unread(&l->s, &hello_of(l)->text);
+	sealed_ready(&l->base);
+	l->base.head_in = false;
+	stream_unread(&l->base.s, &hello_of(l)->text);
 	return 0;
 }
 
@@ -306,8 +308,8 @@ static int server_query(const struct stream *s, enum stream_attr attr, union str
 	const struct vmess_layer *l = vmess_layer_of(s);
 
 	if (attr != STREAM_REQUEST)
-		return stream_query(l->lower, attr, out);
-	if (!l->ready || !l->head)
+		return stream_query(l->base.lower, attr, out);
+	if (!l->base.ready || !l->base.head)
 		return -ENOTSUP;
 	out->request = &hello_of(l)->request;
 	return 0;
@@ -315,7 +317,7 @@ static int server_query(const struct stream *s, enum stream_attr attr, union str
 
 /* ---- the answer -------------------------------------------------------------------------- */
 
-static int server_write_head(struct vmess_layer *l, struct wr *w)
+static int emit_answer(struct vmess_layer *l, struct wr *w)
 {
 	const struct vmess_request *req = &hello_of(l)->req;
 	uint8_t key[VMESS_KEY_LEN], iv[VMESS_KEY_LEN], *out = wr_room(w, VMESS_SEALED_ANSWER);
@@ -328,8 +330,13 @@ static int server_write_head(struct vmess_layer *l, struct wr *w)
 	return err ? err : vmess_answer_seal(key, iv, req->answer, out);
 }
 
+static ssize_t server_write_head(struct sealed *b, struct bufq *src)
+{
+	return vmess_write_head(vmess_layer_of(&b->s), emit_answer, src);
+}
+
 /* Never called: a server has read its head when open() is done. */
-static int server_read_head(struct vmess_layer *l)
+static int server_read_head(struct sealed *b, struct bufq *first)
 {
 	return -ERR_PROTOCOL;
 }
@@ -339,31 +346,19 @@ static int server_read_head(struct vmess_layer *l)
 static struct stream *server_peel(struct stream *s, struct bufq *first)
 {
 	struct vmess_layer *l = vmess_layer_of(s);
-	struct stream *lower = l->lower;
 
-	if (l->ready)
+	if (l->base.ready)
 		return NULL;
-	if (!l->strange)
+	if (!l->base.strange)
 		(void)refuse(l, -ERR_AUTH);
-	stream_unread(lower, &s->unread);
-	l->lower = NULL;
-	vmess_layer_free(s);
-	return lower;
-}
-
-/* Who has not been let in gets no word of ours, and at the deadline the same end as a stranger. */
-static int server_shut(struct stream *s)
-{
-	struct vmess_layer *l = vmess_layer_of(s);
-
-	return l->ready ? vmess_layer_shut(s) : stream_shut(l->lower);
+	return sealed_leave(&l->base);
 }
 
 /* ---- the layer --------------------------------------------------------------------------- */
 
-static void server_free_head(void *head)
+static void server_free_head(struct sealed *b)
 {
-	struct hello *h = head;
+	struct hello *h = b->head;
 
 	bufq_done(&h->text);
 	bufq_done(&h->raw);
@@ -371,20 +366,23 @@ static void server_free_head(void *head)
 	free(h);
 }
 
-static const struct vmess_role server_role = {
+static const struct sealed_ops server_role = {
+	VMESS_SEALED,
 	.read_head = server_read_head,
 	.write_head = server_write_head,
 	.free_head = server_free_head,
 };
 
 static const struct stream_ops server_ops = {
-	VMESS_LAYER_COMMON,    .open = server_open, .pull = vmess_layer_pull,
-	.query = server_query, .peel = server_peel, .shut = server_shut,
+	VMESS_LAYER_COMMON,
+	.open = server_open,
+	.query = server_query,
+	.peel = server_peel,
 };
 
 static struct stream *vmess_server(struct stream *lower, const struct proto_inbound *inbound)
 {
-	struct vmess_layer *l;
+	struct sealed *b;
 	struct hello *h = calloc(1, sizeof(*h));
 
 	if (!h) {
@@ -394,8 +392,8 @@ static struct stream *vmess_server(struct stream *lower, const struct proto_inbo
 	h->inbound = inbound;
 	bufq_init(&h->text, loop_pool(lower->loop), SIZE_MAX);
 	bufq_init(&h->raw, loop_pool(lower->loop), SIZE_MAX);
-	l = vmess_layer_new(lower, &server_ops, &server_role, h);
-	return l ? &l->s : NULL;
+	b = sealed_new(sizeof(struct vmess_layer), lower, &server_ops, &server_role, h);
+	return b ? &b->s : NULL;
 }
 
 static int vmess_user_key(const char *credential, size_t len, uint8_t *key)

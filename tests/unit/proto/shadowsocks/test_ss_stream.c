@@ -215,7 +215,7 @@ static void the_answer_and_its_head_are_one_write(void **state)
 		put_bytes(g.s, "answer", 6);
 		assert_int_equal(get_bytes(g.far, got, sizeof(got), NULL), head + 6);
 		/* and what was needed until then is gone */
-		assert_null(ss_layer_of(g.s)->head);
+		assert_null(sealed_of(g.s)->head);
 	}
 }
 
