@@ -31,7 +31,8 @@ struct sealed_ops {
 	/* The keys of both directions. */
 	void (*clear)(struct sealed *l);
 
-	/* The head inwards, off l->rq; payload that it carries goes to `first`.  0: records follow.
+	/* NULL of a server, which has read its head when open() is done (sealed_server.h).  The head
+	 * inwards, off l->rq; payload that it carries goes to `first`.  0: records follow.
 	 * -ERR_MORE.  -ENOMEM.  Others are sticky. */
 	int (*read_head)(struct sealed *l, struct bufq *first);
 	/* The head outwards, to l->wq, with the first payload off `src`, which may be empty.  How many

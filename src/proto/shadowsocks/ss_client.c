@@ -240,6 +240,7 @@ static const struct stream_ops client_ops = {
 struct stream *ss_client_new(struct stream *lower, const struct ss_client_conf *conf,
 			     const struct dest *dest)
 {
+	struct sealed *b;
 	struct hail *h;
 
 	if (ss_method_insecure(conf->method))
@@ -251,7 +252,11 @@ struct stream *ss_client_new(struct stream *lower, const struct ss_client_conf *
 	}
 	h->conf = *conf;
 	dest_copy(&h->dest, dest);
-	return ss_layer_new(lower, &client_ops, &client_role, h, conf->method);
+	b = sealed_new(sizeof(struct ss_layer), lower, &client_ops, &client_role, h);
+	if (!b)
+		return NULL;
+	b->most = conf->method->chunk;
+	return &b->s;
 }
 
 struct dgram *ss_client_uot(struct stream *lower, const struct ss_client_conf *conf, int version)

@@ -30,14 +30,3 @@ void ss_layer_clear(struct sealed *b)
 	ss_dir_clear(&layer_of(b)->in);
 	ss_dir_clear(&layer_of(b)->out);
 }
-
-struct stream *ss_layer_new(struct stream *lower, const struct stream_ops *ops,
-			    const struct sealed_ops *role, void *head, const struct ss_method *m)
-{
-	struct sealed *b = sealed_new(sizeof(struct ss_layer), lower, ops, role, head);
-
-	if (!b)
-		return NULL;
-	b->most = m->chunk;
-	return &b->s;
-}

@@ -15,10 +15,6 @@ static inline struct ss_layer *ss_layer_of(const struct stream *s)
 	return container_of(s, struct ss_layer, base.s);
 }
 
-/* Takes `lower` and `head`.  NULL: no memory, they are freed. */
-struct stream *ss_layer_new(struct stream *lower, const struct stream_ops *ops,
-			    const struct sealed_ops *role, void *head, const struct ss_method *m);
-
 ssize_t ss_layer_open(struct sealed *b, struct bufq *dst);
 size_t ss_layer_need(const struct sealed *b);
 bool ss_layer_within(const struct sealed *b);

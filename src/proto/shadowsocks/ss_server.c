@@ -1,6 +1,4 @@
-/* The server side.  A request is read piece by piece; nothing is answered before the target does, and
- * whatever is wrong with a request is -ERR_AUTH: the reject policy, the same for every cause.
- */
+/* The server side (proto/sealed_server.h). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,13 +6,12 @@
 #include "base/err.h"
 #include "crypto/ct.h"
 #include "crypto/random.h"
+#include "proto/sealed_server.h"
 #include "proto/shadowsocks/shadowsocks.h"
 #include "proto/shadowsocks/ss_layer.h"
 #include "proto/shadowsocks/ss_plain.h"
 #include "proto/shadowsocks/ss_wire.h"
 #include "proto/uot/uot.h"
-
-#define FIRST_READ 16384
 
 enum phase {
 	READ_USER,     /* salt, and the piece that tells whose it is */
@@ -22,16 +19,12 @@ enum phase {
 	READ_ADDRESS,  /* SIP004: chunks until the address is whole */
 	READ_UOT,      /* UDP over TCP, version 2: what it begins with */
 	READ_REST,     /* what has come along behind the address */
-	READ_DONE,
 };
 
 /* From accept until the answer has begun. */
 struct hello {
-	const struct proto_inbound *inbound;
-	struct stream_request request; /* .user: NULL, or held by user_get() */
+	struct sealed_hello base; /* .request.user: NULL, or held by user_get() */
 	struct ss_search search;
-	struct bufq text; /* opened */
-	struct bufq raw;  /* as it came, where a fallback may want it */
 	uint8_t salt[SS_SALT_MAX];
 	uint8_t key[SS_KEY_MAX]; /* the user's, for the answer */
 	uint16_t variable;
@@ -46,15 +39,7 @@ static struct hello *hello_of(const struct ss_layer *l)
 
 static const struct ss_conf *conf_of(const struct ss_layer *l)
 {
-	return hello_of(l)->inbound->ss->conf;
-}
-
-/* Take `len` bytes off what has been read. */
-static int consume(struct ss_layer *l, size_t len, uint8_t *out)
-{
-	bufq_take(&l->base.rq, out, len);
-	return hello_of(l)->inbound->first_pull_decides ? bufq_append(&hello_of(l)->raw, out, len)
-							: 0;
+	return hello_of(l)->base.inbound->ss->conf;
 }
 
 /* The same salt again is a recording, played back. */
@@ -72,7 +57,7 @@ static struct dgram *serve_uot(struct stream *s)
 	const struct hello *h = hello_of(ss_layer_of(s));
 
 	if (h->uot_connect)
-		return framed_new(s, &uot_connect_framing, false, &h->request.dest, NULL);
+		return framed_new(s, &uot_connect_framing, false, &h->base.request.dest, NULL);
 	return framed_new(s, &uot_framing, false, NULL, NULL);
 }
 
@@ -88,13 +73,13 @@ static size_t user_bytes(const struct ss_conf *c)
 static int find_user(struct ss_layer *l, const uint8_t *bytes)
 {
 	struct hello *h = hello_of(l);
-	const struct ss_port *port = h->inbound->ss;
+	const struct ss_port *port = h->base.inbound->ss;
 	const struct ss_method *m = port->conf->method;
 	struct ss_found found = {0};
 	struct addr peer;
 	int err;
 
-	err = ss_find_stream(port->finder, &h->search, h->inbound->users,
+	err = ss_find_stream(port->finder, &h->search, h->base.inbound->users,
 			     stream_peer(l->base.lower, &peer) ? &peer : NULL,
 			     loop_now(l->base.s.loop), bytes, bytes + m->salt_len, &found);
 	l->base.again = err == -EAGAIN;
@@ -105,7 +90,7 @@ static int find_user(struct ss_layer *l, const uint8_t *bytes)
 		const uint8_t *key =
 			m->class == SS_2022 ? user_secret(found.user) : user_key(found.user);
 
-		h->request.user = found.user;
+		h->base.request.user = found.user;
 		memcpy(h->key, key, SS_KEY_MAX);
 		memcpy(h->salt, bytes, m->salt_len);
 		ss_dir_set(&l->in, m, found.subkey);
@@ -137,55 +122,45 @@ static int read_fixed(struct ss_layer *l, const uint8_t *sealed)
 static int read_user(struct ss_layer *l)
 {
 	const struct ss_conf *c = conf_of(l);
+	struct hello *h = hello_of(l);
 	uint8_t bytes[SS_SALT_MAX + SS_IDENTITY_LEN + SS_FIXED + AEAD_TAG];
-	size_t len = user_bytes(c), salt = c->method->salt_len;
+	size_t len = user_bytes(c);
 	int err;
 
 	if (bufq_peek(&l->base.rq, 0, bytes, len) < len)
-		return hello_of(l)->inbound->first_pull_decides ? -ERR_AUTH : -ERR_MORE;
+		return -ERR_MORE;
 	err = find_user(l, bytes);
 	if (err)
 		return err;
+	h->base.known = true;
 	if (c->method->class == SS_AEAD) {
-		hello_of(l)->phase = READ_ADDRESS;
-		return consume(l, salt, bytes); /* the length is opened with its chunk */
+		h->phase = READ_ADDRESS;
+		len = c->method->salt_len; /* the length is opened with its chunk */
+	} else {
+		h->phase = READ_VARIABLE;
+		err = read_fixed(l, bytes + len - SS_FIXED - AEAD_TAG);
 	}
-	err = read_fixed(l, bytes + len - SS_FIXED - AEAD_TAG);
-	hello_of(l)->phase = READ_VARIABLE;
-	return err ? err : consume(l, len, bytes);
+	if (!err)
+		bufq_drain(&l->base.rq, len);
+	return err;
 }
 
 /* ---- what it wants ----------------------------------------------------------------------- */
-
-/* Opening consumes; a fallback has to see what came. */
-static int keep_raw(struct ss_layer *l, size_t len)
-{
-	struct hello *h = hello_of(l);
-	uint8_t part[512];
-	int err = 0;
-
-	if (!h->inbound->first_pull_decides)
-		return 0;
-	for (size_t at = 0; at < len && !err; at += sizeof(part))
-		err = bufq_append(&h->raw, part,
-				  bufq_peek(&l->base.rq, at, part, MIN(len - at, sizeof(part))));
-	return err;
-}
 
 /* Where to is known.  Nobody but us is behind the names of UDP over TCP. */
 static int dest_read(struct ss_layer *l)
 {
 	struct hello *h = hello_of(l);
-	enum uot_version v = uot_version_of(&h->request.dest);
+	enum uot_version v = uot_version_of(&h->base.request.dest);
 
 	h->phase = v == UOT_V2 ? READ_UOT : READ_REST;
 	if (v == UOT_NONE)
 		return 0;
 	if (!conf_of(l)->uot)
 		return -ERR_UNSUPPORTED;
-	h->request.network = NETWORK_UDP;
-	h->request.udp = serve_uot;
-	h->request.dest = (struct dest){.type = DEST_NONE};
+	h->base.request.network = NETWORK_UDP;
+	h->base.request.udp = serve_uot;
+	h->base.request.dest = (struct dest){.type = DEST_NONE};
 	return 0;
 }
 
@@ -201,16 +176,14 @@ static int read_variable(struct ss_layer *l)
 		return -ERR_MALFORMED;
 	if (bufq_len(&l->base.rq) < len)
 		return -ERR_MORE;
-	err = keep_raw(l, len);
-	if (!err)
-		err = ss_open_payload(&l->in, &l->base.rq, h->variable, &h->text);
+	err = ss_open_payload(&l->in, &l->base.rq, h->variable, &h->base.text);
 	if (err)
 		return err;
-	r = rd_of(head, bufq_peek(&h->text, 0, head, sizeof(head)));
-	err = ss_variable_parse(&r, h->variable, &h->request.dest, &skip);
+	r = rd_of(head, bufq_peek(&h->base.text, 0, head, sizeof(head)));
+	err = ss_variable_parse(&r, h->variable, &h->base.request.dest, &skip);
 	if (err)
 		return -ERR_MALFORMED; /* it is whole: more bytes will not help */
-	bufq_drain(&h->text, skip);
+	bufq_drain(&h->base.text, skip);
 	return dest_read(l);
 }
 
@@ -218,20 +191,10 @@ static int read_variable(struct ss_layer *l)
 static int read_chunk(struct ss_layer *l)
 {
 	struct hello *h = hello_of(l);
-	size_t len;
-	int err = 0;
+	int err = l->in.begun ? 0 : ss_open_length(&l->in, &l->base.rq);
 
-	if (!l->in.begun) {
-		err = bufq_len(&l->base.rq) < SS_LEN ? -ERR_MORE : keep_raw(l, SS_LEN);
-		if (!err)
-			err = ss_open_length(&l->in, &l->base.rq);
-	}
-	if (!err) {
-		len = ss_need(&l->in);
-		err = bufq_len(&l->base.rq) < len ? -ERR_MORE : keep_raw(l, len);
-	}
 	if (!err)
-		err = ss_open_rest(&l->in, &l->base.rq, &h->text);
+		err = ss_open_rest(&l->in, &l->base.rq, &h->base.text);
 	if (err)
 		return err;
 	return h->phase == READ_ADDRESS && l->in.count == 2 ? remember(l, h->salt) : 0;
@@ -241,18 +204,18 @@ static int read_address(struct ss_layer *l)
 {
 	struct hello *h = hello_of(l);
 	uint8_t head[SS_ADDRESS_MAX];
-	struct rd r = rd_of(head, bufq_peek(&h->text, 0, head, sizeof(head)));
+	struct rd r = rd_of(head, bufq_peek(&h->base.text, 0, head, sizeof(head)));
 	int err = r.len ? 0 : -ERR_MORE;
 
 	if (!err) {
-		rd_dest(&r, DEST_SOCKS, &h->request.dest);
+		rd_dest(&r, DEST_SOCKS, &h->base.request.dest);
 		err = r.err;
 	}
 	if (err == -ERR_MORE)
 		return read_chunk(l);
 	if (err)
 		return err;
-	bufq_drain(&h->text, r.pos);
+	bufq_drain(&h->base.text, r.pos);
 	return dest_read(l);
 }
 
@@ -260,7 +223,7 @@ static int read_uot(struct ss_layer *l)
 {
 	struct hello *h = hello_of(l);
 	uint8_t head[UOT_REQUEST_MAX];
-	struct rd r = rd_of(head, bufq_peek(&h->text, 0, head, sizeof(head)));
+	struct rd r = rd_of(head, bufq_peek(&h->base.text, 0, head, sizeof(head)));
 	struct uot_request q;
 	int err = uot_request_parse(&r, &q);
 
@@ -268,10 +231,10 @@ static int read_uot(struct ss_layer *l)
 		return read_chunk(l);
 	if (err)
 		return err;
-	bufq_drain(&h->text, r.pos);
+	bufq_drain(&h->base.text, r.pos);
 	h->uot_connect = q.connect && q.dest.type != DEST_NONE;
 	if (h->uot_connect)
-		h->request.dest = q.dest;
+		h->base.request.dest = q.dest;
 	h->phase = READ_REST;
 	return 0;
 }
@@ -288,12 +251,14 @@ static int read_rest(struct ss_layer *l)
 	} while (!err);
 	if (err != -ERR_MORE)
 		return err;
-	hello_of(l)->phase = READ_DONE;
+	hello_of(l)->base.done = true;
 	return 0;
 }
 
-static int step(struct ss_layer *l)
+static int server_step(struct sealed *b)
 {
+	struct ss_layer *l = ss_layer_of(&b->s);
+
 	switch (hello_of(l)->phase) {
 	case READ_USER:
 		return read_user(l);
@@ -306,78 +271,6 @@ static int step(struct ss_layer *l)
 	default:
 		return read_rest(l);
 	}
-}
-
-static int read_request(struct ss_layer *l)
-{
-	int err = 0;
-
-	while (!err && hello_of(l)->phase != READ_DONE) {
-		err = step(l);
-		if (err == -ERR_MORE)
-			err = sealed_fill(&l->base, FIRST_READ);
-	}
-	return err;
-}
-
-/* Which of them it was is nobody's business. */
-static int verdict(const struct ss_layer *l, int err)
-{
-	switch (err) {
-	case -ERR_MALFORMED:
-	case -ERR_REPLAY:
-		return -ERR_AUTH;
-	case -ERR_TRUNCATED:
-		return hello_of(l)->phase == READ_USER && bufq_empty(&l->base.rq) ? err : -ERR_AUTH;
-	default:
-		return err;
-	}
-}
-
-/* From here on everything passes as it came, from its first byte where a fallback may want that. */
-static int refuse(struct ss_layer *l, int err)
-{
-	l->base.rerr = (int16_t)err;
-	l->base.strange = true;
-	stream_unread(&l->base.s, &l->base.rq);
-	stream_unread(&l->base.s, &hello_of(l)->raw);
-	bufq_done(&hello_of(l)->text);
-	return err;
-}
-
-static int server_open(struct stream *s)
-{
-	struct ss_layer *l = ss_layer_of(s);
-	int err = 0;
-
-	if (l->base.ready || l->base.strange)
-		return l->base.strange ? l->base.rerr : 0;
-	if (!l->base.lower_open) {
-		err = stream_open(l->base.lower);
-		l->base.lower_open = err == 0;
-	}
-	if (!err)
-		err = verdict(l, read_request(l));
-	if (err == -EAGAIN)
-		return err;
-	if (err)
-		return refuse(l, err);
-	sealed_ready(&l->base);
-	l->base.head_in = false;
-	stream_unread(&l->base.s, &hello_of(l)->text);
-	return 0;
-}
-
-static int server_query(const struct stream *s, enum stream_attr attr, union stream_value *out)
-{
-	const struct ss_layer *l = ss_layer_of(s);
-
-	if (attr != STREAM_REQUEST)
-		return stream_query(l->base.lower, attr, out);
-	if (!l->base.ready || !l->base.head)
-		return -ENOTSUP;
-	out->request = &hello_of(l)->request;
-	return 0;
 }
 
 /* ---- the answer -------------------------------------------------------------------------- */
@@ -434,48 +327,38 @@ static void server_free_head(struct sealed *b)
 {
 	struct hello *h = b->head;
 
-	if (h->request.user)
-		user_put(h->request.user);
-	bufq_done(&h->text);
-	bufq_done(&h->raw);
+	if (h->base.request.user)
+		user_put(h->base.request.user);
+	sealed_hello_done(&h->base);
 	cleanse(h->key, sizeof(h->key));
 	free(h);
 }
 
-/* Never called: a server has read its head when open() is done. */
-static int server_read_head(struct sealed *b, struct bufq *first)
-{
-	return -ERR_PROTOCOL;
-}
-
 static const struct sealed_ops server_role = {
 	SS_SEALED,
-	.read_head = server_read_head,
 	.write_head = server_write_head,
 	.free_head = server_free_head,
 };
 
 static const struct stream_ops server_ops = {
 	SS_LAYER_COMMON,
-	.open = server_open,
-	.query = server_query,
+	SEALED_SERVER,
 };
 
 static struct stream *ss_server(struct stream *lower, const struct proto_inbound *inbound)
 {
+	const struct ss_method *m = inbound->ss->conf->method;
+	struct stream *s;
 	struct hello *h;
 
-	if (ss_method_insecure(inbound->ss->conf->method))
+	if (ss_method_insecure(m))
 		return ss_plain_server(lower, inbound);
 	h = calloc(1, sizeof(*h));
-	if (!h) {
-		stream_free(lower);
-		return NULL;
-	}
-	h->inbound = inbound;
-	bufq_init(&h->text, loop_pool(lower->loop), SIZE_MAX);
-	bufq_init(&h->raw, loop_pool(lower->loop), SIZE_MAX);
-	return ss_layer_new(lower, &server_ops, &server_role, h, inbound->ss->conf->method);
+	s = sealed_server_new(sizeof(struct ss_layer), lower, &server_ops, &server_role,
+			      h ? &h->base : NULL, inbound, server_step);
+	if (s)
+		sealed_of(s)->most = m->chunk;
+	return s;
 }
 
 const struct proto shadowsocks_proto = {

@@ -1,6 +1,5 @@
-/* The server side.  Nothing is taken out of what has come before the whole request is right, nothing is
- * answered before the target does, and whatever is wrong is -ERR_AUTH: the reject policy, the same for
- * every cause.
+/* The server side (proto/sealed_server.h).  Nothing is taken out of what has come before the whole
+ * request is right.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include "base/err.h"
 #include "crypto/aes_many.h"
 #include "crypto/ct.h"
+#include "proto/sealed_server.h"
 #include "proto/vless/vless_wire.h"
 #include "proto/vmess/vmess.h"
 #include "proto/vmess/vmess_layer.h"
@@ -16,24 +16,18 @@
 #include "proto/vmess/vmess_udp.h"
 #include "transport/muxcool/xudp.h"
 
-#define FIRST_READ 16384
-
 enum phase {
 	READ_USER,    /* the auth id, which tells whose it is */
 	READ_LENGTH,  /* what follows up to the request, which tells how long that is */
 	READ_REQUEST, /* the request */
 	READ_REST,    /* what has come along behind it */
-	READ_DONE,
 };
 
 /* From accept until the answer has begun. */
 struct hello {
-	const struct proto_inbound *inbound;
-	struct stream_request request;
+	struct sealed_hello base;
 	struct vmess_request req;
 	struct vmess_search search;
-	struct bufq text;	    /* opened */
-	struct bufq raw;	    /* as it came, where a fallback may want it */
 	uint8_t key[VMESS_KEY_LEN]; /* the user's: he himself may go while we wait for bytes */
 	uint16_t len;		    /* of the request */
 	uint8_t phase;
@@ -50,7 +44,7 @@ static struct dgram *serve_packets(struct stream *s)
 {
 	const struct hello *h = hello_of(vmess_layer_of(s));
 
-	return framed_new(s, &vmess_udp_framing, false, &h->request.dest, NULL);
+	return framed_new(s, &vmess_udp_framing, false, &h->base.request.dest, NULL);
 }
 
 /* Command 3, as VLESS has it: one association of XUDP. */
@@ -61,11 +55,11 @@ static struct dgram *serve_xudp(struct stream *s)
 
 static void set_request(struct hello *h)
 {
-	h->request.network = h->req.cmd == VMESS_TCP ? NETWORK_TCP : NETWORK_UDP;
-	h->request.udp = h->req.cmd == VMESS_UDP   ? serve_packets
-			 : h->req.cmd == VMESS_MUX ? serve_xudp
-						   : NULL;
-	h->request.dest = h->req.dest;
+	h->base.request.network = h->req.cmd == VMESS_TCP ? NETWORK_TCP : NETWORK_UDP;
+	h->base.request.udp = h->req.cmd == VMESS_UDP	? serve_packets
+			      : h->req.cmd == VMESS_MUX ? serve_xudp
+							: NULL;
+	h->base.request.dest = h->req.dest;
 }
 
 /* Packets have chunks in any case, else nobody could tell them apart. */
@@ -86,13 +80,14 @@ static int read_user(struct vmess_layer *l)
 
 	if (bufq_peek(&l->base.rq, 0, id, sizeof(id)) < sizeof(id))
 		return -ERR_MORE;
-	err = vmess_find(h->inbound->vmess->finder, &h->search, h->inbound->users,
+	err = vmess_find(h->base.inbound->vmess->finder, &h->search, h->base.inbound->users,
 			 stream_peer(l->base.lower, &peer) ? &peer : NULL, loop_now(l->base.s.loop),
 			 loop_wall(l->base.s.loop), id, &user);
 	l->base.again = err == -EAGAIN;
 	if (err)
 		return err;
 	memcpy(h->key, user_key(user), sizeof(h->key));
+	h->base.known = true;
 	h->phase = READ_LENGTH;
 	return 0;
 }
@@ -120,7 +115,7 @@ static int read_length(struct vmess_layer *l)
  * has the key. */
 static int remember(struct vmess_layer *l, const uint8_t *id)
 {
-	struct ss_replay *r = hello_of(l)->inbound->vmess->replay;
+	struct ss_replay *r = hello_of(l)->base.inbound->vmess->replay;
 
 	return r ? ss_replay_add(r, id, VMESS_ID_LEN, loop_now(l->base.s.loop)) : 0;
 }
@@ -131,31 +126,16 @@ static int take_request(struct vmess_layer *l, const uint8_t *text)
 	struct rd r = rd_of(text, h->len);
 	int err = vmess_request_parse(&r, &h->req);
 
-	if (err == -ERR_MORE) /* it is whole: more bytes will not help */
+	/* It is whole: more bytes will not help.  And what we do not know is as wrong. */
+	if (err == -ERR_MORE || err == -ERR_UNSUPPORTED)
 		return -ERR_MALFORMED;
 	if (err)
 		return err;
 	if (!can_serve(&h->req))
-		return -ERR_UNSUPPORTED;
+		return -ERR_MALFORMED;
 	set_request(h);
 	err = vmess_dir_set(&l->in, &h->req, h->req.key, h->req.iv);
 	l->base.plain = l->in.raw;
-	return err;
-}
-
-/* A fallback has to see what came. */
-static int keep_raw(struct vmess_layer *l)
-{
-	struct hello *h = hello_of(l);
-	uint8_t part[512];
-	size_t n, at = 0;
-	int err = 0;
-
-	while (!err && h->inbound->first_pull_decides &&
-	       (n = bufq_peek(&l->base.rq, at, part, sizeof(part))) > 0) {
-		err = bufq_append(&h->raw, part, n);
-		at += n;
-	}
 	return err;
 }
 
@@ -173,8 +153,6 @@ static int read_request(struct vmess_layer *l)
 		err = take_request(l, text);
 	if (!err)
 		err = remember(l, mem);
-	if (!err)
-		err = keep_raw(l);
 	cleanse(text, sizeof(text));
 	if (err)
 		return err;
@@ -184,7 +162,7 @@ static int read_request(struct vmess_layer *l)
 }
 
 /* A request whose body has been changed on the way is as wrong as one whose head has: what came in one
- * piece is judged as one piece.
+ * piece is judged as one piece.  He who asked for it may have been removed since: no request of nobody.
  */
 static int read_rest(struct vmess_layer *l)
 {
@@ -192,17 +170,19 @@ static int read_rest(struct vmess_layer *l)
 	ssize_t n = l->in.raw ? -ERR_MORE : 1;
 
 	while (n > 0)
-		n = vmess_chunk_open(&l->in, &l->base.rq, &h->text);
+		n = vmess_chunk_open(&l->in, &l->base.rq, &h->base.text);
 	l->base.eof = n == 0;
 	if (n < 0 && n != -ERR_MORE)
 		return (int)n;
-	bufq_done(&h->raw);
-	h->phase = READ_DONE;
-	return 0;
+	h->base.request.user = user_table_find(h->base.inbound->users, h->key);
+	h->base.done = true;
+	return h->base.request.user ? 0 : -ERR_AUTH;
 }
 
-static int step(struct vmess_layer *l)
+static int server_step(struct sealed *b)
 {
+	struct vmess_layer *l = vmess_layer_of(&b->s);
+
 	switch (hello_of(l)->phase) {
 	case READ_USER:
 		return read_user(l);
@@ -213,106 +193,6 @@ static int step(struct vmess_layer *l)
 	default:
 		return read_rest(l);
 	}
-}
-
-/* Where a fallback stands behind, who is known to nobody by the first read goes there. */
-static int wait_for_more(struct vmess_layer *l)
-{
-	const struct hello *h = hello_of(l);
-
-	if (h->inbound->first_pull_decides && h->phase == READ_USER && !bufq_empty(&l->base.rq))
-		return -ERR_AUTH;
-	return sealed_fill(&l->base, FIRST_READ);
-}
-
-static int read_all(struct vmess_layer *l)
-{
-	int err = 0;
-
-	while (!err && hello_of(l)->phase != READ_DONE) {
-		err = step(l);
-		if (err == -ERR_MORE)
-			err = wait_for_more(l);
-	}
-	return err;
-}
-
-/* Which of them it was is nobody's business. */
-static int verdict(const struct vmess_layer *l, int err)
-{
-	switch (err) {
-	case -ERR_MALFORMED:
-	case -ERR_REPLAY:
-	case -ERR_TOO_BIG:
-	case -ERR_UNSUPPORTED:
-		return -ERR_AUTH;
-	case -ERR_TRUNCATED:
-		return hello_of(l)->phase == READ_USER && bufq_empty(&l->base.rq) ? err : -ERR_AUTH;
-	default:
-		return err;
-	}
-}
-
-/* From here on everything passes as it came, from its first byte where a fallback may want that. */
-static int refuse(struct vmess_layer *l, int err)
-{
-	struct hello *h = hello_of(l);
-
-	l->base.rerr = (int16_t)err;
-	l->base.strange = true;
-	if (bufq_empty(&h->raw))
-		stream_unread(&l->base.s, &l->base.rq);
-	else
-		stream_unread(&l->base.s, &h->raw);
-	bufq_done(&l->base.rq);
-	bufq_done(&h->text);
-	return err;
-}
-
-/* He who asked for it may have been removed since: no request of nobody. */
-static int admit(struct vmess_layer *l)
-{
-	struct hello *h = hello_of(l);
-
-	h->request.user = user_table_find(h->inbound->users, h->key);
-	return h->request.user ? 0 : -ERR_AUTH;
-}
-
-static int server_open(struct stream *s)
-{
-	struct vmess_layer *l = vmess_layer_of(s);
-	int err = 0;
-
-	if (l->base.ready || l->base.strange)
-		return l->base.strange ? l->base.rerr : 0;
-	if (!l->base.lower_open) {
-		err = stream_open(l->base.lower);
-		l->base.lower_open = err == 0;
-	}
-	if (!err)
-		err = read_all(l);
-	if (!err)
-		err = admit(l);
-	if (err == -EAGAIN)
-		return err;
-	if (err)
-		return refuse(l, verdict(l, err));
-	sealed_ready(&l->base);
-	l->base.head_in = false;
-	stream_unread(&l->base.s, &hello_of(l)->text);
-	return 0;
-}
-
-static int server_query(const struct stream *s, enum stream_attr attr, union stream_value *out)
-{
-	const struct vmess_layer *l = vmess_layer_of(s);
-
-	if (attr != STREAM_REQUEST)
-		return stream_query(l->base.lower, attr, out);
-	if (!l->base.ready || !l->base.head)
-		return -ENOTSUP;
-	out->request = &hello_of(l)->request;
-	return 0;
 }
 
 /* ---- the answer -------------------------------------------------------------------------- */
@@ -335,65 +215,34 @@ static ssize_t server_write_head(struct sealed *b, struct bufq *src)
 	return vmess_write_head(vmess_layer_of(&b->s), emit_answer, src);
 }
 
-/* Never called: a server has read its head when open() is done. */
-static int server_read_head(struct sealed *b, struct bufq *first)
-{
-	return -ERR_PROTOCOL;
-}
-
-/* Of a stranger, and of who has not said enough when the deadline comes: what is below has all that he
- * sent. */
-static struct stream *server_peel(struct stream *s, struct bufq *first)
-{
-	struct vmess_layer *l = vmess_layer_of(s);
-
-	if (l->base.ready)
-		return NULL;
-	if (!l->base.strange)
-		(void)refuse(l, -ERR_AUTH);
-	return sealed_leave(&l->base);
-}
-
 /* ---- the layer --------------------------------------------------------------------------- */
 
 static void server_free_head(struct sealed *b)
 {
 	struct hello *h = b->head;
 
-	bufq_done(&h->text);
-	bufq_done(&h->raw);
+	sealed_hello_done(&h->base);
 	cleanse(h, sizeof(*h));
 	free(h);
 }
 
 static const struct sealed_ops server_role = {
 	VMESS_SEALED,
-	.read_head = server_read_head,
 	.write_head = server_write_head,
 	.free_head = server_free_head,
 };
 
 static const struct stream_ops server_ops = {
 	VMESS_LAYER_COMMON,
-	.open = server_open,
-	.query = server_query,
-	.peel = server_peel,
+	SEALED_SERVER,
 };
 
 static struct stream *vmess_server(struct stream *lower, const struct proto_inbound *inbound)
 {
-	struct sealed *b;
 	struct hello *h = calloc(1, sizeof(*h));
 
-	if (!h) {
-		stream_free(lower);
-		return NULL;
-	}
-	h->inbound = inbound;
-	bufq_init(&h->text, loop_pool(lower->loop), SIZE_MAX);
-	bufq_init(&h->raw, loop_pool(lower->loop), SIZE_MAX);
-	b = sealed_new(sizeof(struct vmess_layer), lower, &server_ops, &server_role, h);
-	return b ? &b->s : NULL;
+	return sealed_server_new(sizeof(struct vmess_layer), lower, &server_ops, &server_role,
+				 h ? &h->base : NULL, inbound, server_step);
 }
 
 static int vmess_user_key(const char *credential, size_t len, uint8_t *key)

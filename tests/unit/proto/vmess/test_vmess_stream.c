@@ -558,17 +558,27 @@ static void what_is_no_request_yet_comes_back_whole_for_a_fallback(void **state)
 /* He was there when his auth id came, and is not when the rest does. */
 static void who_is_removed_while_he_asks_is_nobody(void **state)
 {
-	uint8_t wire[4096];
+	uint8_t wire[4096], got[65536];
+	struct stream *lower;
+	struct bufq first;
 	struct gate g;
 	size_t len;
 
 	gate_open(&g);
+	g.house.people.in.first_pull_decides = true;
+	bufq_init(&first, loop_pool(g.l), 64);
 	len = record(&g, "bob", vmess_ways[0], "a.example:1", "hello", "", wire);
 	assert_int_equal(knock(&g, wire, 100), -EAGAIN);
 	people_set(&g.house.people, "alice");
 	assert_int_equal(user_registry_reap(g.house.people.reg, NULL, NULL), 0);
 	put_bytes(g.far, wire + 100, len - 100);
 	assert_int_equal(stream_open(g.s), -ERR_AUTH);
+	/* and a fallback gets what he sent */
+	lower = stream_peel(g.s, &first);
+	assert_non_null(lower);
+	g.s = lower;
+	assert_int_equal(get_bytes(g.s, got, sizeof(got), NULL), len);
+	assert_memory_equal(got, wire, len);
 	gate_close(&g);
 }
 
