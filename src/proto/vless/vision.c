@@ -26,6 +26,7 @@ struct vision {
 	struct vision_out out;
 	struct vision_track in_track;
 	struct bufq rq; /* from below, not looked at yet */
+	size_t owed;	/* content at the front of `rq`: its block knows of it, dst had no room */
 	struct bufq wq; /* a block on its way */
 	struct waiter rd, wr;
 	struct waiter *up_rd, *up_wr;
@@ -216,41 +217,54 @@ static int put_id_back(struct vision *v)
 	size_t n = v->in.have;
 
 	v->in.have = 0;
-	return n && bufq_prepend(&v->rq, v->id, n) ? -ENOMEM : 0;
+	return n && bufq_prepend(&v->rq, v->id, n) ? v->err = -ENOMEM : 0;
 }
 
-/* Out of `rq` what is content, up to `max`.  0: there was none. */
+/* Content, and what was owed before it, up to `max`. */
+static size_t give(struct vision *v, struct bufq *dst, size_t content, size_t max)
+{
+	size_t n;
+
+	v->owed += content;
+	n = bufq_move(dst, &v->rq, MIN(v->owed, max));
+	v->owed -= n;
+	return n;
+}
+
+/* The last block is through. */
+static int end_blocks(struct vision *v)
+{
+	int err = v->in.state == VISION_IN_PLAIN ? put_id_back(v) : 0;
+
+	return err ? err : leave(v, STREAM_IN, v->in.state == VISION_IN_DIRECT);
+}
+
+/* Out of `rq` what is content, up to `max`.  0: there was none.  -ENOMEM: no room for any, later. */
 static ssize_t unpad(struct vision *v, struct bufq *dst, size_t max)
 {
-	size_t got = 0;
-	int err;
+	size_t got = give(v, dst, 0, max);
+	int err = 0;
 
-	while (in_is_padded(v) && !bufq_empty(&v->rq)) {
+	while (in_is_padded(v) && !v->owed && got < max && !bufq_empty(&v->rq)) {
 		struct buf *b = v->rq.head;
 		bool content;
 		ssize_t n = vision_unpad(&v->in, v->id, buf_head(b), MIN(buf_len(b), max - got),
 					 &content);
 
 		if (n < 0)
-			return n;
-		if (!content)
+			return v->err = (int)n;
+		if (content)
+			got += give(v, dst, (size_t)n, (size_t)n);
+		else
 			bufq_drain(&v->rq, (size_t)n);
-		else if (bufq_move(dst, &v->rq, (size_t)n) < (size_t)n)
-			return -ENOMEM;
-		got += content ? (size_t)n : 0;
-		if (in_is_padded(v) && got < max)
-			continue;
-		if (in_is_padded(v))
-			return (ssize_t)got;
-		err = v->in.state == VISION_IN_PLAIN ? put_id_back(v) : 0;
-		if (!err)
-			err = leave(v, STREAM_IN, v->in.state == VISION_IN_DIRECT);
+		if (!in_is_padded(v))
+			err = end_blocks(v);
 		if (err)
 			return err;
 	}
-	if (!in_is_padded(v) && got < max)
-		got += bufq_move(dst, &v->rq, max - got);
-	return (ssize_t)got;
+	if (!in_is_padded(v))
+		got += give(v, dst, bufq_len(&v->rq) - v->owed, max - got);
+	return got || !v->owed ? (ssize_t)got : -ENOMEM;
 }
 
 /* The filter and the track see what came in. */
@@ -289,16 +303,12 @@ static ssize_t pull_padded(struct vision *v, struct bufq *dst, size_t max)
 				return n;
 		}
 		n = unpad(v, dst, max);
-		if (n < 0)
-			return v->err = (int)n;
-		if (n > 0) {
+		if (n > 0)
 			look(v, dst, before);
+		if (n)
 			return n;
-		}
-		if (!in_is_padded(v) && bufq_empty(&v->rq))
-			return stream_pull(v->lower, dst, max);
 		if (!in_is_padded(v))
-			return -ENOMEM;
+			return stream_pull(v->lower, dst, max);
 	}
 	v->held = true;
 	return -EAGAIN;

@@ -3,6 +3,8 @@
  */
 #include "unit.h"
 
+#include "proto/vless/vision.h"
+#include "proto/vless/vision_wire.h"
 #include "proto/vless/vless.h"
 #include "stream/pair.h"
 #include "stream/relay.h"
@@ -669,6 +671,49 @@ static void the_flow_is_agreed_on_or_the_user_is_closed(void **state)
 	assert_int_equal(answer_to(false, true, NONE, VLESS_TCP, NULL, 0), 0);
 }
 
+/* Several blocks in one read, so that content has to be copied, and at every chunk no memory at first. */
+static void without_memory_a_pull_is_tried_again_and_nothing_is_lost(void **state)
+{
+	struct vision_block b = {.command = VISION_CONTINUE, .content = 500};
+	uint8_t id[VLESS_ID_LEN] = {1}, mem[8000], got[6000];
+	struct loop *l = loop_new(LOOP_VIRTUAL, 1);
+	struct wr w = wr_of(mem, sizeof(mem));
+	struct buf_pool *pool = loop_pool(l);
+	struct stream *near, *far, *s = vision_server_new(l, id);
+	size_t room = 0, none = 0;
+	struct bufq q;
+	ssize_t n;
+
+	assert_int_equal(pair_new(l, 100000, &near, &far), 0);
+	vision_server_put_on(s, near);
+	for (unsigned i = 0; i < sizeof(got) / b.content; i++) {
+		vision_block_emit(&w, i ? NULL : id, &b, 100);
+		for (size_t at = 0; at < b.content; at++)
+			wr_u8(&w, pattern_byte(7, i * b.content + at));
+		memset(wr_room(&w, 100), 0, 100);
+	}
+	bufq_init(&q, pool, SIZE_MAX);
+	assert_int_equal(bufq_append(&q, mem, w.len), 0);
+	assert_int_equal(stream_push(far, &q), w.len);
+	for (int tries = 0; tries < 100 && bufq_len(&q) < sizeof(got); tries++) {
+		pool->max = pool->nused + room;
+		n = stream_pull(s, &q, 2000);
+		pool->max = 0;
+		assert_true(n > 0 || n == -ENOMEM);
+		none += n == -ENOMEM;
+		room = n == -ENOMEM ? room + 1 : 0;
+	}
+	assert_true(none > 0);
+	assert_int_equal(bufq_take(&q, got, sizeof(got)), sizeof(got));
+	for (size_t at = 0; at < sizeof(got); at++)
+		assert_int_equal(got[at], pattern_byte(7, at));
+	stream_free(s);
+	stream_free(far);
+	loop_turn(l, 0);
+	assert_int_equal(pool->nused, 0);
+	loop_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -679,6 +724,7 @@ int main(void)
 		cmocka_unit_test(a_silent_client_pads_after_half_a_second),
 		cmocka_unit_test(a_client_that_says_nothing_but_its_end_is_answered),
 		cmocka_unit_test(the_flow_is_agreed_on_or_the_user_is_closed),
+		cmocka_unit_test(without_memory_a_pull_is_tried_again_and_nothing_is_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
