@@ -4,23 +4,13 @@
  * First byte: bits 0-1 the method, bit 2 our role (a client), bit 3 no sealing at all, bit 4 the times
  * and salts that must fit are put right, bits 5-7 the sizes of the pieces that arrive.
  */
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "proto/shadowsocks/shadowsocks.h"
 #include "proto/shadowsocks/ss_chunk.h"
 #include "proto/shadowsocks/ss_wire.h"
-#include "stream/pair.h"
 #include "user/registry.h"
 
-#define NEED(what)               \
-	do {                     \
-		if (!(what))     \
-			abort(); \
-	} while (0)
+#include "wire.h"
 
-#define WIRE_MAX   70000
 #define CREDENTIAL "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 
 static const char *const names[] = {"aes-128-gcm", "chacha20-ietf-poly1305",
@@ -36,14 +26,8 @@ struct house {
 };
 
 struct run {
-	struct loop *l;
+	struct wire w;
 	struct house *h;
-	uint8_t flags;
-	const uint8_t *data;
-	size_t len;
-	uint8_t wire[WIRE_MAX];
-	size_t nwire, fed;
-	uint32_t sizes;
 };
 
 static int derive(void *arg, const char *credential, size_t len, uint8_t *key, uint8_t *secret)
@@ -88,42 +72,24 @@ static void house_open(struct house *h, const char *name)
 
 /* ---- what arrives ------------------------------------------------------------------------ */
 
-static size_t take(struct run *r, void *out, size_t len)
-{
-	size_t n = MIN(len, r->len);
-
-	memset(out, 0, len);
-	memcpy(out, r->data, n);
-	r->data += n;
-	r->len -= n;
-	return n;
-}
-
-static void put(struct run *r, const void *bytes, size_t len)
-{
-	len = MIN(len, sizeof(r->wire) - r->nwire);
-	memcpy(r->wire + r->nwire, bytes, len);
-	r->nwire += len;
-}
-
 static void put_piece(struct run *r, struct ss_dir *d, const void *text, size_t len)
 {
 	static uint8_t sealed[65536 + AEAD_TAG];
 
 	NEED(ss_seal_piece(d, text, len, sealed) == 0);
-	put(r, sealed, len + AEAD_TAG);
+	put(&r->w, sealed, len + AEAD_TAG);
 }
 
 /* Chunks of what is left: a byte of length each, sometimes a length that is a lie. */
 static void put_chunks(struct run *r, struct ss_dir *d)
 {
-	while (r->len > 0) {
+	while (r->w.len > 0) {
 		uint8_t n, text[256], length[2] = {0};
 
-		take(r, &n, 1);
+		take(&r->w, &n, 1);
 		length[1] = n;
 		length[0] = n == 0xff ? 0xff : 0;
-		take(r, text, n);
+		take(&r->w, text, n);
 		put_piece(r, d, length, 2);
 		put_piece(r, d, text, n);
 	}
@@ -137,18 +103,18 @@ static void put_request(struct run *r)
 	struct ss_dir d;
 	size_t n;
 
-	take(r, salt, sizeof(salt));
-	put(r, salt, m->salt_len);
+	take(&r->w, salt, sizeof(salt));
+	put(&r->w, salt, m->salt_len);
 	NEED(ss_dir_derive(&d, m, r->h->client.key, salt) == 0);
 	if (m->class == SS_2022) {
 		/* The identity header is made by a client of ours, elsewhere: named ones get noise. */
-		take(r, fixed, sizeof(fixed));
-		n = MIN(r->len / 2, sizeof(text));
-		if (r->flags & 16)
+		take(&r->w, fixed, sizeof(fixed));
+		n = MIN(r->w.len / 2, sizeof(text));
+		if (r->w.flags & 16)
 			ss_fixed_emit(&w,
-				      &(struct ss_fixed){(uint64_t)loop_wall(r->l), (uint16_t)n});
+				      &(struct ss_fixed){(uint64_t)loop_wall(r->w.l), (uint16_t)n});
 		put_piece(r, &d, fixed, sizeof(fixed));
-		take(r, text, n);
+		take(&r->w, text, n);
 		put_piece(r, &d, text, n);
 	}
 	put_chunks(r, &d);
@@ -163,18 +129,18 @@ static void put_answer(struct run *r, const uint8_t *asked)
 	struct ss_dir d;
 	size_t n;
 
-	take(r, salt, sizeof(salt));
-	put(r, salt, m->salt_len);
+	take(&r->w, salt, sizeof(salt));
+	put(&r->w, salt, m->salt_len);
 	NEED(ss_dir_derive(&d, m, r->h->client.key, salt) == 0);
 	if (m->class == SS_2022) {
-		n = MIN(r->len / 2, sizeof(text));
-		take(r, head, sizeof(head));
-		if (r->flags & 16)
-			ss_answer_emit(
-				&w, m->salt_len,
-				&(struct ss_answer){(uint64_t)loop_wall(r->l), asked, (uint16_t)n});
+		n = MIN(r->w.len / 2, sizeof(text));
+		take(&r->w, head, sizeof(head));
+		if (r->w.flags & 16)
+			ss_answer_emit(&w, m->salt_len,
+				       &(struct ss_answer){(uint64_t)loop_wall(r->w.l), asked,
+							   (uint16_t)n});
 		put_piece(r, &d, head, SS_ANSWER(m->salt_len));
-		take(r, text, n);
+		take(&r->w, text, n);
 		put_piece(r, &d, text, n);
 	}
 	put_chunks(r, &d);
@@ -183,63 +149,21 @@ static void put_answer(struct run *r, const uint8_t *asked)
 
 /* ---- and what is made of it -------------------------------------------------------------- */
 
-static bool feed(struct run *r, struct stream *far)
+static void serve(struct run *r)
 {
-	struct bufq q;
-	size_t n;
-
-	if (r->fed == r->nwire) {
-		stream_shut(far);
-		return false;
-	}
-	r->sizes = r->sizes * 1664525u + 1013904223u;
-	n = r->sizes >> 31 ? 1 + (r->sizes >> 24) % 50 : r->nwire;
-	n = MIN(n, r->nwire - r->fed);
-	bufq_init(&q, loop_pool(r->l), SIZE_MAX);
-	NEED(bufq_append(&q, r->wire + r->fed, n) == 0);
-	NEED(stream_push(far, &q) == (ssize_t)n);
-	r->fed += n;
-	return true;
-}
-
-static void read_on(struct run *r, struct stream *s, struct stream *far)
-{
-	bool more = true;
-	struct bufq q;
-	ssize_t n;
-
-	do {
-		bufq_init(&q, loop_pool(r->l), SIZE_MAX);
-		n = stream_pull(s, &q, 1 + r->sizes % 40000);
-		NEED(n <= 0 || bufq_len(&q) == (size_t)n);
-		bufq_done(&q);
-		if (n == -EAGAIN && more)
-			more = feed(r, far);
-		else if (n == -EAGAIN)
-			break;
-	} while (n > 0 || n == -EAGAIN);
-}
-
-static void serve(struct run *r, struct stream *near, struct stream *far)
-{
-	struct stream *s = shadowsocks_proto.server(near, &r->h->in);
+	struct stream *s = shadowsocks_proto.server(r->w.near, &r->h->in);
 	union stream_value v;
-	int err, turns = 0;
+	int err;
 
-	NEED(s);
-	while ((err = stream_open(s)) == -EAGAIN && turns < 3) {
-		NEED(stream_query(s, STREAM_REQUEST, &v) == -ENOTSUP);
-		turns += !feed(r, far);
-	}
-	if (!err) {
-		NEED(stream_query(s, STREAM_REQUEST, &v) == 0);
-		NEED(v.request->user && v.request->dest.type != DEST_NONE);
-	}
-	read_on(r, s, far);
+	NEED(s && stream_query(s, STREAM_REQUEST, &v) == -ENOTSUP);
+	err = open_on(&r->w, s);
+	NEED((stream_query(s, STREAM_REQUEST, &v) == 0) == (err == 0));
+	NEED(err || (v.request->user && v.request->dest.type != DEST_NONE));
+	read_on(&r->w, s);
 	stream_free(s);
 }
 
-static void ask(struct run *r, struct stream *near, struct stream *far)
+static void ask(struct run *r)
 {
 	struct dest to;
 	struct stream *s;
@@ -247,17 +171,17 @@ static void ask(struct run *r, struct stream *near, struct stream *far)
 	struct bufq q;
 
 	NEED(dest_parse(&to, "a.example:1") == 0);
-	s = ss_client_new(near, &r->h->client, &to);
+	s = ss_client_new(r->w.near, &r->h->client, &to);
 	NEED(s && stream_open(s) == 0);
-	bufq_init(&q, loop_pool(r->l), SIZE_MAX);
+	bufq_init(&q, loop_pool(r->w.l), SIZE_MAX);
 	NEED(bufq_append(&q, "hi", 2) == 0 && stream_push(s, &q) == 2);
-	while (stream_pull(far, &q, 4096) > 0)
+	while (stream_pull(r->w.far, &q, 4096) > 0)
 		;
 	bufq_peek(&q, 0, asked, r->h->conf.method->salt_len);
 	bufq_done(&q);
-	if (!(r->flags & 8))
+	if (!(r->w.flags & 8))
 		put_answer(r, asked);
-	read_on(r, s, far);
+	read_on(&r->w, s);
 	stream_free(s);
 }
 
@@ -267,32 +191,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static struct house houses[ARRAY_LEN(names)];
 	static struct run r;
-	struct stream *near, *far;
 
-	if (!r.l) {
-		r.l = loop_new(LOOP_VIRTUAL, 1);
+	if (!r.w.l) {
+		r.w.l = loop_new(LOOP_VIRTUAL, 1);
 		for (size_t i = 0; i < ARRAY_LEN(names); i++)
 			house_open(&houses[i], names[i]);
 	}
-	if (len == 0)
+	if (!wire_begin(&r.w, data, len, 5))
 		return 0;
-	r.flags = data[0];
-	r.h = &houses[r.flags & 3];
-	r.sizes = r.flags >> 5;
-	r.data = data + 1;
-	r.len = len - 1;
-	r.nwire = r.fed = 0;
-	if (r.flags & 8)
-		put(&r, r.data, r.len);
-	else if (!(r.flags & 4))
+	r.h = &houses[r.w.flags & 3];
+	if (r.w.flags & 8)
+		put(&r.w, r.w.data, r.w.len);
+	else if (!(r.w.flags & 4))
 		put_request(&r);
-	NEED(pair_new(r.l, SIZE_MAX >> 1, &near, &far) == 0);
-	if (r.flags & 4)
-		ask(&r, near, far);
+	wire_open(&r.w);
+	if (r.w.flags & 4)
+		ask(&r);
 	else
-		serve(&r, near, far);
-	stream_free(far);
-	loop_turn(r.l, 0);
-	NEED(loop_pool(r.l)->nused == 0);
+		serve(&r);
+	wire_end(&r.w);
 	return 0;
 }

@@ -5,41 +5,24 @@
  * rest the sizes of the pieces that arrive.  Second byte: how long the request (the answer) is; then it,
  * and then chunks, a byte of length each.  A request's checksum is put right.
  */
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "proto/shadowsocks/ss_known.h"
 #include "proto/vmess/vmess.h"
 #include "proto/vmess/vmess_body.h"
 #include "proto/vmess/vmess_seal.h"
-#include "stream/pair.h"
 #include "user/registry.h"
 
-#define NEED(what)               \
-	do {                     \
-		if (!(what))     \
-			abort(); \
-	} while (0)
+#include "wire.h"
 
-#define WIRE_MAX   200000
 #define CREDENTIAL "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 struct run {
-	struct loop *l;
+	struct wire w;
 	struct ss_known *known;
 	struct vmess_port port;
 	struct proto_inbound in;
 	struct vmess_client_conf client;
-	/* of this input */
-	uint8_t flags;
-	const uint8_t *data;
-	size_t len;
-	uint8_t wire[WIRE_MAX];
-	size_t nwire, fed;
-	uint32_t sizes;
 };
 
 static int derive(void *arg, const char *credential, size_t len, uint8_t *key, uint8_t *secret)
@@ -64,7 +47,7 @@ static void set_up(struct run *r)
 	struct user_changes changes;
 	struct user_list list;
 
-	r->l = loop_new(LOOP_VIRTUAL, 1);
+	r->w.l = loop_new(LOOP_VIRTUAL, 1);
 	NEED(counters_create(NULL, epoch, 1, &conf.counters) == 0);
 	NEED(user_registry_new(&conf, &reg) == 0);
 	user_list_init(&list);
@@ -82,24 +65,6 @@ static void set_up(struct run *r)
 
 /* ---- what arrives ------------------------------------------------------------------------ */
 
-static size_t take(struct run *r, void *out, size_t len)
-{
-	size_t n = MIN(len, r->len);
-
-	memset(out, 0, len);
-	memcpy(out, r->data, n);
-	r->data += n;
-	r->len -= n;
-	return n;
-}
-
-static void put(struct run *r, const void *bytes, size_t len)
-{
-	len = MIN(len, sizeof(r->wire) - r->nwire);
-	memcpy(r->wire + r->nwire, bytes, len);
-	r->nwire += len;
-}
-
 /* Chunks of what is left; of packets each with its length in front.  One of 0 ends the direction. */
 static void put_chunks(struct run *r, struct vmess_dir *d)
 {
@@ -107,14 +72,14 @@ static void put_chunks(struct run *r, struct vmess_dir *d)
 	struct bufq src, out;
 	size_t at;
 
-	bufq_init(&src, loop_pool(r->l), SIZE_MAX);
-	bufq_init(&out, loop_pool(r->l), SIZE_MAX);
-	while (r->len > 0 && r->nwire < WIRE_MAX / 2) {
-		take(r, &n, 1);
+	bufq_init(&src, loop_pool(r->w.l), SIZE_MAX);
+	bufq_init(&out, loop_pool(r->w.l), SIZE_MAX);
+	while (r->w.len > 0 && r->w.n < WIRE_MAX / 2) {
+		take(&r->w, &n, 1);
 		at = d->packets ? 2 : 0;
 		text[0] = 0;
 		text[1] = n;
-		take(r, text + at, n);
+		take(&r->w, text + at, n);
 		if (n == 0) {
 			NEED(vmess_seal_end(d, &out) == 0);
 		} else {
@@ -122,7 +87,7 @@ static void put_chunks(struct run *r, struct vmess_dir *d)
 			NEED(vmess_seal(d, &src, SIZE_MAX, &out) == (ssize_t)(at + n));
 		}
 		while ((at = bufq_take(&out, sealed, sizeof(sealed))) > 0)
-			put(r, sealed, at);
+			put(&r->w, sealed, at);
 	}
 	vmess_dir_clear(d);
 }
@@ -145,17 +110,17 @@ static void put_request(struct run *r)
 	struct vmess_dir d;
 	struct rd in;
 
-	take(r, &n, 1);
-	take(r, part, n);
+	take(&r->w, &n, 1);
+	take(&r->w, part, n);
 	wr_bytes(&t, part, n);
 	put_sum(&t);
 	count++;
-	vmess_id_make(loop_wall(r->l), (const uint8_t *)&count, id);
+	vmess_id_make(loop_wall(r->w.l), (const uint8_t *)&count, id);
 	NEED(vmess_head_seal(r->client.key, id, part, text, t.len, &w) == 0);
-	put(r, mem, w.len);
+	put(&r->w, mem, w.len);
 	in = rd_of(text, t.len);
 	if (vmess_request_parse(&in, &req)) {
-		put(r, r->data, r->len);
+		put(&r->w, r->w.data, r->w.len);
 		return;
 	}
 	NEED(vmess_dir_set(&d, &req, req.key, req.iv) == 0);
@@ -177,51 +142,14 @@ static void put_answer(struct run *r, const uint8_t *asked)
 	in = rd_of(text, len);
 	NEED(vmess_request_parse(&in, &req) == 0);
 	NEED(vmess_turn(req.key, key) == 0 && vmess_turn(req.iv, iv) == 0);
-	take(r, &first, 1);
+	take(&r->w, &first, 1);
 	NEED(vmess_answer_seal(key, iv, first & 1 ? req.answer : first, sealed) == 0);
-	put(r, sealed, sizeof(sealed));
+	put(&r->w, sealed, sizeof(sealed));
 	NEED(vmess_dir_set(&d, &req, key, iv) == 0);
 	put_chunks(r, &d);
 }
 
 /* ---- and what is made of it -------------------------------------------------------------- */
-
-static bool feed(struct run *r, struct stream *far)
-{
-	struct bufq q;
-	size_t n;
-
-	if (r->fed == r->nwire) {
-		stream_shut(far);
-		return false;
-	}
-	r->sizes = r->sizes * 1664525u + 1013904223u;
-	n = r->sizes >> 31 ? 1 + (r->sizes >> 24) % 50 : r->nwire;
-	n = MIN(n, r->nwire - r->fed);
-	bufq_init(&q, loop_pool(r->l), SIZE_MAX);
-	NEED(bufq_append(&q, r->wire + r->fed, n) == 0);
-	NEED(stream_push(far, &q) == (ssize_t)n);
-	r->fed += n;
-	return true;
-}
-
-static void read_on(struct run *r, struct stream *s, struct stream *far)
-{
-	bool more = true;
-	struct bufq q;
-	ssize_t n;
-
-	do {
-		bufq_init(&q, loop_pool(r->l), SIZE_MAX);
-		n = stream_pull(s, &q, 1 + r->sizes % 40000);
-		NEED(n <= 0 || bufq_len(&q) == (size_t)n);
-		bufq_done(&q);
-		if (n == -EAGAIN && more)
-			more = feed(r, far);
-		else if (n == -EAGAIN)
-			break;
-	} while (n > 0 || n == -EAGAIN);
-}
 
 /* All that a stranger sent is there for somebody else. */
 static void expect_all(struct run *r, struct stream *s)
@@ -230,32 +158,29 @@ static void expect_all(struct run *r, struct stream *s)
 	struct bufq q;
 	size_t n;
 
-	bufq_init(&q, loop_pool(r->l), SIZE_MAX);
+	bufq_init(&q, loop_pool(r->w.l), SIZE_MAX);
 	while (stream_pull(s, &q, sizeof(got)) > 0)
 		;
 	n = bufq_take(&q, got, sizeof(got));
-	NEED(!(r->flags & 4) || (n == r->fed && !memcmp(got, r->wire, n)));
+	NEED(!(r->w.flags & 4) || (n == r->w.fed && !memcmp(got, r->w.bytes, n)));
 }
 
-static void serve(struct run *r, struct stream *near, struct stream *far)
+static void serve(struct run *r)
 {
-	struct stream *s = vmess_proto.server(near, &r->in);
+	struct stream *s = vmess_proto.server(r->w.near, &r->in);
 	union stream_value v;
 	struct bufq first;
-	int err, turns = 0;
+	int err;
 
-	NEED(s);
-	while ((err = stream_open(s)) == -EAGAIN && turns < 3) {
-		NEED(stream_query(s, STREAM_REQUEST, &v) == -ENOTSUP);
-		turns += !feed(r, far);
-	}
+	NEED(s && stream_query(s, STREAM_REQUEST, &v) == -ENOTSUP);
+	err = open_on(&r->w, s);
 	NEED(err != -EAGAIN); /* an end decides */
 	if (!err) {
 		NEED(stream_query(s, STREAM_REQUEST, &v) == 0);
 		NEED(v.request->user);
-		read_on(r, s, far);
+		read_on(&r->w, s);
 	} else {
-		bufq_init(&first, loop_pool(r->l), 64);
+		bufq_init(&first, loop_pool(r->w.l), 64);
 		s = stream_peel(s, &first);
 		NEED(s && bufq_empty(&first));
 		expect_all(r, s);
@@ -263,7 +188,7 @@ static void serve(struct run *r, struct stream *near, struct stream *far)
 	stream_free(s);
 }
 
-static void ask(struct run *r, struct stream *near, struct stream *far)
+static void ask(struct run *r)
 {
 	uint8_t asked[VMESS_HEAD_MAX] = {0};
 	struct dest to;
@@ -271,47 +196,41 @@ static void ask(struct run *r, struct stream *near, struct stream *far)
 	struct bufq q;
 
 	NEED(dest_parse(&to, "a.example:1") == 0);
-	r->client.option = (uint8_t)(r->flags >> 3);
-	s = vmess_client_new(near, &r->client, &to);
+	r->client.option = (uint8_t)(r->w.flags >> 3);
+	s = vmess_client_new(r->w.near, &r->client, &to);
 	NEED(s && stream_open(s) == 0);
-	bufq_init(&q, loop_pool(r->l), SIZE_MAX);
+	bufq_init(&q, loop_pool(r->w.l), SIZE_MAX);
 	NEED(bufq_append(&q, "hi", 2) == 0 && stream_push(s, &q) == 2);
-	while (stream_pull(far, &q, 4096) > 0)
+	while (stream_pull(r->w.far, &q, 4096) > 0)
 		;
 	bufq_peek(&q, 0, asked, sizeof(asked));
 	bufq_done(&q);
-	if (!(r->flags & 2))
+	if (!(r->w.flags & 2))
 		put_answer(r, asked);
-	read_on(r, s, far);
+	read_on(&r->w, s);
 	stream_free(s);
 }
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static struct run r;
-	struct stream *near, *far;
 
-	if (!r.l)
+	if (!r.w.l)
 		set_up(&r);
-	if (len == 0)
+	if (!wire_begin(&r.w, data, len, 3))
 		return 0;
-	r.flags = data[0];
-	r.sizes = r.flags >> 3;
-	r.in.first_pull_decides = r.flags & 4;
-	r.data = data + 1;
-	r.len = len - 1;
-	r.nwire = r.fed = 0;
-	if (r.flags & 2)
-		put(&r, r.data, r.len);
-	else if (!(r.flags & 1))
+	r.in.first_pull_decides = r.w.flags & 4;
+	if (r.w.flags & 2)
+		put(&r.w, r.w.data, r.w.len);
+	else if (!(r.w.flags & 1))
 		put_request(&r);
-	NEED(pair_new(r.l, SIZE_MAX >> 1, &near, &far) == 0);
-	if (r.flags & 1)
-		ask(&r, near, far);
+	wire_open(&r.w);
+	if (r.w.flags & 1)
+		ask(&r);
 	else
-		serve(&r, near, far);
-	stream_free(far);
-	loop_turn(r.l, 0);
-	NEED(loop_pool(r.l)->nused == 0);
+		serve(&r);
+	wire_end(&r.w);
 	return 0;
 }
