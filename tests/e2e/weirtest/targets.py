@@ -182,10 +182,14 @@ class UdpEcho:
         self.addresses = [s.getsockname()[:2] for s in self.socks]
         self.received = self.sent = 0
         self.delay = 0  # seconds before an answer
-        self.sources = [set() for _ in self.socks]
+        self.forget()
         self._stop = False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+
+    def forget(self):
+        """Sources from here on: a port that somebody had before is no less new."""
+        self.sources = [set() for _ in self.socks]
 
     def close(self):
         self._stop = True
