@@ -209,6 +209,7 @@ struct config_node {
 	int64_t tls_min_version; /* 12 or 13 */
 	int64_t tls_tickets;
 	int64_t stranger_limit, stranger_limit_per_ip; /* 0: none */
+	int64_t stranger_timeout_s;
 	int64_t handshake_timeout_s, idle_timeout_s,
 		linger_timeout_s; /* XrayConnectionConfig applied */
 	struct config_limit limit;

@@ -543,6 +543,16 @@ static const struct conf_row node_rows[] = {
 	 .reload = CONF_REBUILD,
 	 .help = "The same of one source (IPv6: a /64); beyond it a new connection is closed "
 		 "without a byte. 0: no limit."},
+	{.name = "StrangerTimeout",
+	 CONF_INT(NODE, stranger_timeout_s),
+	 .fallback = "600",
+	 .min = 1,
+	 .max = 604800,
+	 .unit = "s",
+	 .flags = CONF_LOCAL,
+	 .reload = CONF_REBUILD,
+	 .help = "REALITY: a stranger and the target between whom nothing moves are parted. Longer than "
+		 "the target waits, or it shows."},
 	{.name = "TlsMinVersion",
 	 CONF_WORD(NODE, tls_min_version, tls_versions),
 	 .fallback = "1.2",

@@ -15,8 +15,6 @@
 
 #define DIAL_TIMEOUT (15 * NSEC_SEC)
 #define UDP_IDLE     (60 * NSEC_SEC)
-/* Longer than a web server waits: it is the target that ends what nothing happens on. */
-#define MIRROR_IDLE (600 * NSEC_SEC)
 
 PRINTF(2, 3) static int refuse(char why[INBOUND_WHY_MAX], const char *fmt, ...)
 {
@@ -248,6 +246,8 @@ static int encryption(struct inbound *in, const struct inbound_plan *plan,
 
 static void set_times(struct inbound *in, const struct config_node *conf)
 {
+	nsec_t stranger = conf->stranger_timeout_s * NSEC_SEC;
+
 	in->times = (struct session_times){
 		.handshake = conf->handshake_timeout_s * NSEC_SEC,
 		.dial = DIAL_TIMEOUT,
@@ -259,7 +259,7 @@ static void set_times(struct inbound *in, const struct config_node *conf)
 				.splice = true,
 			},
 		/* no shorter than idle: it only says that a target's last words are read */
-		.mirror = {.idle = MIRROR_IDLE, .linger = MIRROR_IDLE, .splice = true},
+		.mirror = {.idle = stranger, .linger = stranger, .splice = true},
 	};
 }
 

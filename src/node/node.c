@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "node/node_impl.h"
@@ -14,6 +15,7 @@
 #define FORCE_AFTER  NSEC_SEC
 #define POLL_EVERY   (20 * NSEC_MS)
 #define CERTS_EVERY  (60 * NSEC_SEC)
+#define SAY_EVERY    (3600 * NSEC_SEC)
 
 const char *node_state_name(enum node_state s)
 {
@@ -71,6 +73,38 @@ int node_set_conf(struct node *n, const struct config *file, const struct config
 	n->stale = err != 0;
 	node_plugin_settle(n); /* also when nothing else changes: it may have been forbidden */
 	return err == -EAGAIN ? 0 : err; /* under way: the end of that begins this */
+}
+
+void node_strangers(const struct node *n, uint64_t out[2])
+{
+	for (int dir = 0; dir < 2; dir++) {
+		out[dir] = 0;
+		for (unsigned i = 0; i < n->env.workers->n; i++)
+			out[dir] += atomic_load_explicit(&n->seats[i].strangers[dir],
+							 memory_order_relaxed);
+	}
+}
+
+/* Nobody is billed for it, and the machine's own counters do not say whose it was. */
+static void say_strangers(struct node *n)
+{
+	uint64_t now[2], *told = n->strangers_told;
+
+	node_strangers(n, now);
+	if (now[RELAY_UP] != told[RELAY_UP] || now[RELAY_DOWN] != told[RELAY_DOWN])
+		log_msg(LOG_INFO, "node",
+			"%s: strangers have sent %llu bytes and got %llu since this was last said",
+			n->tag, (unsigned long long)(now[RELAY_UP] - told[RELAY_UP]),
+			(unsigned long long)(now[RELAY_DOWN] - told[RELAY_DOWN]));
+	memcpy(told, now, sizeof(now));
+}
+
+static void on_hourly(struct timer *t)
+{
+	struct node *n = container_of(t, struct node, hourly);
+
+	say_strangers(n);
+	timer_set(node_loop(n), t, loop_now(node_loop(n)) + SAY_EVERY);
 }
 
 /* ---- the rest of the target -------------------------------------------------------------- */
@@ -180,6 +214,8 @@ int node_new(const struct node_world *env, const struct config *file,
 	node_limits_init(n);
 	node_plugin_init(n);
 	timer_init(&n->certs, on_certs);
+	timer_init(&n->hourly, on_hourly);
+	timer_set(node_loop(n), &n->hourly, loop_now(node_loop(n)) + SAY_EVERY);
 	timer_init(&n->reopen, on_reopen);
 	timer_init(&n->poll, on_poll);
 	timer_set(node_loop(n), &n->certs, loop_now(node_loop(n)) + CERTS_EVERY);
@@ -237,6 +273,8 @@ static void are_they_home(void *arg)
 		return;
 	}
 	timer_stop(&n->poll);
+	timer_stop(&n->hourly);
+	say_strangers(n);
 	inbound_put(n->in);
 	n->in = NULL;
 	node_set_state(n, NODE_GONE);
@@ -295,6 +333,7 @@ void node_free(struct node *n)
 	timer_stop(&n->again);
 	node_limits_done(n);
 	timer_stop(&n->poll);
+	timer_stop(&n->hourly);
 	timer_stop(&n->certs);
 	timer_stop(&n->reopen);
 	timer_stop(&n->retry);

@@ -63,4 +63,9 @@ void node_free(struct node *n);
 bool node_listening(const struct node *n, struct addr *out);
 uint64_t node_sessions(const struct node *n);
 
+/* Bytes by enum relay_dir that went between strangers and the servers which they are shown, since the
+ * node is there: nobody's traffic, and in no report.
+ */
+void node_strangers(const struct node *n, uint64_t out[2]);
+
 #endif

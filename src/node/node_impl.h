@@ -13,6 +13,8 @@ struct node {
 	const struct config_node *conf;
 	uint8_t ticket_key[TLS_TICKET_KEY_LEN];
 	uint64_t cert_stamp;
+	struct timer hourly; /* what strangers have moved is said */
+	uint64_t strangers_told[2];
 	struct timer certs; /* look whether the files have changed */
 	bool stale;	    /* what runs is not what the file says: to be built anew */
 	bool looking;	    /* closing: a count of lodgers is under way... */

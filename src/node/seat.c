@@ -239,6 +239,7 @@ static struct generation *generation_new(struct seat *s, struct inbound *in)
 		.times = &in->times,
 		.reject = in->reject,
 		.cap = in->cap,
+		.strangers = s->strangers,
 		.throttle = in->throttle,
 		.ended = on_ended,
 	};

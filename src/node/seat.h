@@ -28,7 +28,8 @@ struct seat {
 	const struct user_table *users;
 	/* On control, when a generation has gone from this worker. */
 	void (*let_go)(struct inbound *in);
-	_Atomic uint64_t sessions; /* now, all generations; read by control */
+	_Atomic uint64_t strangers[2]; /* bytes by enum relay_dir, ever; read by control */
+	_Atomic uint64_t sessions;     /* now, all generations; read by control */
 };
 
 void seat_init(struct seat *s, struct node_worker *w, void (*let_go)(struct inbound *in));

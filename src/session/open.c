@@ -150,7 +150,7 @@ int session_fall_dial(struct session *s)
 			return err;
 		}
 	}
-	return err ? err : start_relay(s, NULL);
+	return err ? err : start_relay(s, session_stranger_meter(s));
 }
 
 int session_relay(struct session *s)

@@ -68,34 +68,42 @@ static size_t stranger_allow(struct meter *m, enum relay_dir dir, size_t want, n
 {
 	struct session *s = container_of(m, struct session, meter);
 
-	return throttle_allow(&s->throttle[dir], &s->in->throttle[dir], want, now, pause);
+	return s->mirrored && s->throttle
+		       ? throttle_allow(&s->throttle[dir], &s->in->throttle[dir], want, now, pause)
+		       : want;
 }
 
 static void stranger_count(struct meter *m, enum relay_dir dir, size_t bytes, nsec_t now)
 {
 	struct session *s = container_of(m, struct session, meter);
+	_Atomic uint64_t *sum = s->in->strangers ? &s->in->strangers[dir] : NULL;
 
-	throttle_count(&s->throttle[dir], &s->in->throttle[dir], bytes, now);
+	if (sum)
+		atomic_store_explicit(sum, atomic_load_explicit(sum, memory_order_relaxed) + bytes,
+				      memory_order_relaxed);
+	if (s->mirrored && s->throttle)
+		throttle_count(&s->throttle[dir], &s->in->throttle[dir], bytes, now);
+}
+
+struct meter *session_stranger_meter(struct session *s)
+{
+	s->meter = (struct meter){.allow = stranger_allow, .count = stranger_count};
+	return &s->meter;
 }
 
 /* 0, -ENOMEM. */
-static int set_throttle(struct session *s, struct meter **out)
+static int set_throttle(struct session *s)
 {
 	const struct throttle_rule *rule = s->in->throttle;
 
 	if (!rule || (!rule[RELAY_UP].rate_Bps && !rule[RELAY_DOWN].rate_Bps))
 		return 0;
 	s->throttle = calloc(2, sizeof(*s->throttle));
-	if (!s->throttle)
-		return -ENOMEM;
-	s->meter = (struct meter){.allow = stranger_allow, .count = stranger_count};
-	*out = &s->meter;
-	return 0;
+	return s->throttle ? 0 : -ENOMEM;
 }
 
 int session_mirror(struct session *s)
 {
-	struct meter *meter = NULL;
 	union stream_value v;
 	struct stream *lower;
 	struct bufq none;
@@ -112,12 +120,12 @@ int session_mirror(struct session *s)
 	if (stream_open(s->client) == -ERR_REJECTED)
 		return -ERR_REJECTED;
 	s->mirrored = true;
-	if (set_throttle(s, &meter))
+	if (set_throttle(s))
 		return -ENOMEM;
 	bufq_done(&s->first);
 	timer_stop(&s->deadline);
 	s->phase = PHASE_RELAY;
-	relay_start(&s->relay, s->in->loop, s->client, s->target, NULL, meter,
+	relay_start(&s->relay, s->in->loop, s->client, s->target, NULL, session_stranger_meter(s),
 		    &s->in->times->mirror, &s->run);
 	return 0;
 }

@@ -64,7 +64,10 @@ struct session_inbound {
 	const struct fallback_table *fallbacks;
 	const struct session_times *times;
 	enum reject_policy reject;
-	struct rate *cap;	     /* by enum traffic_dir, of all users together; NULL: none */
+	struct rate *cap; /* by enum traffic_dir, of all users together; NULL: none */
+	/* By enum relay_dir: what strangers have moved to servers that they are shown, of nobody's
+	 * traffic.  Written by this worker only; NULL: not counted. */
+	_Atomic uint64_t *strangers;
 	struct half_open *half_open; /* NULL: handshakes and strangers are not counted */
 	const struct throttle_rule
 		*throttle; /* by enum relay_dir: of strangers to a target; NULL */

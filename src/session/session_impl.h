@@ -69,6 +69,8 @@ int session_dial(struct session *s);
 int session_relay(struct session *s);
 int session_udp(struct session *s);
 void session_udp_end(struct session *s);
+/* Of a relay that is nobody's traffic, in s->meter. */
+struct meter *session_stranger_meter(struct session *s);
 /* The client's layers mirror a target: relay him to it.  0; -ENOTSUP: they do not, or no more; others
  * end the session. */
 int session_mirror(struct session *s);

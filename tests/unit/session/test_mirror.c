@@ -282,11 +282,13 @@ static void strangers_are_slowed_down_as_the_rules_say(void **state)
 	struct stage g;
 
 	for (int how = 0; how < 2; how++) {
+		_Atomic uint64_t sums[2] = {0};
 		struct stream *far;
 		nsec_t up, down;
 
 		mirror_open(&g, "vless", false);
 		g.in.throttle = how ? rules : NULL;
+		g.in.strangers = sums;
 		far = stage_connect(&g, "192.0.2.7:1000");
 		put_bytes(far, "GET / HTTP/1.1\r\n\r\n", 18);
 		for (int t = 0; t < 50; t++)
@@ -298,6 +300,9 @@ static void strangers_are_slowed_down_as_the_rules_say(void **state)
 		assert_in_range(up, how ? 2950 * NSEC_MS : 0, how ? 3100 * NSEC_MS : 100 * NSEC_MS);
 		assert_in_range(down, how ? 1450 * NSEC_MS : 0,
 				how ? 1600 * NSEC_MS : 100 * NSEC_MS);
+		/* what has been read along with the hello is none of the relay's */
+		assert_in_range(sums[RELAY_UP], 100000, 100018);
+		assert_int_equal(sums[RELAY_DOWN], 100000);
 		stream_free(far);
 		stage_close(&g);
 	}
