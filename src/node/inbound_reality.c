@@ -105,7 +105,7 @@ static int set_short_ids(const struct node_reality *r, uint8_t (*ids)[REALITY_SH
 	return 0;
 }
 
-static int build(const struct node_reality *r, struct reality_options *o,
+static int build(const struct node_reality *r, uint16_t port, struct reality_options *o,
 		 uint8_t (*ids)[REALITY_SHORT_ID], struct reality_conf **out,
 		 char why[INBOUND_WHY_MAX])
 {
@@ -119,6 +119,7 @@ static int build(const struct node_reality *r, struct reality_options *o,
 		err = version_limit("max_client_ver", r->max_client_ver, &o->max_version, why);
 	if (err)
 		return err;
+	o->port = port;
 	o->xver = (int)r->xver;
 	o->names = r->server_names.v;
 	o->nnames = r->server_names.n;
@@ -160,7 +161,7 @@ int inbound_reality(const struct inbound_plan *plan, const struct inbound *in,
 		return -ENOMEM;
 	err = set_mldsa(r, seed, &o, why);
 	if (!err)
-		err = build(r, &o, ids, out, why);
+		err = build(r, plan->info->port, &o, ids, out, why);
 	free(ids);
 	cleanse(seed, sizeof(seed));
 	if (!err && !o.target && is_own_listener(in, &o.dest, plan->info->port))

@@ -408,7 +408,12 @@ static void on_learned(void *arg, const char *name, const char *alpn, int err)
 	const struct inbound *in = ((struct generation *)arg)->in;
 	uint16_t port = in->nlisten ? addr_port(&in->listen[0]) : 0;
 
-	if (err)
+	if (err == -ELOOP)
+		log_msg(LOG_ERROR, "node",
+			"port %u: the REALITY target is this node itself, through whatever is between: "
+			"nobody is served; check tls_settings.dest",
+			port);
+	else if (err)
 		log_msg(LOG_WARN, "node",
 			"port %u: the REALITY target does not answer as %s%s%s: %s; what it says "
 			"behind a handshake cannot be imitated, and who is no client sees no web "

@@ -19,6 +19,7 @@
 #define REALITY_VERIFY_KEY 1952 /* the public half of ML-DSA-65 */
 
 struct reality_options {
+	uint16_t port;	    /* of our own listener; 0: not known */
 	const char *target; /* a unix socket's path ('/' or '@'); NULL: `dest` */
 	struct dest dest;
 	int xver; /* PROXY header in front of all that goes to the target; 0: none */

@@ -36,6 +36,10 @@ struct reality_conf {
 	struct ed25519 *signer;
 	struct mldsa65_key *mldsa; /* NULL: none */
 	struct shared_tail *tails; /* by name, then enum alpn_class; all zero: nothing known */
+	/* Of the hello with which the target is being asked; 0: none.  Who gets it back is the target,
+	 * by whatever way it came: `loops` once such a question has failed, until one has not. */
+	_Atomic uint64_t asking;
+	atomic_bool came_back, loops;
 };
 
 void reality_tail_set(struct reality_conf *c, size_t i, const struct reality_tail *t);

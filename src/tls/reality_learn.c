@@ -10,6 +10,7 @@
 #include "tls/client.h"
 #include "tls/layer.h"
 #include "tls/reality_impl.h"
+#include "tls/ssl_handshake.h"
 
 #define PATIENCE (10 * NSEC_SEC) /* for a handshake */
 #define SILENCE	 (1 * NSEC_SEC)	 /* behind it: then the target has said what it says unasked */
@@ -51,8 +52,19 @@ static size_t questions(const struct reality_learn *r)
 	return r->conf->o.nnames * ALPN_CLASSES;
 }
 
+/* So that our own listener knows the question when it comes back. */
+static void mark_question(struct reality_learn *r)
+{
+	uint64_t random = 0;
+
+	if (r->tls &&
+	    ssl_handshake_random(container_of(r->tls, struct tls, base), &random, sizeof(random)))
+		atomic_store(&r->conf->asking, random);
+}
+
 static void let_go(struct reality_learn *r)
 {
+	atomic_store(&r->conf->asking, 0);
 	dial_cancel(r->dial);
 	stream_free(r->raw);
 	stream_free(r->tls);
@@ -73,6 +85,10 @@ static void finish(struct reality_learn *r, int err)
 	size_t i = r->question++;
 
 	let_go(r);
+	if (atomic_exchange(&r->conf->came_back, false) || !err)
+		atomic_store(&r->conf->loops, err != 0);
+	if (err && atomic_load(&r->conf->loops))
+		err = -ELOOP;
 	r->state = RESTING;
 	r->failed |= err != 0;
 	if (!err)
@@ -177,6 +193,7 @@ static int reach(struct reality_learn *r)
 	if (err)
 		return err;
 	err = stream_open(r->tls);
+	mark_question(r);
 	if (err == -EAGAIN)
 		stream_want(r->tls, STREAM_RD | STREAM_WR, &r->run);
 	return err;

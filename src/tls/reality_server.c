@@ -65,6 +65,8 @@ static int begin(struct tls *t, struct reality *r)
 {
 	const struct reality_options *o = &r->conf->o;
 
+	if (atomic_load_explicit(&r->conf->loops, memory_order_relaxed))
+		return -ELOOP;
 	r->begun = true;
 	if (o->target)
 		return unix_connect(t->base.loop, o->target, &r->target);
@@ -89,10 +91,12 @@ static int add_proxy_header(struct tls *t, struct reality *r)
 /* A target that is our own listener, by a name or an address that nobody could know at start. */
 static bool is_loop(const struct tls *t, const struct reality *r)
 {
+	uint16_t port = r->conf->o.port;
 	struct addr here, there;
 
-	return stream_local(t->lower, &here) && stream_peer(r->target, &there) &&
-	       addr_equal(&here, &there);
+	if (!stream_peer(r->target, &there) || (port && addr_port(&there) != port))
+		return false; /* asking the client's socket as well would cost it memory for good */
+	return stream_local(t->lower, &here) && addr_equal(&here, &there);
 }
 
 /* 0: there.  -EAGAIN: on the way.  <0: not to be had. */
@@ -168,6 +172,18 @@ static int keep_hello(struct tls *t, struct reality *r, const struct tls_hello *
 	return tls_set_names(t, name, NULL, 0);
 }
 
+/* A question of ours to the target that has come here.  Nothing changes for who brings it: somebody
+ * may have seen it on its way, and wants to know who knows it.
+ */
+static void look_for_question(struct reality *r, const struct tls_hello *h)
+{
+	uint64_t random;
+
+	memcpy(&random, h->random, sizeof(random));
+	if (random && random == atomic_load_explicit(&r->conf->asking, memory_order_relaxed))
+		atomic_store(&r->conf->came_back, true);
+}
+
 /* Is what has come a hello of ours?  0: yes.  -ERR_MORE: not yet.  Others: no. */
 static int recognise(struct tls *t, struct reality *r)
 {
@@ -184,6 +200,8 @@ static int recognise(struct tls *t, struct reality *r)
 		return -ENOMEM;
 	in = rd_of(p, n);
 	err = tls_hello_read(&in, scratch, &h);
+	if (!err)
+		look_for_question(r, &h);
 	if (!err)
 		err = reality_authenticate(&r->conf->o, r->conf->key, &h, now_ms, r->auth);
 	if (!err)

@@ -336,6 +336,16 @@ static const struct tls_handshake_ops ssl_ops = {
 	.close = ssl_close,
 };
 
+bool ssl_handshake_random(const struct tls *t, void *out, size_t len)
+{
+	const struct ssl_handshake *h;
+
+	if (!t->hs || t->hs->ops != &ssl_ops)
+		return false;
+	h = handshake_of(t->hs);
+	return h->role->client && h->ssl && SSL_get_client_random(h->ssl, out, len) == len;
+}
+
 struct tls_handshake *ssl_handshake_new(const struct ssl_role *role, void *conf)
 {
 	struct ssl_handshake *h = calloc(1, sizeof(*h));

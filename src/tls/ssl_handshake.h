@@ -30,6 +30,11 @@ struct ssl_role {
 /* NULL: no memory, `conf` is the caller's still. */
 struct tls_handshake *ssl_handshake_new(const struct ssl_role *role, void *conf);
 
+/* The random of the ClientHello that a client's layer has sent: the first `len` bytes, 32 at most.  false
+ * when none has been, or it is another kind of handshake.
+ */
+bool ssl_handshake_random(const struct tls *t, void *out, size_t len);
+
 /* Why the handshake failed, as far as libssl knows: into `why`, for tests and `weir connect`. */
 void ssl_error_text(char *why, size_t len);
 

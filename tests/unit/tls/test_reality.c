@@ -708,6 +708,101 @@ static void what_a_target_says_behind_a_handshake_is_learned(void **state)
 	loop_free(l);
 }
 
+/* The target is reached by a way that leads back to the same server. */
+struct circle {
+	struct dialer dialer;
+	struct reality_conf *conf;
+	struct talker servers[64];
+	int dials, told[8], n;
+	bool leads_home, full;
+	struct outside outside;
+};
+
+static int circle_result(struct dial *dial, struct stream **out)
+{
+	struct test_dial *d = container_of(dial, struct test_dial, dial);
+	struct circle *c = container_of(d->o, struct circle, outside);
+	struct loop *l = d->l;
+	struct stream *far;
+
+	if (!d->ready)
+		return -EAGAIN;
+	if (!c->leads_home)
+		return test_result(dial, out);
+	free(d);
+	if (c->dials == 40 && !c->full) { /* so many of one source */
+		c->full = true;
+		return -ECONNRESET;
+	}
+	assert_true(c->dials < 64);
+	assert_int_equal(pair_new(l, 5000, out, &far), 0);
+	talker_start(&c->servers[c->dials++], reality_server_new(far, c->conf, &c->dialer), 0, 2,
+		     1);
+	return 0;
+}
+
+static struct dial *circle_dial(struct dialer *dialer, struct loop *l, const struct dest *to,
+				struct waiter *w)
+{
+	static const struct dial_ops ops = {.result = circle_result, .cancel = test_cancel};
+	struct circle *c = container_of(dialer, struct circle, dialer);
+	struct dial *d = test_dial(&c->outside.dialer, l, to, w);
+
+	d->ops = &ops;
+	return d;
+}
+
+static void on_circle(void *arg, const char *name, const char *alpn, int err)
+{
+	struct circle *c = arg;
+
+	c->told[c->n++] = err;
+	talker_stop(&c->outside.target);
+	c->outside.target = (struct talker){0};
+}
+
+static void a_target_that_is_ourselves_is_found_out_and_not_dialled_again(void **state)
+{
+	static const struct dialer_ops ops = {.name = "circle", .dial = circle_dial};
+	struct loop *l = loop_new(LOOP_VIRTUAL, 1);
+	struct circle *c = calloc(1, sizeof(*c));
+	struct reality_learn *r;
+	int before;
+
+	assert_non_null(c);
+	c->dialer.ops = &ops;
+	c->outside.dialer.ops = &outside_ops;
+	c->outside.down = 100;
+	c->leads_home = true;
+	c->conf = server_conf();
+	r = reality_learn_new(l, c->conf, &c->dialer, on_circle, c);
+	while (c->n < 3)
+		assert_true(loop_turn(l, -1) > 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(c->told[i], -ELOOP);
+	assert_true(atomic_load(&c->conf->loops));
+	/* from now on the questions themselves, three a minute at most, and nothing behind them */
+	before = c->dials;
+	assert_in_range(before, 40, 43);
+	for (nsec_t end = loop_now(l) + 300 * NSEC_SEC; loop_now(l) < end;)
+		loop_turn(l, NSEC_SEC);
+	assert_in_range(c->dials - before, 3, 15);
+	/* moved away at last */
+	c->leads_home = false;
+	while (c->n < 6)
+		assert_true(loop_turn(l, -1) > 0);
+	assert_int_equal(c->told[5], 0);
+	assert_false(atomic_load(&c->conf->loops));
+	reality_learn_free(r);
+	for (int i = 0; i < c->dials; i++)
+		talker_stop(&c->servers[i]);
+	talker_stop(&c->outside.target);
+	reality_conf_put(c->conf);
+	loop_turn(l, 0);
+	loop_free(l);
+	free(c);
+}
+
 static struct reality_conf *conf_of(const char *target, const char *a, const char *b)
 {
 	const char *const names[] = {a, b};
@@ -776,6 +871,7 @@ int main(void)
 		cmocka_unit_test(every_first_byte_and_end_reaches_the_target),
 		cmocka_unit_test(what_a_target_says_behind_a_handshake_is_learned),
 		cmocka_unit_test(what_was_learned_of_a_target_outlives_a_reload),
+		cmocka_unit_test(a_target_that_is_ourselves_is_found_out_and_not_dialled_again),
 		cmocka_unit_test(who_repeats_a_hello_is_the_targets_after_all),
 		cmocka_unit_test(a_second_change_of_ciphers_is_the_targets_to_judge),
 		cmocka_unit_test(what_the_target_says_while_it_waits_is_kept_for_him),
