@@ -8,7 +8,7 @@ KINDS = ("nginx", "openssl", "go")
 
 NGINX = """
 daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;
-events {{ }}
+events {{ worker_connections 8192; }}
 http {{
     access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
     uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
