@@ -1,4 +1,4 @@
-/* vectors.h - known answers out of tests/vectors/kat.json. */
+/* vectors.h - known answers out of tests/vectors/kat.json, or out of VECTOR_FILE there. */
 #ifndef WEIR_TESTS_VECTORS_H
 #define WEIR_TESTS_VECTORS_H
 
@@ -6,6 +6,10 @@
 
 #include "base/json_value.h"
 #include "unit.h"
+
+#ifndef VECTOR_FILE
+#define VECTOR_FILE "kat.json"
+#endif
 
 /* The text of section.name; fails the test when it is not there.  Static until the next call. */
 static inline const char *vector_text(const char *section, const char *name)
@@ -17,7 +21,7 @@ static inline const char *vector_text(const char *section, const char *name)
 	struct arena mem;
 	const char *got;
 	size_t len;
-	FILE *f = fopen(WEIR_TESTS "/vectors/kat.json", "r");
+	FILE *f = fopen(WEIR_TESTS "/vectors/" VECTOR_FILE, "r");
 
 	assert_non_null(f);
 	len = fread(file, 1, sizeof(file), f);
