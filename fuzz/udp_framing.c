@@ -1,5 +1,5 @@
-/* udp_framing.c - packets inside a stream, as Trojan, VLESS, XUDP and sing-box's multiplex frame
- * them, in both roles: the same packets and the same end however the stream is cut, and what was
+/* udp_framing.c - packets inside a stream, as Trojan, VLESS, XUDP, sing-box's multiplex and UDP over
+ * TCP frame them, in both roles: the same packets and the same end however the stream is cut, and what was
  * read can be said again.
  *
  * The first byte: framing, role, and the sizes of the pieces.
@@ -11,6 +11,7 @@
 
 #include "proto/singmux/singmux_udp.h"
 #include "proto/trojan/trojan_udp.h"
+#include "proto/uot/uot.h"
 #include "proto/vless/vless_udp.h"
 #include "stream/framed.h"
 #include "stream/pair.h"
@@ -120,7 +121,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static const struct framing *const framings[] = {
 		&trojan_framing,	&vless_udp_framing,    &xudp_framing,
-		&singmux_fixed_framing, &singmux_addr_framing,
+		&singmux_fixed_framing, &singmux_addr_framing, &uot_framing,
+		&uot_connect_framing,
 	};
 	static struct loop *l;
 	struct run whole = {0}, cut;

@@ -57,5 +57,8 @@ MUST_CHECK int manager_owed_load(struct manager *m, const struct json_value *doc
 int manager_state_load(struct manager *m, char why[PROFILE_WHY_MAX]);
 int manager_state_save(struct manager *m);
 int manager_state_keep(struct manager *m); /* last_ports, before the engine forgets them */
+/* The same without a file; -ERR_MALFORMED: no state, and the ports are as they were. */
+MUST_CHECK int manager_state_restore(struct manager *m, const char *text, size_t len);
+void manager_state_emit(const struct manager *m, struct jout *j);
 
 #endif

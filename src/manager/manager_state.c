@@ -50,7 +50,7 @@ static void emit_ports(const struct manager *m, struct jout *j)
 	}
 }
 
-static void emit(const struct manager *m, struct jout *j)
+void manager_state_emit(const struct manager *m, struct jout *j)
 {
 	jout_str(j, "{\"version\":1,\"generation\":");
 	jout_int(j, m->generation);
@@ -124,7 +124,7 @@ int manager_state_save(struct manager *m)
 
 	if (!m->conf.state_file || (!m->dirty && !m->report.at))
 		return 0;
-	emit(m, &j);
+	manager_state_emit(m, &j);
 	err = j.failed ? -ENOMEM : replace_file(m->conf.state_file, j.at, j.len);
 	free(j.at);
 	if (err)
@@ -214,7 +214,7 @@ static void restore_port(struct manager *m, const struct json_value *v)
 	profile_free(p);
 }
 
-static int restore(struct manager *m, const char *text, size_t len)
+int manager_state_restore(struct manager *m, const char *text, size_t len)
 {
 	struct json_value *doc;
 	const struct json_value *ports;
@@ -273,7 +273,7 @@ int manager_state_load(struct manager *m, char why[PROFILE_WHY_MAX])
 		return 0;
 	text = read_file(path, &len, &err);
 	if (text) {
-		err = restore(m, text, len);
+		err = manager_state_restore(m, text, len);
 		free(text);
 		if (err && err != -ENOMEM)
 			err = put_aside(m);
