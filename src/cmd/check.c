@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "cmd/cmd.h"
 #include "cmd/config_cmd.h"
+#include "cmd/fetch.h"
 #include "cmd/opt.h"
 #include "node/config.h"
 
@@ -44,7 +45,7 @@ static int check(const char *file)
 	int status;
 
 	conf_report_init(&report);
-	conf = config_load(file, &report);
+	conf = config_load(file, fetch_include, &report);
 	if (conf)
 		look_at_files(&report, conf);
 	conf_report_print(&report, stderr);

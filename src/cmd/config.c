@@ -5,6 +5,7 @@
 #include "base/base.h"
 #include "cmd/cmd.h"
 #include "cmd/config_cmd.h"
+#include "cmd/fetch.h"
 #include "cmd/opt.h"
 #include "conf/print.h"
 #include "node/config.h"
@@ -54,7 +55,7 @@ int cmd_config_show(int argc, char **argv)
 	if (n > 0)
 		return opt_wrong(&page, "no operands");
 	conf_report_init(&report);
-	conf = config_load(file, &report);
+	conf = config_load(file, fetch_include, &report);
 	conf_report_print(&report, stderr);
 	status = conf ? show(conf, all ? CONF_PRINT_DEFAULTS : 0) : CMD_CONFIG;
 	config_free(conf);

@@ -8,6 +8,7 @@
 #include "base/json_value.h"
 #include "cmd/ask.h"
 #include "cmd/cmd.h"
+#include "cmd/fetch.h"
 #include "cmd/link_cmd.h"
 #include "cmd/opt.h"
 #include "node/share_link.h"
@@ -132,7 +133,7 @@ int cmd_link_make(int argc, char **argv)
 	r.node = argv[1];
 	r.user = argv[2];
 	conf_report_init(&report);
-	conf = config_load(r.file, &report);
+	conf = config_load(r.file, fetch_include, &report);
 	if (!conf)
 		conf_report_print(&report, stderr);
 	status = conf ? make(&r, conf) : CMD_CONFIG;

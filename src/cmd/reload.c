@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "cmd/fetch.h"
 #include "conf/diff.h"
 
 #define SETTLING (1200 * NSEC_MS) /* editors write in several steps */
@@ -205,7 +206,7 @@ void program_reload(struct program *p)
 	struct config *conf;
 
 	conf_report_init(&report);
-	conf = config_load(p->conf->path, &report);
+	conf = config_load(p->conf->path, fetch_include, &report);
 	log_report(&report);
 	conf_report_done(&report);
 	if (!conf) {

@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "cmd/cmd.h"
+#include "cmd/fetch.h"
 #include "cmd/opt.h"
 #include "cmd/program.h"
 #include "cmd/reload.h"
@@ -18,7 +19,7 @@ static struct config *load(const char *path)
 	struct config *conf;
 
 	conf_report_init(&report);
-	conf = config_load(path, &report);
+	conf = config_load(path, fetch_include, &report);
 	conf_report_print(&report, stderr);
 	conf_report_done(&report);
 	return conf;

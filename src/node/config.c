@@ -198,7 +198,7 @@ static int set_path(struct config_loader *l, const char *path)
 
 static int load(struct config_loader *l, const char *text, size_t len, const char *path)
 {
-	struct config_source source = {.path = path};
+	struct config_source source = {0};
 	struct json_value *doc = NULL;
 	int err;
 
@@ -207,7 +207,7 @@ static int load(struct config_loader *l, const char *text, size_t len, const cha
 		err = set_path(l, path);
 	if (err)
 		return err;
-	source.path = l->r.file = l->conf->path;
+	source.path = source.shown = l->r.file = l->conf->path;
 	if (text)
 		err = config_text_load(l, text, len, &doc);
 	else
@@ -215,7 +215,7 @@ static int load(struct config_loader *l, const char *text, size_t len, const cha
 	return err || !doc ? err : load_tree(l, doc, &source);
 }
 
-struct config *config_parse(const char *text, size_t len, const char *path,
+static struct config *build(const char *text, size_t len, const char *path, config_fetch *fetch,
 			    struct conf_report *report)
 {
 	struct arena arena;
@@ -225,6 +225,7 @@ struct config *config_parse(const char *text, size_t len, const char *path,
 	arena_init(&arena, CONFIG_ARENA_MAX);
 	l.arena = &arena;
 	l.last = &l.first;
+	l.fetch = fetch;
 	l.conf = arena_alloc(&arena, sizeof(*l.conf));
 	err = l.conf ? load(&l, text, len, path) : -ENOMEM;
 	if (err)
@@ -237,9 +238,15 @@ struct config *config_parse(const char *text, size_t len, const char *path,
 	return l.conf;
 }
 
-struct config *config_load(const char *path, struct conf_report *report)
+struct config *config_parse(const char *text, size_t len, const char *path,
+			    struct conf_report *report)
 {
-	return config_parse(NULL, 0, path, report);
+	return build(text, len, path, NULL, report);
+}
+
+struct config *config_load(const char *path, config_fetch *fetch, struct conf_report *report)
+{
+	return build(NULL, 0, path, fetch, report);
 }
 
 void config_free(struct config *c)

@@ -1,7 +1,7 @@
 /* config.h - the configuration file as typed, immutable structs.
  *
  *     conf_report_init(&report);
- *     conf = config_load("/etc/weir/config.json", &report);
+ *     conf = config_load("/etc/weir/config.json", fetch_include, &report);
  *     conf_report_print(&report, stderr);
  *     if (!conf)
  *             return 78;
@@ -261,8 +261,16 @@ extern const struct conf_schema config_schema, config_node_schema, config_log_sc
 	config_fallback_schema, config_multiplex_schema, config_state_schema, config_metrics_schema,
 	config_plugins_schema;
 
-/* The file with all it includes, or NULL: report->errors is not 0.  Warnings may come with both. */
-struct config *config_load(const char *path, struct conf_report *report);
+/* Fetches what an Include names by its address.  0 with the text, which the caller frees; or
+ * negative with a sentence in `why`.
+ */
+#define CONFIG_FETCH_WHY 256
+typedef int config_fetch(const char *url, char **text, size_t *len, char why[CONFIG_FETCH_WHY]);
+
+/* The file with all it includes, or NULL: report->errors is not 0.  Warnings may come with both.
+ * `fetch` NULL: addresses are refused.
+ */
+struct config *config_load(const char *path, config_fetch *fetch, struct conf_report *report);
 
 /* The same from memory; `path` names the text in the report and is where includes start from. */
 struct config *config_parse(const char *text, size_t len, const char *path,

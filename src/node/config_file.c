@@ -74,16 +74,61 @@ int config_text_load(struct config_loader *l, const char *text, size_t len, stru
 static bool is_open(const struct config_source *s)
 {
 	for (const struct config_source *p = s->parent; p; p = p->parent) {
-		if (p->dev == s->dev && p->ino == s->ino)
+		if (p->remote == s->remote &&
+		    (s->remote ? !strcmp(p->path, s->path) : p->dev == s->dev && p->ino == s->ino))
 			return true;
 	}
 	return false;
 }
 
+static void complain_of_circle(struct config_loader *l, const struct config_source *s,
+			       struct json_pos at)
+{
+	conf_error(&l->r, at, NULL, "\"%s\" includes itself; take one of the Includes out",
+		   s->shown);
+}
+
+/* The tree of a document that has been read; its mistakes are reported at its own name. */
+static int load_read(struct config_loader *l, const struct config_source *source, const char *text,
+		     size_t len, struct json_value **out)
+{
+	const char *file = l->r.file;
+	int err;
+
+	l->r.file = source->shown;
+	err = config_text_load(l, text, len, out);
+	l->r.file = file;
+	return err;
+}
+
+int config_url_load(struct config_loader *l, const struct config_source *source, struct json_pos at,
+		    struct json_value **out)
+{
+	char why[CONFIG_FETCH_WHY] = "it is not fetched here";
+	char *text = NULL;
+	size_t len = 0;
+	int err;
+
+	*out = NULL;
+	if (is_open(source)) {
+		complain_of_circle(l, source, at);
+		return 0;
+	}
+	err = l->fetch ? l->fetch(source->path, &text, &len, why) : -ERR_UNSUPPORTED;
+	if (err == -ENOMEM)
+		return err;
+	if (err) {
+		conf_error(&l->r, at, NULL, "cannot read \"%s\": %s", source->shown, why);
+		return 0;
+	}
+	err = load_read(l, source, text, len, out);
+	free(text);
+	return err;
+}
+
 int config_file_load(struct config_loader *l, struct config_source *source, struct json_pos at,
 		     struct json_value **out)
 {
-	const char *file = l->r.file;
 	struct stat st;
 	char *text = NULL;
 	size_t len = 0;
@@ -103,20 +148,17 @@ int config_file_load(struct config_loader *l, struct config_source *source, stru
 	source->dev = st.st_dev;
 	source->ino = st.st_ino;
 	if (is_open(source)) {
-		conf_error(&l->r, at, NULL, "\"%s\" includes itself; take one of the Includes out",
-			   source->path);
+		complain_of_circle(l, source, at);
 		free(text);
 		return 0;
 	}
 	err = note_file(l, source->path);
-	l->r.file = source->path;
 	if (!err && st.st_mode & (S_IROTH | S_IWOTH))
 		conf_report_add(l->r.report, true, source->path, (struct json_pos){0}, "",
 				"holds secrets and is open to others (mode %04o); chmod 600",
 				(unsigned)st.st_mode & 07777);
 	if (!err)
-		err = config_text_load(l, text, len, out);
-	l->r.file = file;
+		err = load_read(l, source, text, len, out);
 	free(text);
 	return err;
 }

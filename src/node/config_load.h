@@ -10,10 +10,12 @@
 #define CONFIG_FILE_MAX	     (64 << 20)
 #define CONFIG_ARENA_MAX     ((size_t)1 << 30)
 
-/* A file that is being read, and the one that includes it. */
+/* A file or address that is being read, and the one that includes it. */
 struct config_source {
 	const struct config_source *parent;
 	const char *path;
+	const char *shown; /* in messages: an address without its query, which may be a token */
+	bool remote;
 	dev_t dev;
 	ino_t ino;
 	unsigned depth;
@@ -30,6 +32,7 @@ struct config_loader {
 	struct config *conf;
 	struct config_node_link *first, **last;
 	size_t nnodes;
+	config_fetch *fetch;
 };
 
 /* Everything but an error in the text: 0 or -ENOMEM; what is wrong is in the report. */
@@ -47,11 +50,14 @@ void config_nodes_compare(struct config_loader *l);
 /* The canonical name of a type of core, or NULL. */
 const char *config_core_type(const char *text);
 
-/* The whole of a file as a tree, noted in the list of files; *out NULL when that did not work,
- * which is in the report (at the reader's place and `at` when the file could not be read).
+/* The whole of a file as a tree, noted in the list of files, or of what is behind an address; *out
+ * NULL when that did not work, which is in the report (at the reader's place and `at` when it could
+ * not be read).
  */
 MUST_CHECK int config_file_load(struct config_loader *l, struct config_source *source,
 				struct json_pos at, struct json_value **out);
+MUST_CHECK int config_url_load(struct config_loader *l, const struct config_source *source,
+			       struct json_pos at, struct json_value **out);
 MUST_CHECK int config_text_load(struct config_loader *l, const char *text, size_t len,
 				struct json_value **out);
 

@@ -242,29 +242,61 @@ static int load_document(struct config_loader *l, struct json_value *doc, const 
 	return err;
 }
 
+static int include_url(struct config_loader *l, const struct json_value *what, const char *url,
+		       struct config_source *source, struct json_value **doc)
+{
+	if (!strncasecmp(url, "http://", 7) && !l->conf->allow_http_include) {
+		conf_error(&l->r, what->at, NULL,
+			   "anybody on the way could change it: take https://, or set "
+			   "AllowHttpInclude");
+		return 0;
+	}
+	source->remote = true;
+	source->path = url;
+	source->shown = arena_dup(l->arena, url, strcspn(url, "?#"));
+	return source->shown ? config_url_load(l, source, what->at, doc) : -ENOMEM;
+}
+
+static int include_file(struct config_loader *l, const struct json_value *what, const char *path,
+			struct config_source *source, struct json_value **doc)
+{
+	if (source->parent->remote) {
+		conf_error(&l->r, what->at, NULL,
+			   "what is behind an address may name addresses, not files");
+		return 0;
+	}
+	source->path = source->shown = resolve(l->arena, source->parent->path, path);
+	return source->path ? config_file_load(l, source, what->at, doc) : -ENOMEM;
+}
+
+/* What `what` names, as a tree; *doc stays NULL when that is in the report. */
+static int include_text(struct config_loader *l, const struct json_value *what,
+			struct config_source *source, struct json_value **doc)
+{
+	const char *path = NULL;
+
+	if (json_to_text(what, l->arena, &path) || !*path)
+		conf_error(&l->r, what->at, NULL, "expected the path of a file, or an address");
+	else if (source->depth > CONFIG_INCLUDE_DEPTH)
+		conf_error(&l->r, what->at, NULL, "included more than %d levels deep",
+			   CONFIG_INCLUDE_DEPTH);
+	else if (!strncasecmp(path, "http://", 7) || !strncasecmp(path, "https://", 8))
+		return include_url(l, what, path, source, doc);
+	else
+		return include_file(l, what, path, source, doc);
+	return 0;
+}
+
 static int include(struct config_loader *l, const struct json_value *what, const char *name,
 		   const struct config_source *from)
 {
 	struct config_source source = {.parent = from, .depth = from->depth + 1};
-	const char *path = NULL, *file = l->r.file;
+	const char *file = l->r.file;
 	char place[CONF_PATH_MAX];
 	size_t mark = conf_enter(&l->r, "Include", -1);
 	struct json_value *doc = NULL;
-	int err = 0;
+	int err = include_text(l, what, &source, &doc);
 
-	if (json_to_text(what, l->arena, &path) || !*path)
-		conf_error(&l->r, what->at, NULL, "expected the path of a file");
-	else if (!strncasecmp(path, "http://", 7) || !strncasecmp(path, "https://", 8))
-		conf_error(&l->r, what->at, NULL,
-			   "including by address is not implemented yet; fetch it into a file and "
-			   "name that");
-	else if (source.depth > CONFIG_INCLUDE_DEPTH)
-		conf_error(&l->r, what->at, NULL, "included more than %d levels deep",
-			   CONFIG_INCLUDE_DEPTH);
-	else if (!(source.path = resolve(l->arena, from->path, path)))
-		err = -ENOMEM;
-	else
-		err = config_file_load(l, &source, what->at, &doc);
 	conf_leave(&l->r, mark);
 	if (err || !doc)
 		return err;
@@ -273,7 +305,7 @@ static int include(struct config_loader *l, const struct json_value *what, const
 	memcpy(place, l->r.path, sizeof(place));
 	mark = l->r.path_len;
 	conf_leave(&l->r, 0);
-	l->r.file = source.path;
+	l->r.file = source.shown;
 	err = load_document(l, doc, name, &source);
 	l->r.file = file;
 	memcpy(l->r.path, place, sizeof(place));

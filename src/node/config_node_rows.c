@@ -596,12 +596,12 @@ static const struct conf_row node_rows[] = {
 	{.name = "LimitConfig", CONF_OBJECT(NODE, limit, &config_limit_schema), .help = ""},
 	{.name = "CertConfig", CONF_OBJECT(NODE, cert, &config_cert_schema), .help = ""},
 };
-const struct conf_schema config_node_schema =
-	CONF_SCHEMA("Nodes[]", NODE, node_rows,
-		    "One node of one panel: all keys in one object, or those of the panel in "
-		    "`ApiConfig` and the others "
-		    "in `Options`, or `{\"Include\": \"FILE\"}` with a file that holds one such "
-		    "object or an array.");
+const struct conf_schema config_node_schema = CONF_SCHEMA(
+	"Nodes[]", NODE, node_rows,
+	"One node of one panel: all keys in one object, or those of the panel in "
+	"`ApiConfig` and the others "
+	"in `Options`, or `{\"Include\": \"FILE\"}` with a file (or https:// address, read within 10 s) that holds one such "
+	"object or an array.");
 
 const char *config_api_name(int64_t api_type)
 {

@@ -289,7 +289,6 @@ static const struct conf_row top_rows[] = {
 	 .help = "Which library encrypts in bulk."},
 	{.name = "AllowHttpInclude",
 	 CONF_BOOL(TOP, allow_http_include),
-	 .flags = CONF_NOT_YET,
 	 .help = "`Include` may name http:// addresses."},
 	{.name = "ShutdownGrace",
 	 CONF_INT(TOP, shutdown_grace_s),

@@ -1,13 +1,18 @@
 """The small commands: what they print, where, and with which status (config.md G.11, G.14)."""
 import base64
+import contextlib
 import hashlib
 import json
 import os
 import subprocess
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from weirtest.panel import Panel
+from weirtest.proc import free_port
 
 pytestmark = [pytest.mark.quick, pytest.mark.one_thread]
 
@@ -46,6 +51,53 @@ def test_options_take_their_value_in_every_form(weir_bin, config, form):
     for arguments in [*form, path], [joined]:
         assert run(weir_bin, "check", *arguments).returncode == 0
         assert run(weir_bin, "config", "validate", *arguments).returncode == 0
+
+
+class Documents(BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/slow":
+            # Never silent for long, never done: only a limit on the whole ends it.
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            with contextlib.suppress(OSError):
+                for _ in range(150):
+                    self.wfile.write(b" ")
+                    time.sleep(0.2)
+            return
+        body = {"/one?key=secret": json.dumps([NODE, dict(NODE, NodeID=8)]).encode(),
+                "/huge": b" " * (1 << 20) + b"[]"}.get(self.path)
+        self.send_response(200 if body else 404)
+        self.send_header("Content-Length", str(len(body or b"")))
+        self.end_headers()
+        self.wfile.write(body or b"")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def documents():
+    server = ThreadingHTTPServer(("127.0.0.1", free_port()), Documents)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_include_may_be_an_address(weir_bin, config, documents):
+    path = config({"AllowHttpInclude": True, "Nodes": [{"Include": f"{documents}/one?key=secret"}]})
+    done = run(weir_bin, "check", "-c", path)
+    assert (done.returncode, done.stdout) == (0, f"{path}: good: 2 nodes, 0 warnings\n")
+
+
+@pytest.mark.parametrize("document, why", [("none", "the server says 404"), ("huge", "larger than the limit"),
+                                           ("slow", "deadline passed")])
+def test_an_address_that_cannot_be_included_is_told(weir_bin, config, documents, document, why):
+    path = config({"AllowHttpInclude": True, "Nodes": [{"Include": f"{documents}/{document}"}]})
+    began = time.monotonic()
+    done = run(weir_bin, "check", "-c", path)
+    assert done.returncode == 78
+    assert f'Nodes[0].Include: cannot read "{documents}/{document}": {why}' in done.stderr
+    assert time.monotonic() - began < 20
 
 
 def test_check_tells_all_problems_at_once_with_status_78(weir_bin, config):

@@ -96,13 +96,15 @@ static const char *put(const char *name, const char *text)
 	return path;
 }
 
+static config_fetch *fetch; /* what load() is given */
+
 static const struct config *load(const char *name)
 {
 	char path[128];
 
 	done();
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	conf = config_load(path, &report);
+	conf = config_load(path, fetch, &report);
 	return conf;
 }
 
@@ -197,7 +199,7 @@ static void a_file_that_is_not_there_is_an_error(void **state)
 	assert_non_null(strstr(told(), "cannot be read"));
 	assert_non_null(strstr(told(), "No such file"));
 	done();
-	assert_null(conf = config_load(dir, &report));
+	assert_null(conf = config_load(dir, NULL, &report));
 	assert_non_null(strstr(told(), "directory"));
 }
 
@@ -518,8 +520,8 @@ static void an_include_that_fails_is_an_error(void **state)
 	assert_null(load("a.json"));
 	assert_int_equal(report.errors, 5);
 	assert_non_null(strstr(told(), "a.json:1:22: Nodes[0].Include: cannot read "));
-	assert_non_null(
-		strstr(told(), "Nodes[1].Include: including by address is not implemented yet"));
+	assert_non_null(strstr(told(), "Nodes[1].Include: cannot read \"https://h/x\": it is not "
+				       "fetched here"));
 	assert_non_null(strstr(told(), "broken.json:2:10: expected ':'"));
 	assert_non_null(strstr(told(), "self.json:1:12: Include: "));
 	assert_non_null(strstr(told(), "includes itself"));
@@ -537,6 +539,61 @@ static void includes_end_at_the_third_level(void **state)
 	put("l4.json", "{" NODE7 "}");
 	assert_null(load("l0.json"));
 	assert_non_null(strstr(told(), "included more than 3 levels deep"));
+}
+
+/* What a server has, by its address. */
+static int fetch_from_table(const char *url, char **text, size_t *len, char why[CONFIG_FETCH_WHY])
+{
+	static const char *const table[][2] = {
+		{"https://h/one?token=secret", "{" NODE7 "}"},
+		{"http://h/one", "{" NODE7 "}"},
+		{"https://h/on", "{\"Include\":\"https://h/one?token=secret\"}"},
+		{"https://h/circle", "[{\"Include\":\"https://h/circle\"}]"},
+		{"https://h/file", "{\"Include\":\"one.json\"}"},
+		{"https://h/bad?token=secret", "{\n\"NodeID\" 7}"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+		if (!strcmp(url, table[i][0])) {
+			*text = strdup(table[i][1]);
+			*len = strlen(table[i][1]);
+			return 0;
+		}
+	}
+	snprintf(why, CONFIG_FETCH_WHY, "the server says 404");
+	return -ERR_HTTP;
+}
+
+static void an_entry_may_stand_behind_an_address(void **state)
+{
+	fetch = fetch_from_table;
+	put("main.json", "{\"Nodes\":[{\"Include\":\"https://h/on\",\"Name\":\"far\"}]}");
+	assert_non_null(load("main.json"));
+	assert_int_equal(conf->nnodes, 1);
+	assert_int_equal(conf->nfiles, 1); /* there is nothing to watch */
+	put("main.json", "{\"AllowHttpInclude\":true,\"Nodes\":[{\"Include\":\"http://h/one\"}]}");
+	assert_non_null(load("main.json"));
+	fetch = NULL;
+}
+
+static void an_address_that_fails_is_an_error_without_its_token(void **state)
+{
+	fetch = fetch_from_table;
+	put("one.json", "{" NODE7 "}");
+	put("main.json", "{\"Nodes\":[{\"Include\":\"http://h/one\"},"
+			 "{\"Include\":\"https://h/circle\"},{\"Include\":\"https://h/file\"},"
+			 "{\"Include\":\"https://h/none?token=secret\"},"
+			 "{\"Include\":\"https://h/bad?token=secret\"}]}");
+	assert_null(load("main.json"));
+	assert_int_equal(report.errors, 5);
+	assert_non_null(strstr(told(), "Nodes[0].Include: anybody on the way could change it"));
+	assert_non_null(strstr(told(), "https://h/circle:1:13: [0].Include: \"https://h/circle\" "
+				       "includes itself"));
+	assert_non_null(strstr(told(), "https://h/file:1:12: Include: what is behind an address"));
+	assert_non_null(strstr(told(), "cannot read \"https://h/none\": the server says 404"));
+	assert_non_null(strstr(told(), "https://h/bad:2:10: expected ':'"));
+	assert_null(strstr(told(), "secret"));
+	fetch = NULL;
 }
 
 /* --- tables -------------------------------------------------------------------------------- */
@@ -615,6 +672,8 @@ int main(void)
 		TEST(an_entry_may_stand_in_another_file),
 		TEST(an_include_that_fails_is_an_error),
 		TEST(includes_end_at_the_third_level),
+		TEST(an_entry_may_stand_behind_an_address),
+		TEST(an_address_that_fails_is_an_error_without_its_token),
 		TEST(every_default_is_within_its_own_bounds),
 	};
 
