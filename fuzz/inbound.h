@@ -161,7 +161,7 @@ static void fuzz_one(struct inbound_fuzz *f, struct stream *near)
 		fuzz_udp(f, v.request->udp(s));
 		return;
 	}
-	NEED(v.request->dest.type != DEST_NONE);
+	NEED(v.request->mux || v.request->dest.type != DEST_NONE);
 	s = stream_peel(s, &first);
 	bufq_done(&first);
 	fuzz_expect_rest(f, s, f->request_len(f->data, f->fed));

@@ -88,7 +88,7 @@ static void log_session(const struct port *p, const struct session_report *r)
 		dest_format(r->dest, dest);
 	log_num(&line, "port", p->bound);
 	log_str(&line, "peer", peer);
-	log_str(&line, "net", r->network == NETWORK_UDP ? "udp" : "tcp");
+	log_str(&line, "net", r->carrier ? "mux" : r->network == NETWORK_UDP ? "udp" : "tcp");
 	log_str(&line, "dest", dest);
 	log_num(&line, "up", (int64_t)r->up);
 	log_num(&line, "down", (int64_t)r->down);
@@ -107,6 +107,18 @@ static void on_ended(struct session_inbound *si, const struct session_report *r)
 	log_session(p, r);
 	if (p->shutting)
 		loop_queue(si->loop, &p->idle);
+}
+
+/* One more, out of a connection that is here already. */
+static bool on_child(struct session_inbound *si)
+{
+	struct port *p = of(si);
+
+	if (node_worker_full(p->worker))
+		return false;
+	p->worker->moves++;
+	atomic_fetch_add_explicit(&p->sessions, 1, memory_order_relaxed);
+	return true;
 }
 
 static struct stream *build_stack(struct session_inbound *si, struct stream *s)
@@ -510,6 +522,7 @@ static struct port *port_new(struct ports *ps, const struct port_conf *conf)
 	p->si.stack = build_stack;
 	p->si.reject = REJECT_DRAIN;
 	p->si.ended = on_ended;
+	p->si.child = on_child;
 	list_init(&p->si.sessions);
 	p->open.run = on_open;
 	p->shut.run = on_shut;

@@ -96,7 +96,7 @@ static void log_session(const struct session_report *r)
 		dest_format(r->dest, dest);
 	log_str(&line, "peer", peer);
 	log_num(&line, "user", r->user ? user_id(r->user) : 0);
-	log_str(&line, "net", r->network == NETWORK_UDP ? "udp" : "tcp");
+	log_str(&line, "net", r->carrier ? "mux" : r->network == NETWORK_UDP ? "udp" : "tcp");
 	log_str(&line, "dest", dest);
 	log_num(&line, "up", (int64_t)r->up);
 	log_num(&line, "down", (int64_t)r->down);
@@ -115,6 +115,18 @@ static void on_ended(struct session_inbound *si, const struct session_report *r)
 	log_session(r);
 	if (g->retired)
 		loop_queue(si->loop, &g->reap);
+}
+
+/* One more, out of a connection that is here already. */
+static bool on_child(struct session_inbound *si)
+{
+	struct generation *g = of(si);
+
+	if (node_worker_full(g->seat->worker))
+		return false;
+	g->seat->worker->moves++;
+	atomic_fetch_add_explicit(&g->seat->sessions, 1, memory_order_relaxed);
+	return true;
 }
 
 static struct stream *build_stack(struct session_inbound *si, struct stream *s)
@@ -242,6 +254,7 @@ static struct generation *generation_new(struct seat *s, struct inbound *in)
 		.strangers = s->strangers,
 		.throttle = in->throttle,
 		.ended = on_ended,
+		.child = on_child,
 	};
 	list_init(&g->si.sessions);
 	list_init(&g->half_open.sessions);
@@ -442,6 +455,7 @@ static void retire(struct generation *g)
 	reality_learn_free(g->learn);
 	g->learn = NULL;
 	g->retired = true;
+	session_drain_carriers(&g->si);
 	loop_queue(g->si.loop, &g->reap);
 }
 

@@ -3,10 +3,12 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "proto/carriers.h"
 #include "session/session_impl.h"
 
 /* A request has been read: remember what outlives the protocol's layer. */
-static int admit(struct session *s, const struct stream_request *req, const struct addr *peer)
+static int admit(struct session *s, const struct stream_request *req, const struct addr *peer,
+		 bool carrier)
 {
 	nsec_t now = loop_now(s->in->loop);
 	int err;
@@ -17,6 +19,7 @@ static int admit(struct session *s, const struct stream_request *req, const stru
 		return -ENOMEM;
 	if (!req->user)
 		return 0; /* a local listener's: nobody to bill */
+	s->conn.carrier = carrier;
 	err = user_conn_begin(&s->conn, req->user, peer, req->network == NETWORK_UDP, now);
 	if (err)
 		/* the session ends in this turn, with the user still there */
@@ -60,7 +63,7 @@ int session_open_udp(struct session *s, struct dgram *client, const struct strea
 		     const struct addr *peer)
 {
 	struct dgram *target;
-	int err = admit(s, req, peer->len ? peer : NULL);
+	int err = admit(s, req, peer->len ? peer : NULL, false);
 
 	if (!err)
 		err = dialer_dgram(s->in->outbound, s->in->loop, s->dest, &target);
@@ -84,10 +87,32 @@ static int start_dial(struct session *s)
 	return PHASE_DIAL;
 }
 
+/* NULL: none, as inside of one. */
+static const struct mux_kind *carrier_of(const struct session *s, const struct stream_request *req)
+{
+	if (s->child || req->mux)
+		return req->mux;
+	return req->network == NETWORK_TCP ? carrier_find(&s->in->proto, &req->dest) : NULL;
+}
+
+/* A request has been read. */
+static int serve(struct session *s, const struct stream_request *req)
+{
+	const struct mux_kind *carrier = carrier_of(s, req);
+	struct addr peer;
+	int err = admit(s, req, session_peer(s, &peer), carrier != NULL);
+
+	if (err)
+		return err;
+	session_leave_half_open(s);
+	if (carrier)
+		return session_start_mux(s, carrier, req->mux_udp_only);
+	return req->network == NETWORK_UDP ? start_udp(s, req) : start_dial(s);
+}
+
 int session_open(struct session *s)
 {
 	union stream_value v;
-	struct addr peer;
 	int err;
 
 	err = session_enter_half_open(s);
@@ -98,17 +123,14 @@ int session_open(struct session *s)
 		stream_want(s->client, STREAM_RD | STREAM_WR, &s->run);
 		return session_enter_half_open(s) ? -ERR_LIMIT : -EAGAIN;
 	}
-	if (err == -ERR_AUTH || err == -ERR_REJECTED)
+	if ((err == -ERR_AUTH || err == -ERR_REJECTED) && !s->child)
 		return PHASE_REJECT;
 	if (err)
 		return err;
 	err = stream_query(s->client, STREAM_REQUEST, &v);
-	if (!err)
-		err = admit(s, v.request, session_peer(s, &peer));
 	if (err)
 		return err;
-	session_leave_half_open(s);
-	return v.request->network == NETWORK_UDP ? start_udp(s, v.request) : start_dial(s);
+	return serve(s, v.request);
 }
 
 static int start_relay(struct session *s, struct meter *meter)

@@ -13,11 +13,17 @@
 static const struct {
 	int (*run)(struct session *s);
 } phases[] = {
-	[PHASE_OPEN] = {session_open},		 [PHASE_DIAL] = {session_dial},
-	[PHASE_RELAY] = {session_relay},	 [PHASE_UDP] = {session_udp},
-	[PHASE_REJECT] = {session_reject},	 [PHASE_DRAIN] = {session_drain},
-	[PHASE_FALL_DIAL] = {session_fall_dial}, [PHASE_CLOSING] = {session_closing},
-	[PHASE_LATE] = {session_late},		 [PHASE_PARTING] = {session_drain},
+	[PHASE_OPEN] = {session_open},
+	[PHASE_DIAL] = {session_dial},
+	[PHASE_RELAY] = {session_relay},
+	[PHASE_UDP] = {session_udp},
+	[PHASE_REJECT] = {session_reject},
+	[PHASE_DRAIN] = {session_drain},
+	[PHASE_FALL_DIAL] = {session_fall_dial},
+	[PHASE_CLOSING] = {session_closing},
+	[PHASE_LATE] = {session_late},
+	[PHASE_PARTING] = {session_drain},
+	[PHASE_MUX] = {session_mux},
 };
 
 static struct session *of_run(struct waiter *w)
@@ -29,6 +35,8 @@ const struct addr *session_peer(const struct session *s, struct addr *mem)
 {
 	if (s->phase == PHASE_UDP)
 		return s->udp_peer.len ? &s->udp_peer : NULL;
+	if (s->phase == PHASE_MUX)
+		return s->mux_peer.len ? &s->mux_peer : NULL;
 	return s->client && stream_peer(s->client, mem) ? mem : NULL;
 }
 
@@ -53,6 +61,7 @@ static void report(struct session *s, int err)
 		.spliced = s->phase == PHASE_RELAY ? relay_spliced(&s->relay) : 0,
 		.lasted = loop_now(s->in->loop) - s->started,
 		.rejected = s->rejected,
+		.carrier = s->phase == PHASE_MUX,
 		.err = err,
 	};
 
@@ -131,6 +140,8 @@ static void end_phase(struct session *s)
 		relay_stop(&s->relay);
 	} else if (s->phase == PHASE_UDP) {
 		session_udp_end(s);
+	} else if (s->phase == PHASE_MUX) {
+		mux_free(s->mux);
 	} else {
 		timer_stop(&s->deadline);
 		dial_cancel(s->dial);
@@ -185,6 +196,8 @@ static void on_deadline(struct timer *t)
 
 	if (!err)
 		return;
+	if (s->child)
+		err = -ERR_TIMEOUT;
 	if (err != -ENOTSUP) {
 		session_end(s, err);
 		return;
@@ -220,7 +233,7 @@ static void session_count(struct meter *m, enum relay_dir dir, size_t bytes, nse
 		user_conn_count(&s->conn, (enum traffic_dir)dir, bytes, now);
 }
 
-static struct session *session_new(struct session_inbound *in)
+struct session *session_new(struct session_inbound *in)
 {
 	struct session *s = calloc(1, sizeof(*s));
 

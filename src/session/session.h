@@ -47,6 +47,7 @@ struct session_report {
 	uint64_t spliced; /* of these, what the kernel moved by itself */
 	nsec_t lasted;
 	bool rejected; /* went to the reject policy */
+	bool carrier;  /* of a multiplexer, whose children report for themselves */
 	int err;       /* 0: an orderly end */
 };
 
@@ -72,6 +73,9 @@ struct session_inbound {
 	const struct throttle_rule
 		*throttle; /* by enum relay_dir: of strangers to a target; NULL */
 	void (*ended)(struct session_inbound *in, const struct session_report *report);
+	/* A child of a multiplexer is to become a session, which ends like others: false refuses it.
+	 * NULL: welcome. */
+	bool (*child)(struct session_inbound *in);
 
 	struct list_node sessions;
 	size_t nsessions;
@@ -88,6 +92,9 @@ void session_end_stuck(struct session_inbound *in, nsec_t stuck);
  */
 void session_start_udp(struct session_inbound *in, struct dgram *client,
 		       const struct stream_request *request, const struct addr *peer);
+
+/* No more children where clients can be told, and carriers without any end. */
+void session_drain_carriers(struct session_inbound *in);
 
 /* End all sessions of the inbound now (-ERR_CANCELED). */
 void session_end_all(struct session_inbound *in);

@@ -4,12 +4,14 @@
 
 #include "session/session.h"
 #include "stream/dgram_relay.h"
+#include "stream/mux.h"
 
 enum session_phase {
 	PHASE_OPEN, /* handshakes, request, authentication */
 	PHASE_DIAL,
 	PHASE_RELAY,
 	PHASE_UDP,
+	PHASE_MUX,    /* it carries others, which are sessions of their own */
 	PHASE_REJECT, /* choose what a stranger gets */
 	PHASE_DRAIN,
 	PHASE_LATE,    /* as PARTING, of who has not said enough to be judged */
@@ -35,6 +37,7 @@ struct session {
 	uint8_t phase, network;
 	bool rejected : 1, mirrored : 1;
 	bool half_open : 1; /* in that list */
+	bool child : 1;	    /* of a multiplexer: whose user is known, and who is no stranger */
 	uint32_t source;    /* counted there as; 0: not */
 	union {		    /* by phase: there are very many sessions that only relay */
 		struct {
@@ -49,6 +52,11 @@ struct session {
 			struct dgram *udp_client, *udp_target;
 			struct addr udp_peer; /* len 0: unknown; others ask the client's stream */
 		};
+		struct {
+			struct mux *mux;
+			struct sink children;
+			struct addr mux_peer; /* as udp_peer */
+		};
 	};
 };
 
@@ -62,10 +70,15 @@ MUST_CHECK int session_enter_half_open(struct session *s);
 void session_leave_half_open(struct session *s); /* harmless where he is not */
 
 int session_open(struct session *s);
+/* A new one, in the phase OPEN; NULL: no memory. */
+struct session *session_new(struct session_inbound *in);
 /* Straight to PHASE_UDP.  On error `client` is still the caller's. */
 int session_open_udp(struct session *s, struct dgram *client, const struct stream_request *req,
 		     const struct addr *peer);
 int session_dial(struct session *s);
+/* The request has been read: it is for a multiplexer.  The next phase. */
+int session_start_mux(struct session *s, const struct mux_kind *kind, bool udp_only);
+int session_mux(struct session *s);
 int session_relay(struct session *s);
 int session_udp(struct session *s);
 void session_udp_end(struct session *s);

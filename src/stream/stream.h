@@ -31,6 +31,7 @@
 #include "net/dest.h"
 
 struct stream;
+struct mux_kind;
 struct user;
 
 enum stream_event {
@@ -57,6 +58,9 @@ struct stream_request {
 	struct dest dest;
 	/* UDP: wrap `s` (this layer, ownership passes) into a dgram.  NULL for TCP. */
 	struct dgram *(*udp)(struct stream *s);
+	/* What is asked for is a multiplexer over this stream; there is no `dest` then.  NULL: not */
+	const struct mux_kind *mux;
+	bool mux_udp_only; /* whose children may be UDP only */
 };
 
 enum stream_attr {

@@ -81,7 +81,7 @@ static void condemn(struct user_live *live, struct user_conn *c, int why)
 	bool post;
 
 	list_del(&c->link);
-	live->nconns--;
+	live->nconns -= !c->carrier;
 	c->condemned = true;
 	if (!w) {
 		c->why = (int16_t)why;
@@ -124,7 +124,7 @@ static struct user_conn *pick_victim(struct user_live *live, const struct user_c
 	list_for_each(n, &live->conns) {
 		struct user_conn *c = list_entry(n, struct user_conn, link);
 
-		if (c == self)
+		if (c == self || c->carrier)
 			continue;
 		if (idle(c, now))
 			return c;
@@ -170,6 +170,8 @@ static int enter(struct user_live *live, struct user_conn *c, struct user *u,
 	}
 	c->user = u;
 	list_add_tail(&live->conns, &c->link);
+	if (c->carrier)
+		return 0;
 	live->nconns++;
 	enforce_conn_limit(live, c, now);
 	return 0;
@@ -224,7 +226,7 @@ void user_conn_end(struct user_conn *c, nsec_t now)
 		leave_kicks(c);
 	} else {
 		list_del(&c->link);
-		live->nconns--;
+		live->nconns -= !c->carrier;
 	}
 	if (c->device) {
 		c->device->conns--;

@@ -133,6 +133,9 @@ struct user_conn {
 	/* 0, -ERR_KICKED: user removed, -ERR_LIMIT: pushed out by a newer one */
 	_Atomic int16_t why;
 	bool udp;
+	/* a multiplexer's: not one of the connections that are counted and limited, those are its
+	 * children; set before user_conn_begin() */
+	bool carrier;
 	bool condemned; /* under the user's lock: out of its list, on the way to `kicks` */
 };
 

@@ -137,6 +137,8 @@ static void on_end(struct session_inbound *in, const struct session_report *r)
 {
 	struct stage *g = container_of(in, struct stage, in);
 
+	if (r->carrier)
+		return;
 	g->ended++;
 	g->report = *r;
 	g->ended_at = loop_now(g->l);

@@ -47,8 +47,8 @@ struct stage {
 	bool dribble;	 /* between a session and its client */
 	bool plain_udp;	 /* VLESS clients use command 2 */
 	bool proxied;	 /* clients begin with a PROXY header */
-	/* Of sessions that have ended; `report` is the last one, its pointers are not to be
-	 * followed. */
+	/* Of sessions that have ended, but for carriers; `report` is the last one, its pointers are not
+	 * to be followed. */
 	unsigned ended;
 	struct session_report report;
 	nsec_t ended_at;

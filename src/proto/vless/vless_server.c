@@ -1,8 +1,8 @@
 /* The server side of VLESS.  Nothing is answered before the whole request is right, so every flaw
  * in it, behind a known id too, goes to the reject policy, as with Trojan: there is one answer to
  * whatever is wrong.
- *  UDP bodies: command 2 is length-prefixed packets of one destination,
- * command 3 is one XUDP association (mux.cool with a single UDP session).
+ * Command 2 is length-prefixed packets of one destination, command 3 mux.cool: for who has the flow of
+ * UDP alone, as streams inside would miss what the flow is for.
  */
 #include <errno.h>
 
@@ -10,7 +10,7 @@
 #include "proto/vless/vision.h"
 #include "proto/vless/vless.h"
 #include "proto/vless/vless_udp.h"
-#include "transport/muxcool/xudp.h"
+#include "transport/muxcool/muxcool.h"
 
 static void vless_answer(struct bufq *first)
 {
@@ -22,8 +22,7 @@ static void vless_answer(struct bufq *first)
 	(void)!bufq_append(first, head, w.len);
 }
 
-static struct dgram *make_udp(struct stream *s, const struct framing *framing,
-			      const struct dest *fixed)
+static struct dgram *plain_udp(struct stream *s)
 {
 	struct header_server *h = container_of(s, struct header_server, s);
 	struct dest dest;
@@ -31,25 +30,12 @@ static struct dgram *make_udp(struct stream *s, const struct framing *framing,
 	struct stream *lower;
 	struct dgram *d;
 
-	if (fixed)
-		dest_copy(&dest, fixed);
+	dest_copy(&dest, &h->request.dest);
 	bufq_init(&first, loop_pool(h->s.loop), 64);
 	lower = stream_peel(s, &first);
-	d = framed_new(lower, framing, false, fixed ? &dest : NULL, &first);
+	d = framed_new(lower, &vless_udp_framing, false, &dest, &first);
 	bufq_done(&first);
 	return d;
-}
-
-static struct dgram *plain_udp(struct stream *s)
-{
-	struct header_server *h = container_of(s, struct header_server, s);
-
-	return make_udp(s, &vless_udp_framing, &h->request.dest);
-}
-
-static struct dgram *xudp(struct stream *s)
-{
-	return make_udp(s, &xudp_framing, NULL);
 }
 
 /* The first frame of a mux connection: session 0 and UDP, so that it is XUDP. */
@@ -118,8 +104,10 @@ static int vless_parse(struct header_server *h, struct rd *in)
 	err = agree_on_flow(h, &req, in);
 	if (err)
 		return err;
-	h->request.network = req.cmd == VLESS_TCP ? NETWORK_TCP : NETWORK_UDP;
-	h->request.udp = req.cmd == VLESS_UDP ? plain_udp : req.cmd == VLESS_MUX ? xudp : NULL;
+	h->request.network = req.cmd == VLESS_UDP ? NETWORK_UDP : NETWORK_TCP;
+	h->request.udp = req.cmd == VLESS_UDP ? plain_udp : NULL;
+	h->request.mux = req.cmd == VLESS_MUX ? &muxcool_kind : NULL;
+	h->request.mux_udp_only = h->inbound->vision;
 	h->request.dest = req.dest;
 	return 0;
 }

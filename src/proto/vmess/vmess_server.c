@@ -14,7 +14,7 @@
 #include "proto/vmess/vmess_layer.h"
 #include "proto/vmess/vmess_seal.h"
 #include "proto/vmess/vmess_udp.h"
-#include "transport/muxcool/xudp.h"
+#include "transport/muxcool/muxcool.h"
 
 enum phase {
 	READ_USER,    /* the auth id, which tells whose it is */
@@ -47,18 +47,11 @@ static struct dgram *serve_packets(struct stream *s)
 	return framed_new(s, &vmess_udp_framing, false, &h->base.request.dest, NULL);
 }
 
-/* Command 3, as VLESS has it: one association of XUDP. */
-static struct dgram *serve_xudp(struct stream *s)
-{
-	return framed_new(s, &xudp_framing, false, NULL, NULL);
-}
-
 static void set_request(struct hello *h)
 {
-	h->base.request.network = h->req.cmd == VMESS_TCP ? NETWORK_TCP : NETWORK_UDP;
-	h->base.request.udp = h->req.cmd == VMESS_UDP	? serve_packets
-			      : h->req.cmd == VMESS_MUX ? serve_xudp
-							: NULL;
+	h->base.request.network = h->req.cmd == VMESS_UDP ? NETWORK_UDP : NETWORK_TCP;
+	h->base.request.udp = h->req.cmd == VMESS_UDP ? serve_packets : NULL;
+	h->base.request.mux = h->req.cmd == VMESS_MUX ? &muxcool_kind : NULL;
 	h->base.request.dest = h->req.dest;
 }
 

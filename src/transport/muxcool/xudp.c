@@ -1,57 +1,23 @@
-/* XUDP: one UDP association as a mux.cool connection of a single session (udp.md, section 2).
- *
- * The client's first frame is New, all others are Keep; the server answers with Keep and the source
- * of every packet.  Keep frames to sing-box clients always carry data and no padding.
+/* The client's side of XUDP (mux.md, section 3): its first frame is New, all others are Keep; the server
+ * answers with Keep and the source of every packet.
  */
 #include "transport/muxcool/xudp.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
 #include "transport/muxcool/xudp_wire.h"
-
-static int accept_new(struct framed_state *st, const struct muxcool_frame *f)
-{
-	if (st->started && f->session != st->id)
-		return -ERR_UNSUPPORTED;
-	if (f->network != MUXCOOL_UDP)
-		return -ERR_UNSUPPORTED;
-	free(st->fixed);
-	st->fixed = dest_dup(&f->dest);
-	if (!st->fixed)
-		return -ENOMEM;
-	st->started = true;
-	st->id = f->session;
-	return 0;
-}
 
 static int xudp_parse(struct framed_state *st, struct rd *in, struct framed_head *out)
 {
 	struct muxcool_frame f;
 	struct rd r = *in;
-	int err;
+	int err = muxcool_frame_parse(&r, &f);
 
-	err = muxcool_frame_parse(&r, &f);
 	if (err)
 		return err;
+	if (f.status == MUXCOOL_NEW && st->client)
+		return -ERR_PROTOCOL;
 	*out = (struct framed_head){.dest = f.dest, .len = f.data_len};
-	switch (f.status) {
-	case MUXCOOL_NEW:
-		err = st->client ? -ERR_PROTOCOL : accept_new(st, &f);
-		break;
-	case MUXCOOL_KEEP:
-		out->skip = !st->client && (!st->started || f.session != st->id);
-		break;
-	case MUXCOOL_END:
-		out->end = f.session == st->id;
-		out->skip = true;
-		break;
-	default:
-		out->skip = true;
-	}
-	if (err)
-		return err;
-	out->skip |= !f.has_data;
+	out->end = f.status == MUXCOOL_END && f.session == st->id;
+	out->skip = !f.has_data || (f.status != MUXCOOL_NEW && f.status != MUXCOOL_KEEP);
 	*in = r;
 	return 0;
 }
@@ -60,13 +26,11 @@ static int xudp_emit(struct framed_state *st, struct wr *w, const struct dest *d
 {
 	struct muxcool_frame f = {
 		.session = st->id,
-		.status = MUXCOOL_KEEP,
+		.status = st->client && !st->started ? MUXCOOL_NEW : MUXCOOL_KEEP,
 		.has_data = true,
 		.data_len = len,
 	};
 
-	if (st->client && !st->started)
-		f.status = MUXCOOL_NEW;
 	if (dest->type != DEST_NONE) {
 		f.network = MUXCOOL_UDP;
 		f.dest = *dest;

@@ -124,22 +124,22 @@ static void xudp_sends_new_once_then_keep(void **state)
 	assert_int_equal(head[4], MUXCOOL_KEEP);
 }
 
-static void xudp_refuses_tcp_and_a_second_session(void **state)
+static void xudp_is_answered_by_keep_and_end_and_never_by_new(void **state)
 {
-	struct framed_state st = {0};
+	static const uint8_t end[] = {0, 4, 0, 0, MUXCOOL_END, 0};
+	struct framed_state st = {.client = true};
 	struct framed_head h;
 	uint8_t msg[512];
-	size_t len = vector_bytes("muxcool", "new_tcp", msg);
-	struct rd r = rd_of(msg, len);
+	struct rd r;
 
-	assert_int_equal(xudp_framing.parse(&st, &r, &h), -ERR_UNSUPPORTED);
-	len = vector_bytes("muxcool", "xudp_new", msg);
-	r = rd_of(msg, len);
+	r = rd_of(msg, vector_bytes("muxcool", "xudp_new", msg));
+	assert_int_equal(xudp_framing.parse(&st, &r, &h), -ERR_PROTOCOL);
+	r = rd_of(msg, vector_bytes("muxcool", "xudp_keep_addr", msg));
 	assert_int_equal(xudp_framing.parse(&st, &r, &h), 0);
-	msg[3] = 1; /* the session's id */
-	r = rd_of(msg, len);
-	assert_int_equal(xudp_framing.parse(&st, &r, &h), -ERR_UNSUPPORTED);
-	free(st.fixed);
+	assert_false(h.skip || h.end);
+	r = rd_of(end, sizeof(end));
+	assert_int_equal(xudp_framing.parse(&st, &r, &h), 0);
+	assert_true(h.end);
 }
 
 static void plain_vless_udp_names_one_destination(void **state)
@@ -187,7 +187,7 @@ int main(void)
 		cmocka_unit_test(a_trojan_hash_is_lower_case),
 		cmocka_unit_test(short_mux_metadata_can_never_be_right),
 		cmocka_unit_test(xudp_sends_new_once_then_keep),
-		cmocka_unit_test(xudp_refuses_tcp_and_a_second_session),
+		cmocka_unit_test(xudp_is_answered_by_keep_and_end_and_never_by_new),
 		cmocka_unit_test(plain_vless_udp_names_one_destination),
 		cmocka_unit_test(socks_requests_survive_the_wire),
 	};

@@ -6,6 +6,7 @@
 #include "proto/vmess/vmess_seal.h"
 #include "stream/pair.h"
 
+#include "far_end.h"
 #include "hostile.h"
 #include "packets.h"
 #include "stage.h"
@@ -302,6 +303,7 @@ static void packets_stay_packets_there_and_back(void **state)
 			struct vmess_client_conf conf = vmess_house_client("bob", *way);
 			struct dgram *client, *server;
 			const struct stream_request *r;
+			struct far_end far;
 			struct dest to;
 
 			assert_int_equal(dest_parse(&to, "192.0.2.1:53"), 0);
@@ -312,23 +314,27 @@ static void packets_stay_packets_there_and_back(void **state)
 			send_packet(client, "and two", "192.0.2.1:53");
 			assert_int_equal(stream_open(g.s), 0);
 			r = request_of(&g);
-			assert_int_equal(r->network, NETWORK_UDP);
+			assert_int_equal(r->mux != NULL, !plain);
 			assert_int_equal(user_id(r->user), 2);
 			assert_int_equal(r->dest.type, plain ? DEST_IP4 : DEST_NONE);
-			server = r->udp(g.s);
+			far_end_start(&far, g.s);
 			g.s = NULL;
+			settle_now(g.l);
+			server = far.d;
 			assert_packet(server, "one", "192.0.2.1:53");
 			assert_packet(server, "and two", "192.0.2.1:53");
 			send_packet(server, "answer", "192.0.2.1:53");
 			/* what has no place in a chunk is dropped */
 			send_packet(server, "other", plain ? "192.0.2.9:53" : "192.0.2.1:53");
 			send_packet(server, "last", "192.0.2.1:53");
+			settle_now(g.l);
 			assert_packet(client, "answer", "192.0.2.1:53");
 			if (!plain)
 				assert_packet(client, "other", "192.0.2.1:53");
 			assert_packet(client, "last", "192.0.2.1:53");
 			dgram_free(client);
 			dgram_free(server);
+			mux_free(far.mux);
 		}
 	}
 	gate_close(&g);

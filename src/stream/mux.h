@@ -1,0 +1,67 @@
+/* mux.h - a multiplexer: one stream, the carrier, that carries many children.
+ *
+ * Its owner gives it the carrier and a sink; each child goes to the sink as a stream or a dgram of
+ * which query(STREAM_REQUEST) says what it is for, once open() has returned 0.  Rules:
+ *
+ * M1   The mux owns the wire; a child its receive queue and its window.
+ * M2   The owner frees the mux at will; children outlive it, with -ECONNRESET.
+ * M3   Freeing an unfinished child resets it, and nobody else.
+ * M4   Credit returns when the consumer pulls, not when bytes arrive.
+ * M5   One output limit per mux, deficit round robin, chunks of at most 16 KiB.
+ * M6   Names: h2c is the connection, h2s one stream of it.
+ * M7   drain(): no more children where the peer can be told; over when the last one has gone.
+ * M8   Client muxes with room are pooled.
+ * M9   Glitches (resets, empty frames, pings) are counted per second, and too many end the mux.
+ *
+ * Threads: the carrier's loop.
+ */
+#ifndef WEIR_STREAM_MUX_H
+#define WEIR_STREAM_MUX_H
+
+#include "stream/sink.h"
+
+struct mux;
+
+struct mux_ops {
+	const char *name;
+	void (*drain)(struct mux *m);
+	void (*free)(struct mux *m); /* the carrier too; any time, from any wake; none follows */
+};
+
+/* `ended` is set ahead of sink->closed(), once: nothing more will come, and free() is due.  Freeing it
+ * earlier is fine, and then closed() does not come.  */
+struct mux {
+	const struct mux_ops *ops;
+	struct loop *loop;
+	int result; /* once ended; 0: in order */
+	bool ended;
+};
+
+/* What a server mux is given with its carrier. */
+struct mux_terms {
+	struct sink *sink;  /* outlives the mux; called from the loop, never from within a call */
+	struct user *user;  /* whose every request is; the owner of the mux holds him */
+	struct bufq *first; /* goes out with the first of us, or at the end; emptied; may be NULL */
+	bool udp_only;	    /* a child that is no UDP ends the mux */
+};
+
+/* A kind of multiplexer, as a server: carriers.h in proto/ knows them by the name that is asked for. */
+struct mux_kind {
+	const char *name;
+	const char *host; /* the destination that stands for it; exact, whatever the port */
+	/* `carrier` is open, and passes.  NULL: no memory, it is freed. */
+	struct mux *(*serve)(struct stream *carrier, const struct mux_terms *terms);
+};
+
+static inline void mux_drain(struct mux *m)
+{
+	m->ops->drain(m);
+}
+
+static inline void mux_free(struct mux *m)
+{
+	if (m)
+		m->ops->free(m);
+}
+
+#endif

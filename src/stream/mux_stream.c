@@ -1,0 +1,289 @@
+/* mux_stream.c - a child of a multiplexer that is a stream. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/err.h"
+#include "stream/mux_core.h"
+
+#define SHORT_MAX 32768 /* of one child, when memory is short */
+
+static struct mux_stream *of(const struct stream *s)
+{
+	return container_of(s, struct mux_stream, s);
+}
+
+static bool is_gone(const struct mux_stream *ms)
+{
+	return ms->c.m->gone;
+}
+
+static void child_lost(struct mux_child *c, int err)
+{
+	struct mux_stream *ms = container_of(c, struct mux_stream, c);
+
+	if (!ms->err && !ms->eof)
+		ms->err = -ECONNRESET;
+	mux_child_wake(c, STREAM_RD | STREAM_WR);
+}
+
+struct mux_stream *mux_stream_of(struct mux_child *c)
+{
+	return c->lost == child_lost ? container_of(c, struct mux_stream, c) : NULL;
+}
+
+/* ---- what the peer sends ------------------------------------------------------------------- */
+
+size_t mux_stream_room(const struct mux_stream *ms)
+{
+	const struct mux_core *m = ms->c.m;
+	size_t cap = buf_pool_short(loop_pool(m->mux.loop)) ? SHORT_MAX : MUX_CHILD_MAX;
+	size_t len = bufq_len(&ms->in);
+
+	if (len >= cap || m->held >= MUX_TOTAL_MAX)
+		return 0;
+	return MIN(cap - len, MUX_TOTAL_MAX - m->held);
+}
+
+int mux_stream_feed(struct mux_stream *ms, struct bufq *q, size_t n)
+{
+	if (bufq_empty(&ms->in))
+		ms->progress = loop_now(ms->s.loop);
+	if (bufq_move(&ms->in, q, n) != n)
+		return -ENOMEM;
+	ms->c.m->held += n;
+	mux_child_wake(&ms->c, STREAM_RD);
+	return 0;
+}
+
+void mux_stream_end(struct mux_stream *ms, int err)
+{
+	if (ms->eof || ms->err)
+		return;
+	ms->eof = !err;
+	ms->err = err;
+	mux_child_wake(&ms->c, STREAM_RD | STREAM_WR);
+}
+
+/* ---- one that takes nothing ---------------------------------------------------------------- */
+
+void mux_stall(struct mux_stream *ms)
+{
+	struct mux_core *m = ms->c.m;
+
+	if (!m->stalled)
+		m->stalled_since = loop_now(m->mux.loop);
+	m->stalled = &ms->c;
+}
+
+static void drop_queue(struct mux_stream *ms)
+{
+	ms->c.m->held -= bufq_len(&ms->in);
+	bufq_done(&ms->in);
+}
+
+/* It is not the one that is full who has to go where all are too full together. */
+static struct mux_stream *idlest(struct mux_core *m)
+{
+	struct mux_stream *worst = container_of(m->stalled, struct mux_stream, c);
+	struct list_node *pos;
+
+	if (m->held < MUX_TOTAL_MAX)
+		return worst;
+	list_for_each(pos, &m->children) {
+		struct mux_stream *ms = mux_stream_of(list_entry(pos, struct mux_child, link));
+
+		if (ms && !bufq_empty(&ms->in) &&
+		    (bufq_empty(&worst->in) || ms->progress < worst->progress))
+			worst = ms;
+	}
+	return worst;
+}
+
+void mux_stalled(struct mux_core *m, nsec_t now)
+{
+	struct mux_stream *ms = idlest(m);
+	int err;
+
+	if (now - ms->progress < MUX_STALL) {
+		m->stalled_since = ms->progress;
+		return;
+	}
+	err = ms->c.attached ? m->codec->reset(m, &ms->c) : 0;
+	if (err)
+		mux_fail(m, err);
+	drop_queue(ms);
+	ms->err = -ERR_TIMEOUT;
+	ms->eof = false;
+	mux_child_detach(&ms->c);
+	m->stalled = NULL;
+	mux_child_wake(&ms->c, STREAM_RD | STREAM_WR);
+	mux_kick(m);
+}
+
+/* ---- the stream ---------------------------------------------------------------------------- */
+
+static int child_open(struct stream *s)
+{
+	return is_gone(of(s)) ? -ECONNRESET : 0;
+}
+
+static ssize_t child_pull(struct stream *s, struct bufq *dst, size_t max)
+{
+	struct mux_stream *ms = of(s);
+	struct mux_core *m = ms->c.m;
+	size_t n;
+	int err;
+
+	if (bufq_empty(&ms->in))
+		return ms->err ? ms->err : ms->eof ? 0 : -EAGAIN;
+	n = bufq_move(dst, &ms->in, max);
+	if (n == 0)
+		return -ENOMEM;
+	m->held -= n;
+	ms->progress = loop_now(s->loop);
+	err = m->codec->pulled && ms->c.attached ? m->codec->pulled(m, &ms->c, n) : 0;
+	if (err)
+		mux_fail(m, err);
+	if (m->stalled)
+		mux_kick(m);
+	return (ssize_t)n;
+}
+
+/* 0, or why nothing can be sent. */
+static int cannot_send(const struct mux_stream *ms)
+{
+	if (is_gone(ms) && !ms->eof)
+		return -ECONNRESET;
+	if (ms->err)
+		return ms->err;
+	return ms->fin || !ms->c.attached ? -EPIPE : 0;
+}
+
+static ssize_t child_push(struct stream *s, struct bufq *src)
+{
+	struct mux_stream *ms = of(s);
+	struct mux_core *m = ms->c.m;
+	int err = cannot_send(ms);
+	size_t n, done = 0;
+
+	if (err)
+		return err;
+	n = mux_child_turn(&ms->c, bufq_len(src));
+	if (n == 0)
+		return -EAGAIN;
+	while (!err && done < n) {
+		size_t k = MIN(n - done, m->codec->frame_max);
+
+		err = m->codec->data(m, &ms->c, src, k);
+		done += k;
+	}
+	if (err) {
+		mux_fail(m, err);
+		return err;
+	}
+	mux_child_sent(&ms->c, n);
+	return (ssize_t)n;
+}
+
+static void child_want(struct stream *s, unsigned ev, struct waiter *w)
+{
+	struct mux_stream *ms = of(s);
+	bool readable = !bufq_empty(&ms->in) || ms->err || ms->eof;
+
+	if (((ev & STREAM_RD) && readable) || ((ev & STREAM_WR) && cannot_send(ms)))
+		loop_queue(s->loop, w);
+	else
+		mux_child_want(&ms->c, ev, w);
+}
+
+static int child_shut(struct stream *s)
+{
+	struct mux_stream *ms = of(s);
+	struct mux_core *m = ms->c.m;
+	int err = 0;
+
+	if (ms->fin)
+		return 0;
+	if (is_gone(ms) && !ms->eof)
+		return -ECONNRESET;
+	ms->fin = true;
+	if (ms->c.attached)
+		err = m->codec->fin(m, &ms->c);
+	if (err)
+		mux_fail(m, err);
+	if (ms->eof)
+		mux_child_detach(&ms->c);
+	mux_kick(m);
+	return err;
+}
+
+static void child_free(struct stream *s)
+{
+	struct mux_stream *ms = of(s);
+	struct mux_core *m = ms->c.m;
+	int err = 0;
+
+	if (ms->c.attached && !(ms->fin && ms->eof))
+		err = m->codec->reset(m, &ms->c);
+	if (err)
+		mux_fail(m, err);
+	drop_queue(ms);
+	stream_done(s);
+	mux_kick(m);
+	mux_child_gone(&ms->c);
+	loop_free_later(s->loop, ms);
+}
+
+static int child_query(const struct stream *s, enum stream_attr attr, union stream_value *out)
+{
+	const struct mux_stream *ms = of(s);
+	const struct mux_core *m = ms->c.m;
+
+	if (attr == STREAM_REQUEST && ms->known && !is_gone(ms))
+		out->request = &ms->request;
+	else if (attr == STREAM_PEER && m->peer.len)
+		out->addr = &m->peer;
+	else if (attr == STREAM_LOCAL && m->local.len)
+		out->addr = &m->local;
+	else if (attr == STREAM_HALF_CLOSE)
+		out->num = 1;
+	else
+		return -ENOTSUP;
+	return 0;
+}
+
+/* To be freed unfinished is to be reset (M3): nothing need be remembered. */
+static int child_set(struct stream *s, enum stream_attr attr, union stream_value v)
+{
+	return attr == STREAM_ABORT ? 0 : -ENOTSUP;
+}
+
+static const struct stream_ops child_ops = {
+	.name = "mux-child",
+	.open = child_open,
+	.pull = child_pull,
+	.push = child_push,
+	.want = child_want,
+	.shut = child_shut,
+	.free = child_free,
+	.query = child_query,
+	.set = child_set,
+};
+
+struct mux_stream *mux_stream_new(struct mux_core *m, uint32_t id)
+{
+	struct mux_stream *ms = calloc(1, m->codec->child_size);
+
+	if (!ms)
+		return NULL;
+	if (mux_child_add(m, &ms->c, id)) {
+		free(ms);
+		return NULL;
+	}
+	ms->c.lost = child_lost;
+	stream_init(&ms->s, &child_ops, m->mux.loop);
+	bufq_init(&ms->in, loop_pool(m->mux.loop), MUX_CHILD_MAX);
+	ms->progress = loop_now(m->mux.loop);
+	ms->request.user = m->terms.user;
+	return ms;
+}
