@@ -49,5 +49,7 @@ int local_bound(const struct local *l, struct addr *out)
 void local_close(struct local *l)
 {
 	listener_close(&l->listener);
+	if (!l->si.loop)
+		return;
 	session_end_all(&l->si);
 }

@@ -23,6 +23,7 @@ MUST_CHECK int local_open(struct local *l, struct loop *loop, const struct addr 
 /* The port that was bound. */
 MUST_CHECK int local_bound(const struct local *l, struct addr *out);
 
-void local_close(struct local *l); /* ends its sessions, too */
+/* Ends its sessions, too; harmless on one that is zero-filled. */
+void local_close(struct local *l);
 
 #endif

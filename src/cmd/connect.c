@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "client/from_link.h"
@@ -137,6 +138,10 @@ static int load(struct connect *c, char why[FROM_LINK_WHY])
 	struct arena mem;
 	int err = 0;
 
+	if (a->ca && access(a->ca, R_OK)) {
+		snprintf(why, FROM_LINK_WHY, "--ca: %.150s: %s", a->ca, err_text(-errno));
+		return -ERR_CONFIG;
+	}
 	arena_init(&mem, 0);
 	if (a->file) {
 		err = link_from_file(a->file, &mem, &link, &trust, why);
@@ -177,10 +182,32 @@ static int fail(const char *what, int err)
 	return err;
 }
 
+/* What a node meets on its way to the target it does not tell: these are of our own way to it. */
+static bool is_of_server(int err)
+{
+	switch (-err) {
+	case ECONNREFUSED:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+	case ETIMEDOUT:
+	case ERR_RESOLVE:
+	case ERR_NO_ADDRESS:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* The usual cause, where there is one. */
-static const char *usual_cause(const struct session_report *r)
+static const char *usual_cause(const struct session_report *r, const struct outbound_conf *conf)
 {
 	struct addr at;
+
+	if (r->err == -ERR_AUTH && conf->reality)
+		return "; pbk, sid and sni must be the node's";
+	if (r->err == -ERR_TRUNCATED)
+		return "; a node that does not know the credential, or whose clock differs, "
+		       "answers nothing";
 
 	if (r->err == -ERR_TLS)
 		return "; a certificate that the system does not know wants --pin, --ca "
@@ -198,13 +225,26 @@ static const char *usual_cause(const struct session_report *r)
  */
 static void tell_failure(struct session_inbound *si, const struct session_report *r)
 {
+	const struct outbound_conf *conf =
+		container_of(si->outbound, struct outbound, dialer)->conf;
 	char dest[DEST_TEXT_MAX] = "-";
 
 	if (!r->err || r->down || r->err == -ERR_CANCELED)
 		return;
+	if (is_of_server(r->err)) {
+		dest_format(&conf->server, dest);
+		fprintf(stderr, "weir connect: the server %s: %s\n", dest, err_text(r->err));
+		return;
+	}
 	if (r->dest)
 		dest_format(r->dest, dest);
-	fprintf(stderr, "weir connect: %s: %s%s\n", dest, err_text(r->err), usual_cause(r));
+	fprintf(stderr, "weir connect: %s: %s%s\n", dest, err_text(r->err), usual_cause(r, conf));
+}
+
+static int wrong_address(const char *text)
+{
+	fprintf(stderr, "weir connect: %s: expected ADDRESS:PORT, such as 127.0.0.1:1080\n", text);
+	return -ERR_CONFIG;
 }
 
 static int open_socks(struct connect *c, const char *text)
@@ -212,8 +252,9 @@ static int open_socks(struct connect *c, const char *text)
 	struct addr at;
 	int err = addr_parse(&at, text);
 
-	if (!err)
-		err = local_open(&c->socks, c->loop, &at, NULL, &c->outbound.dialer, &times);
+	if (err)
+		return wrong_address(text);
+	err = local_open(&c->socks, c->loop, &at, NULL, &c->outbound.dialer, &times);
 	c->socks.si.ended = tell_failure;
 	if (!err)
 		err = local_bound(&c->socks, &at);
@@ -227,15 +268,15 @@ static int open_forward(struct connect *c, const char *text, bool udp)
 	const char *eq = strchr(text, '=');
 	char listen[ADDR_TEXT_MAX];
 	struct addr at;
-	int err = 0;
+	int err;
 
 	if (!eq || (size_t)(eq - text) >= sizeof(listen) || c->nforwards == FORWARDS_MAX)
 		return fail(text, -ERR_MALFORMED);
 	memcpy(listen, text, (size_t)(eq - text));
 	listen[eq - text] = '\0';
-	err = addr_parse(&at, listen);
-	if (!err)
-		err = dest_parse(&f->to, eq + 1);
+	if (addr_parse(&at, listen))
+		return wrong_address(listen);
+	err = dest_parse(&f->to, eq + 1);
 	if (!err && udp)
 		err = udp_forward_open(c->loop, &at, &f->to, &c->outbound.dialer, times.udp_idle,
 				       &f->udp);

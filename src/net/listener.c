@@ -166,7 +166,7 @@ void listener_close(struct listener *l)
 {
 	waiter_cancel(&l->ready);
 	timer_stop(&l->rest);
-	if (l->fd < 0)
+	if (!l->loop || l->fd < 0)
 		return;
 	io_del(l->loop, &l->io);
 	close(l->fd);

@@ -64,7 +64,7 @@ MUST_CHECK int listener_adopt(struct listener *l, int fd);
 void listener_pause(struct listener *l);
 void listener_resume(struct listener *l);
 
-void listener_close(struct listener *l); /* idempotent */
+void listener_close(struct listener *l); /* idempotent; harmless on one that is zero-filled */
 
 /* Accept what has already connected, then close: a bare close would reset the connections that wait
  * in the backlog.  From the owner's own call, not from within `accept`.

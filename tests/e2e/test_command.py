@@ -1,10 +1,12 @@
 """The command line itself (config.md G.14: exit 0 done, 1 failed, 2 usage, 78 configuration)."""
 import json
+import signal
 import subprocess
 
 import pytest
 from weirtest import socks
 from weirtest.lab import Lab
+from weirtest.node import entry
 from weirtest.peers import link
 from weirtest.proc import free_port, wait_until
 
@@ -106,3 +108,50 @@ def test_a_node_that_can_never_start_does_not_keep_the_others(weir_bin, procs, c
     lab.node.start()
     assert "never: cannot start" in lab.node.proc.text()
     lab.until_served(lab.client("vless-raw", "weir", lab.user()), target)
+
+
+NOWHERE = "vless://a3482e88-686a-4a58-8126-99c9df64b7bf@127.0.0.1:1?type=tcp&security=none&encryption=none"
+
+
+@pytest.mark.parametrize("options", [["-l", "1080"], ["-l", "localhost:1080"], ["-l", "0.0.0.0"],
+                                     ["-l", "127.0.0.1:0", "--tcp", "nonsense=127.0.0.1:1"],
+                                     ["-l", "127.0.0.1:0", "--udp", "nonsense=127.0.0.1:1"]], ids=" ".join)
+def test_an_address_to_listen_at_that_does_not_parse_is_told(weir_bin, options):
+    done = run(weir_bin, "connect", NOWHERE, *options)
+    assert done.returncode == 1, done
+    assert f"{options[-1].split('=')[0]}: expected ADDRESS:PORT" in done.stderr
+
+
+def test_a_server_that_does_not_answer_is_named_and_not_the_target(weir_bin, procs):
+    port = free_port()
+    client = procs.start("connect", [weir_bin, "connect", NOWHERE, "-l", f"127.0.0.1:{port}"])
+    client.wait_listening(port)
+    with pytest.raises((OSError, EOFError)):
+        s = socks.connect(port, "192.0.2.7", 7000)
+        s.sendall(b"x")
+        socks.recv_exactly(s, 1)
+    wait_until("the client to complain", lambda: "the server 127.0.0.1:1: Connection refused" in client.text())
+    assert "192.0.2.7" not in client.text()
+
+
+def test_roots_that_are_not_there_are_named(weir_bin):
+    done = run(weir_bin, "connect", NOWHERE, "--ca", "/nonexistent/roots.pem")
+    assert done.returncode == 78
+    assert "--ca: /nonexistent/roots.pem: No such file or directory" in done.stderr
+
+
+def test_what_a_node_does_not_do_of_the_panels_words_is_told_once(procs, cert):
+    """Blocks of the panel that do not block, and a type of node that there is not."""
+    lab = Lab(procs, cert, kinds=["vless-raw"], settings={"routes": [
+        {"id": 1, "match": ["protocol:bittorrent"], "action": "block"}, {"id": 2, "match": ["ads.example"], "action": "block"}]})
+    row = lab.panel.add_node("hysteria2", free_port())
+    lab.node.text["Nodes"].append(entry(lab.panel.url, row, cert, Name="quick"))
+    lab.node.write()
+    lab.node.proc.signal(signal.SIGHUP)
+    wait_until("the node to name the type", lambda: "quick: cannot serve this configuration: node type hysteria2 is not in "
+               "this build" in lab.node.proc.text())
+    lab.user()
+    wait_until("the user", lambda: "1 added" in lab.node.proc.text())
+    told = lab.node.proc.text()
+    assert told.count("vless-raw: not in this build yet: 2 routes of the panel are not applied") == 1
+    assert "a feature we do not offer" not in told
