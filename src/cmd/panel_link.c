@@ -13,6 +13,7 @@
 #include "cmd/panel_cmd.h"
 #include "cmd/qr.h"
 #include "node/share_link.h"
+#include "panel/yassp.h"
 #include "sync/dialect.h"
 
 static int complain(const struct panel_node *n, const char *what)
@@ -41,9 +42,33 @@ static struct node_info *info_of(const struct panel_node *n)
 	return info;
 }
 
-static int link_print(const struct panel_args *a, const struct panel_node *n,
-		      const struct panel_user *u, const struct node_info *info)
+/* A YaSSP host has a port for each user, and one key on it. */
+static int link_of(const struct panel_node *n, const struct panel_user *u, struct node_info *info,
+		   struct yassp_place *place, struct arena *arena, struct share_link *l,
+		   const char **why)
 {
+	bool yassp = yassp_is_host(n);
+	int err;
+
+	if (yassp && yassp_place(n, u, place)) {
+		*why = "of YaSSP; this user gets no port there: it would be above 65535, or his "
+		       "credential is too short for the cipher";
+		return -ERR_CONFIG;
+	}
+	if (yassp)
+		info->ss.server_key = place->password; /* a node of its own would want one */
+	err = share_link_of_node(info, u->credential, n->host, n->name, arena, l, why);
+	if (!err && yassp) {
+		l->port = place->port;
+		l->credential = place->password;
+	}
+	return err;
+}
+
+static int link_print(const struct panel_args *a, const struct panel_node *n,
+		      const struct panel_user *u, struct node_info *info)
+{
+	struct yassp_place place;
 	json_t *tls = json_object_get(n->settings, "tls_settings");
 	char text[SHARE_LINK_MAX + 1];
 	struct wr w = wr_of(text, SHARE_LINK_MAX);
@@ -53,7 +78,7 @@ static int link_print(const struct panel_args *a, const struct panel_node *n,
 	int err;
 
 	arena_init(&arena, 0);
-	err = share_link_of_node(info, u->credential, n->host, n->name, &arena, &l, &why);
+	err = link_of(n, u, info, &place, &arena, &l, &why);
 	if (!err) {
 		l.insecure = l.security == SECURITY_TLS &&
 			     json_is_true(json_object_get(tls, "allow_insecure"));

@@ -14,6 +14,13 @@ static const char *setting(const struct roster_node *n, const char *key)
 	return s ? s : "";
 }
 
+bool yassp_is_host(const struct panel_node *n)
+{
+	const char *host = json_string_value(json_object_get(n->settings, "yassp_host"));
+
+	return host && *host && !strcmp(n->type, "shadowsocks");
+}
+
 struct roster_node *yassp_node(struct roster *r, const char *host)
 {
 	for (size_t i = 0; i < r->n_nodes; i++) {
@@ -26,9 +33,9 @@ struct roster_node *yassp_node(struct roster *r, const char *host)
 	return NULL;
 }
 
-static int64_t port_of(const struct roster_node *n, int64_t user)
+static int64_t port_of(const struct panel_node *n, int64_t user)
 {
-	return user > 65535 ? 65536 : strtol(n->node.port, NULL, 10) + user;
+	return user > 65535 ? 65536 : strtol(n->port, NULL, 10) + user;
 }
 
 /* The password of a port.  2022 ciphers want a key: the start of the credential, as nodes of the
@@ -49,6 +56,17 @@ static bool password_of(const char *cipher, const char *credential,
 	return true;
 }
 
+int yassp_place(const struct panel_node *n, const struct panel_user *u, struct yassp_place *out)
+{
+	const char *cipher = json_string_value(json_object_get(n->settings, "cipher"));
+	int64_t port = port_of(n, u->id);
+
+	if (port > 65535 || !cipher || !password_of(cipher, u->credential, out->password))
+		return -ERR_CONFIG;
+	out->port = (uint16_t)port;
+	return 0;
+}
+
 /* The list while it is written. */
 struct writing {
 	const struct roster_node *node;
@@ -62,7 +80,7 @@ static int profile_add(const struct panel_user *u, void *arg)
 	struct writing *w = arg;
 	const char *cipher = setting(w->node, "cipher");
 	char password[PANEL_CREDENTIAL_MAX + 1];
-	int64_t port = port_of(w->node, u->id);
+	int64_t port = port_of(&w->node->node, u->id);
 
 	if (port > 65535 || !panel_user_active(u, w->now) ||
 	    !password_of(cipher, u->credential, password))

@@ -10,6 +10,20 @@
 #include "base/base.h"
 #include "panel/roster.h"
 
+/* What the list says of one user. */
+struct yassp_place {
+	uint16_t port;
+	char password[PANEL_CREDENTIAL_MAX + 1];
+};
+
+bool yassp_is_host(const struct panel_node *n);
+
+/* 0; -ERR_CONFIG: the user is not on the list, because his port would be above 65535 or his
+ * credential makes no key for the cipher.
+ */
+MUST_CHECK int yassp_place(const struct panel_node *n, const struct panel_user *u,
+			   struct yassp_place *out);
+
 /* The enabled node of that host name; the first if several claim it. */
 struct roster_node *yassp_node(struct roster *r, const char *host);
 

@@ -934,6 +934,23 @@ def test_links_lead_to_the_node(weir):
     assert (q["security"], q["type"], q["path"], q["host"], q["sni"]) == ("tls", "ws", "/live?x", "cdn.example", "t.example")
 
 
+def test_a_link_to_a_yassp_host_has_the_users_port_and_key(weir):
+    weir("user", "add", "--uuid", "0d3c7f1e-8f5b-4b53-9b8e-6f6a0c1d2e3f")
+    weir("user", "add", "--uuid", "short")
+    for nid, cipher in (1, "aes-256-gcm"), (2, "2022-blake3-aes-128-gcm"):
+        weir("node", "add", "--type", "shadowsocks", "--port", 9100, "--host", "n.example", "--set", f"cipher={cipher}", f"yassp_host=h{nid}",
+             "yassp_psk=p")
+    url, _ = link(weir, 2, 1)
+    assert url.port == 9102 and base64.urlsafe_b64decode(url.username + "=" * (-len(url.username) % 4)) == b"aes-256-gcm:short"
+    url, _ = link(weir, 1, 2)
+    assert url.port == 9101
+    assert urllib.parse.unquote(url.username) == "2022-blake3-aes-128-gcm"
+    assert urllib.parse.unquote(url.password) == base64.b64encode(b"0d3c7f1e-8f5b-4b").decode()
+    weir("user", "link", 2, 2, status=1)  # his credential is no key: he has no port there
+    weir("node", "set", 1, "port=65534")
+    weir("user", "link", 2, 1, status=1)
+
+
 def test_no_link_without_what_it_needs(weir):
     weir("user", "add")
     weir("node", "add", "--type", "vless", "--port", 443)
