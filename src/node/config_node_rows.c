@@ -378,7 +378,7 @@ static const struct conf_row node_rows[] = {
 	/* the node */
 	{.name = "Name",
 	 CONF_TEXT(NODE, name),
-	 .absent = "`[ApiHost]-type:id`",
+	 .absent = "`[ApiHost]-type:id`, or `[ApiHost]-id` without a `NodeType`",
 	 .flags = CONF_LOCAL,
 	 .reload = CONF_RESTART,
 	 .help = "Name in logs; unique."},

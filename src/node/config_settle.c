@@ -154,9 +154,9 @@ static int settle_name(struct config_loader *l, struct config_node *n)
 
 	if (*n->name)
 		return 0;
-	n->name = arena_printf(l->arena, "[%s]-%s:%s",
+	n->name = arena_printf(l->arena, "[%s]-%s%s%s",
 			       conf_redact_url(n->api_host, host, sizeof(host)), n->node_type,
-			       n->node_id);
+			       *n->node_type ? ":" : "", n->node_id);
 	return n->name ? 0 : -ENOMEM;
 }
 

@@ -137,6 +137,16 @@ const char *node_security_name(enum node_security s)
 	return "unknown";
 }
 
+const char *node_protection_name(const struct node_info *i)
+{
+	if (i->security == SECURITY_NONE && i->type == NODE_SHADOWSOCKS && i->ss.cipher)
+		return i->ss.cipher;
+	if (i->security == SECURITY_NONE && i->type == NODE_VLESS && i->vless.decryption &&
+	    *i->vless.decryption && strcmp(i->vless.decryption, "none") != 0)
+		return "VLESS Encryption";
+	return node_security_name(i->security);
+}
+
 bool node_type_is_quic(enum node_type t)
 {
 	return t == NODE_HYSTERIA || t == NODE_HYSTERIA2 || t == NODE_TUIC;

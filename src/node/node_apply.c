@@ -367,6 +367,19 @@ static void set_rules(struct node *n)
 	user_registry_set_rules(n->users, &rules);
 }
 
+/* Whoever blocks something at the panel is not to believe that it is blocked here. */
+static void tell_routes(struct node *n)
+{
+	size_t routes =
+		n->info->routes.n + !!n->info->custom_routes + !!n->info->custom_route_rules;
+
+	if (routes && routes != n->routes_told)
+		log_msg(LOG_WARN, "node",
+			"%s: not in this build yet: %zu routes of the panel are not applied",
+			n->tag, routes);
+	n->routes_told = routes;
+}
+
 static void finish(struct node *n, struct apply *a, int err)
 {
 	n->apply = NULL;
@@ -378,6 +391,7 @@ static void finish(struct node *n, struct apply *a, int err)
 		node_info_put(n->info);
 		n->info = a->info;
 		set_rules(n);
+		tell_routes(n);
 	} else {
 		node_info_put(a->info);
 	}
@@ -520,6 +534,18 @@ static int make_auth_ids(struct node *n, struct inbound_plan *plan)
 	return err;
 }
 
+/* Why there is no registry of its users. */
+static void type_why(const struct node *n, const struct node_info *info, int err,
+		     char why[INBOUND_WHY_MAX])
+{
+	if (err == -ERR_UNSUPPORTED)
+		snprintf(why, INBOUND_WHY_MAX, "node type %s is not in this build",
+			 node_type_name(info->type));
+	else if (err == -ERR_CONFIG)
+		snprintf(why, INBOUND_WHY_MAX, "its type was %s and is now %s: restart weir",
+			 n->proto->name, node_type_name(info->type));
+}
+
 static int build(struct node *n, const struct node_info *info, struct apply *a)
 {
 	struct inbound_plan plan = plan_of(n, info);
@@ -528,6 +554,8 @@ static int build(struct node *n, const struct node_info *info, struct apply *a)
 
 	a->cert_stamp = inbound_tls_stamp(&plan);
 	err = make_registry(n, info);
+	if (err)
+		type_why(n, info, err, why);
 	if (!err && info->type == NODE_SHADOWSOCKS)
 		err = make_replay(n, &plan);
 	if (!err && inbound_wants_encryption(info))

@@ -33,6 +33,7 @@ struct node {
 	struct seat *seats; /* one per worker */
 	struct inbound *in; /* what the seats have */
 	struct node_info *info;
+	size_t routes_told; /* that they are not applied: so many */
 	struct addr listening[INBOUND_LISTEN_MAX];
 	uint8_t kinds[INBOUND_LISTEN_MAX]; /* of these: enum inbound_kind */
 	unsigned nlistening;

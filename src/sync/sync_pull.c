@@ -397,7 +397,7 @@ static void tell_change(struct sync_node *n)
 
 	if (!n->info)
 		node_log(n, LOG_INFO, "%s on port %u, %s, %s", node_type_name(i->type), i->port,
-			 node_network_name(i->network), node_security_name(i->security));
+			 node_network_name(i->network), node_protection_name(i));
 	else if (node_info_diff(n->info, i, &field) == NODE_REBUILD)
 		node_log(n, LOG_INFO, "new configuration (%s changed)", field);
 	else if (field)
@@ -439,8 +439,11 @@ static void tell_failure(struct sync_node *n, int err)
 	/* EAGAIN: the node is closing */
 	if (err == -EAGAIN || !node_first_time(n, key, (size_t)len))
 		return;
-	node_log(n, ours ? LOG_ERROR : LOG_WARN, "%s could not be applied: %s%s", what,
-		 err_text(err), n->served ? "; what ran runs on" : "");
+	if (!ours) /* else the node has said why */
+		node_log(n, LOG_WARN, "%s could not be applied: %s%s", what, err_text(err),
+			 n->served ? "; what ran runs on" : "");
+	else if (n->served)
+		node_log(n, LOG_WARN, "%s could not be applied; what ran runs on", what);
 }
 
 static void on_applied(void *arg, int err)
