@@ -16,8 +16,9 @@
 #include "cmd/opt.h"
 
 struct plan {
-	const char *url, *key, *type, *out;
-	struct opt_many nodes;
+	const char *url, *type, *out;
+	struct opt_many nodes, keys;
+	const char *key; /* of the node whose turn it is */
 	bool auto_cert, interactive;
 };
 
@@ -183,13 +184,15 @@ static int write_config(const struct plan *p, json_t *nodes)
 	return CMD_OK;
 }
 
-static int init(const struct plan *p)
+static int init(struct plan *p)
 {
 	json_t *nodes = json_array();
 	int status = nodes ? CMD_OK : CMD_FAILED;
 
-	for (size_t i = 0; i < p->nodes.n && status == CMD_OK; i++)
+	for (size_t i = 0; i < p->nodes.n && status == CMD_OK; i++) {
+		p->key = p->keys.v[p->keys.n == 1 ? 0 : i];
 		status = ask_one(p, p->nodes.v[i], nodes);
+	}
 	if (status == CMD_OK)
 		status = write_config(p, nodes);
 	json_decref(nodes);
@@ -201,7 +204,8 @@ int cmd_config_init(int argc, char **argv)
 	struct plan p = {.out = CONFIG_DEFAULT_PATH, .type = ""};
 	const struct opt opts[] = {
 		{"url", 0, OPT_TEXT, &p.url, "URL", "address of the panel"},
-		{"key", 0, OPT_TEXT, &p.key, "TOKEN", "its token"},
+		{"key", 0, OPT_MANY, &p.keys, "TOKEN",
+		 "its token; of a panel whose nodes have their own one for each --node, in order"},
 		{"node", 0, OPT_MANY, &p.nodes, "ID",
 		 "number of a node; several times for several nodes"},
 		{"type", 0, OPT_TEXT, &p.type, "TYPE",
@@ -214,7 +218,8 @@ int cmd_config_init(int argc, char **argv)
 		{0},
 	};
 	const struct opt_page page = {
-		"weir config init", "--url URL --key TOKEN --node ID [--node ID ...] [--out FILE]",
+		"weir config init",
+		"--url URL --node ID --key TOKEN [--node ID --key TOKEN ...] [--out FILE]",
 		"Asks a panel what its nodes are and writes a configuration that serves them, "
 		"readable by its\n"
 		"owner only.  A file that was there is kept beside it.",
@@ -226,7 +231,9 @@ int cmd_config_init(int argc, char **argv)
 		return ~n;
 	if (n > 0)
 		return opt_wrong(&page, "no operands");
-	if (!p.url || !p.key || !p.nodes.n)
+	if (!p.url || !p.keys.n || !p.nodes.n)
 		return opt_wrong(&page, "--url, --key and --node are wanted");
+	if (p.keys.n != 1 && p.keys.n != p.nodes.n)
+		return opt_wrong(&page, "one --key for all nodes, or one for each");
 	return init(&p);
 }

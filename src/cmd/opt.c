@@ -17,10 +17,11 @@ void opt_usage(const struct opt_page *page, FILE *to)
 	for (const struct opt *o = page->opts; o && o->name; o++) {
 		char left[64];
 
-		snprintf(left, sizeof(left), "--%s%s%s", o->name, o->arg ? " " : "",
-			 o->arg ? o->arg : "");
+		snprintf(left, sizeof(left), "%s%s%s%s", *o->name ? "--" : "", o->name,
+			 *o->name && o->arg ? " " : "", o->arg ? o->arg : "");
 		if (o->letter)
-			fprintf(to, "  -%c, %-24s %s\n", o->letter, left, o->help);
+			fprintf(to, "  -%c%c %-24s %s\n", o->letter, *o->name ? ',' : ' ', left,
+				o->help);
 		else
 			fprintf(to, "      %-24s %s\n", left, o->help);
 	}
@@ -53,8 +54,9 @@ static bool find(const struct opt_page *page, const char *arg, struct given *out
 	size_t len = long_form ? strcspn(name, "=") : 1;
 
 	for (const struct opt *o = page->opts; o && o->name; o++) {
-		bool same = long_form ? strlen(o->name) == len && !strncmp(o->name, name, len)
-				      : o->letter == *name;
+		bool same = long_form
+				    ? len && strlen(o->name) == len && !strncmp(o->name, name, len)
+				    : o->letter == *name;
 
 		if (!same)
 			continue;
@@ -121,11 +123,13 @@ static int take(const struct opt_page *page, int argc, char **argv, int *i)
 		g.value = "true";
 	if (!g.value) {
 		if (*i + 1 >= argc)
-			return opt_wrong(page, "--%s wants %s", g.opt->name, g.opt->arg);
+			return opt_wrong(page, "%s wants %s", argv[*i], g.opt->arg);
 		g.value = argv[++*i];
 	}
 	if (!set(g.opt, g.value))
-		return opt_wrong(page, "--%s: wrong value '%s'", g.opt->name, g.value);
+		return *g.opt->name
+			       ? opt_wrong(page, "--%s: wrong value '%s'", g.opt->name, g.value)
+			       : opt_wrong(page, "-%c: wrong value '%s'", g.opt->letter, g.value);
 	return 0;
 }
 

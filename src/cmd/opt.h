@@ -41,7 +41,7 @@ struct opt_many {
 };
 
 struct opt {
-	const char *name; /* without dashes; NULL ends the table */
+	const char *name; /* without dashes; "": the letter alone; NULL ends the table */
 	char letter;	  /* 0: none */
 	enum opt_type type;
 	void *value;

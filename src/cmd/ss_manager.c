@@ -97,8 +97,8 @@ static int fail(const char *what, const char *why)
 		{"no-delay", 0, OPT_FLAG, &(c)->no_delay, NULL, "accepted: it is always so"},        \
 		{"tcp-no-delay", 0, OPT_FLAG, &(c)->no_delay, NULL, "the same"},                     \
 		{"ipv6-first", '6', OPT_FLAG, &(c)->ip6, NULL, "accepted"},                          \
-		{"udp-u", 'u', OPT_FLAG, &(c)->u, NULL, "TCP and UDP; as ssmanager: UDP only"},      \
-		{"udp-U", 'U', OPT_FLAG, &(c)->U, NULL, "UDP only; as ssmanager: TCP and UDP"},      \
+		{"", 'u', OPT_FLAG, &(c)->u, NULL, "TCP and UDP; as ssmanager: UDP only"},           \
+		{"", 'U', OPT_FLAG, &(c)->U, NULL, "UDP only; as ssmanager: TCP and UDP"},           \
 		{"verbose", 'v', OPT_FLAG, &(c)->verbose, NULL, "log what happens in detail"},       \
 		{"mtu", 0, OPT_MANY, &(c)->ignored, "N", "accepted"},                                \
 	{                                                                                            \
@@ -114,10 +114,10 @@ static int fail(const char *what, const char *why)
 		{"one-time-auth", 'A', OPT_FLAG, &(c)->auth, NULL, "refused: it was unsafe"},  \
 		{"reuse-port", 0, OPT_FLAG, &(c)->reuse_port, NULL, "accepted"},               \
 		{"nameserver", 'd', OPT_MANY, &(c)->ignored, "ADDRESS", "accepted"},           \
-		{"unused-p", 'p', OPT_MANY, &(c)->ignored, "X", "accepted"},                   \
-		{"unused-l", 'l', OPT_MANY, &(c)->ignored, "X", "accepted"},                   \
+		{"", 'p', OPT_MANY, &(c)->ignored, "X", "accepted"},                           \
+		{"", 'l', OPT_MANY, &(c)->ignored, "X", "accepted"},                           \
 	{                                                                                      \
-		"unused-b", 'b', OPT_MANY, &(c)->ignored, "X", "accepted"                      \
+		"", 'b', OPT_MANY, &(c)->ignored, "X", "accepted"                              \
 	}
 
 #define RUST_OPTIONS(c)                                                                             \

@@ -8,6 +8,7 @@
   libcrypto         OpenSSL's headers only where the table's remark allows them
   size              no file has grown beyond MAX_LINES
   options PROGRAM   the option reference is what the schema tables say
+  manual PROGRAM    weir(1) has every option that a command's -h has
   links             the relative links of the pages lead somewhere
 """
 import os
@@ -192,6 +193,40 @@ def check_options(root, program):
         yield f"{program} check --reference: status {printed.returncode}: {printed.stderr.strip()}"
     elif printed.stdout != read(root, page):
         yield f"{page} is not what the schema tables say; `./dev docs` writes it"
+
+
+def helps(program):
+    """Every command that takes options -> what its -h prints."""
+    todo, seen = [[]], {}
+    while todo:
+        command = todo.pop()
+        done = subprocess.run([program, *command, "-h"], capture_output=True, text=True, timeout=60)
+        seen[" ".join(command)] = done.stdout
+        if command[-1:] != ["panel"]:
+            todo += [command + [w] for w in re.findall(r"^  ([a-z][a-z0-9-]*)  +\S", done.stdout, re.M)]
+        else:
+            todo += [["panel", w] for w in ("serve", "node", "user")]
+    return seen
+
+
+def check_manual(root, program):
+    """What -h tells of options stands in weir(1), in a section named after the command."""
+    page = "docs/manual/weir.1"
+    same_as = {"server": "run", "ssserver": "ss-manager", "config validate": "check",
+               "yassp-server": "yassp"}
+    sections = {name: text for name, text in re.findall(r'^\.SS "?weir ([^"\n]*?)"?\n(.*?)(?=^\.S|\Z)', read(root, page), re.M | re.S)}
+    told = helps(program)
+    if len(told) < 2:
+        yield f"{program} -h lists no commands"
+    for command, text in sorted(told.items()):
+        options = re.findall(r"^  (?:-(\w)[, ] |    )(?:--([a-z0-9-]+))?", text, re.M)
+        section = sections.get(same_as.get(command, command), "")
+        section = re.sub(r"\\f.", " ", section).replace("\\-", "-")
+        there = set(re.findall(r"(?<![\w-])--?([\w][\w-]*)", section))
+        for letter, name in options:
+            wanted = name or letter
+            if wanted and wanted not in there:
+                yield f"{page}: `weir {command}` has {'--' if name else '-'}{wanted}"
 
 
 def check_links(root):

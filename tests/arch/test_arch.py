@@ -30,6 +30,16 @@ GOOD = {
     "src/http/h.h": "struct h;\n",
 }
 
+# A program with two commands; `go` has an option that the page below lacks once it is replaced.
+PROGRAM = """#!/bin/sh
+case $1 in
+-h) printf '  go    goes\\n  stay  stays\\n' ;;
+go) printf '  -f, --fast N    so fast\\n      --far    so far\\n  -x  X    no name\\n' ;;
+esac
+"""
+MANUAL = '.SS "weir go"\n\\fB\\-f\\fR, \\fB\\-\\-fast\\fR \\fIN\\fR, \\-\\-far, \\-x X\n.SS "weir stay"\n'
+GOOD |= {"program": PROGRAM, "docs/manual/weir.1": MANUAL}
+
 # What is added or replaced, the check that must find it, and a word of what it says.
 BAD = [
     ("edges", {"src/net/n.c": '#include "stream/s.h"\n'}, "net may not use stream"),
@@ -43,6 +53,9 @@ BAD = [
     ("calls", {"src/net/n.c": "void f(char *a) {\n\tstrcpy(a, a);\n}\n"}, "src/net/n.c:2: strcpy()"),
     ("libcrypto", {"src/net/n.c": "#include <openssl/evp.h>\n"}, "<openssl/evp.h> belongs to"),
     ("size", {"src/net/n.c": "\n" * 1000}, "1000 lines"),
+    ("manual", {"docs/manual/weir.1": MANUAL.replace("\\-\\-far", "far")}, "`weir go` has --far"),
+    ("manual", {"docs/manual/weir.1": MANUAL.replace("\\-x", "x")}, "`weir go` has -x"),
+    ("manual", {"docs/manual/weir.1": MANUAL.replace("weir go", "weir stay")}, "`weir go` has --fast"),
     ("links", {"README.md": "[gone](docs/GONE.md)\n"}, "docs/GONE.md"),
 ]
 
@@ -54,6 +67,9 @@ def run(check, files):
             with open(os.path.join(root, path), "w", encoding="utf-8") as f:
                 f.write(text)
         more = sys.argv[1:] if check == "headers" else []
+        if check == "manual":
+            more = [os.path.join(root, "program")]
+            os.chmod(more[0], 0o700)
         return subprocess.run([sys.executable, ARCH, root, check, *more], capture_output=True, text=True)
 
 

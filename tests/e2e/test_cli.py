@@ -237,6 +237,18 @@ def test_init_asks_the_panel_and_writes_a_configuration_that_is_good(weir_bin, p
     assert len(list(tmp_path.glob("weir.json.bak.*"))) == 1
 
 
+def test_init_takes_a_token_for_each_node(weir_bin, panel, tmp_path):
+    nodes = [panel.add_node("vless", 8443 + i, tls=0) for i in range(2)]
+    out = str(tmp_path / "weir.json")
+    command = [weir_bin, "config", "init", "--url", panel.url, "--out", out]
+    for node in nodes:
+        command += ["--node", str(node["id"]), "--key", node["token"]]
+    done = run(*command)
+    assert done.returncode == 0, done.stderr
+    assert [n["ApiKey"] for n in json.load(open(out))["Nodes"]] == [n["token"] for n in nodes]
+    assert run(*command, "--node", "9").returncode == 2  # two tokens for three nodes
+
+
 def test_init_writes_nothing_when_the_panel_says_no(weir_bin, panel, tmp_path):
     out = tmp_path / "weir.json"
     done = run(weir_bin, "config", "init", "--url", panel.url, "--key", "s3cret", "--node", "1", "--out", str(out))

@@ -1,9 +1,11 @@
 """What a newcomer types first: the demonstration, and the commands of the README in their order."""
+import functools
 import json
 import os
 import re
 import shlex
 import subprocess
+import urllib.parse
 
 import pytest
 from weirtest import traffic
@@ -63,6 +65,32 @@ class Machine:
 
     def start(self, name, command):
         return self.procs.start(name, command, cwd=self.folder)
+
+
+OPERATIONS = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "manual", "operations.md")
+
+
+def test_the_nodes_of_the_manual_get_links_with_all_that_clients_need(weir_bin, tmp_path):
+    """Its examples of REALITY with Vision and of VLESS Encryption, as they stand."""
+    def do(line, **words):
+        return run(weir_bin, *[functools.reduce(lambda w, k: w.replace(k, words[k]), words, w) for w in shlex.split(line)[1:]], cwd=tmp_path)
+
+    def query(link):
+        return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(link.strip()).query))
+
+    with open(OPERATIONS, encoding="utf-8") as f:
+        section = f.read().split("## REALITY, Vision, VLESS Encryption")[1].split("\n## ")[0]
+    reality, sealed = [b.replace("\\\n", "").splitlines() for b in re.findall(r"```\n(.*?)```", section, re.S)]
+    do("weir panel user add --db panel.db")
+    do("weir panel node add --db panel.db --type vless --port 80 --host h")  # the manual's first
+    do(reality[0])
+    link = query(do(reality[1]))
+    assert link["security"] == "reality" and link["flow"] == "xtls-rprx-vision" and link["sni"] == "www.example.com"
+    assert link["pbk"] and link["sid"]
+    pair = dict(line.split(": ") for line in do(sealed[0]).splitlines() if ": " in line)
+    do(sealed[1], DECRYPTION=pair["decryption"])
+    link = query(do(sealed[2]))
+    assert link["encryption"] == pair["encryption"] and ".xorpub." in link["encryption"]
 
 
 def readme_lines():
