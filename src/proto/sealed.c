@@ -333,14 +333,14 @@ static void want_ready(struct sealed *l, unsigned ev, struct waiter *w)
 {
 	unsigned below = l->lower_open ? STREAM_RD : STREAM_RD | STREAM_WR;
 
-	if (l->again)
-		loop_queue(l->s.loop, w);
-	else if (l->paused)
+	if (l->again || l->paused)
 		want_own(l, ev, 0, w);
 	else if (l->ops->client || !bufq_empty(&l->wq))
 		want_own(l, ev, below, w);
 	else
 		stream_want(l->lower, below, w);
+	if (l->again) /* whoever came in between has a turn before it */
+		loop_queue(l->s.loop, &l->run);
 }
 
 void sealed_want(struct stream *s, unsigned ev, struct waiter *w)
