@@ -3,29 +3,15 @@
 
 #include "crypto/random.h"
 #include "proto/shadowsocks/ss_layer.h"
-#include "stream/pair.h"
-
-#include "hostile.h"
-#include "ss_house.h"
-#include "stage.h"
 #include "vectors.h"
 
-/* A server layer over one end of a pair. */
-struct gate {
-	struct loop *l;
-	struct ss_house house;
-	struct stream *s, *far;
-};
+#include "ss_house.h"
+#define GATE_HOUSE struct ss_house
+#include "gate.h"
 
-static void gate_again(struct gate *g)
+static struct stream *gate_server(struct gate *g, struct stream *near)
 {
-	struct stream *near;
-
-	stream_free(g->s);
-	stream_free(g->far);
-	assert_int_equal(pair_new(g->l, 1 << 20, &near, &g->far), 0);
-	g->s = shadowsocks_proto.server(near, &g->house.in);
-	assert_non_null(g->s);
+	return shadowsocks_proto.server(near, &g->house.in);
 }
 
 static void gate_open(struct gate *g, const char *method)
@@ -37,10 +23,7 @@ static void gate_open(struct gate *g, const char *method)
 
 static void gate_close(struct gate *g)
 {
-	stream_free(g->s);
-	stream_free(g->far);
-	loop_turn(g->l, 0);
-	assert_int_equal(loop_pool(g->l)->nused, 0);
+	gate_take_down(g);
 	loop_free(g->l);
 	ss_house_close(&g->house);
 }
@@ -49,32 +32,6 @@ static void gate_close(struct gate *g)
 	for (size_t m_ = 0; m_ < ARRAY_LEN(ss_sealed_methods); m_++)                     \
 		for (bool once_ = (gate_open(&(g), ss_sealed_methods[m_]), true); once_; \
 		     once_ = (gate_close(&(g)), false))
-
-static const struct stream_request *request_of(struct gate *g)
-{
-	union stream_value v;
-
-	assert_int_equal(stream_query(g->s, STREAM_REQUEST, &v), 0);
-	return v.request;
-}
-
-static void assert_request(struct gate *g, int64_t user, const char *to)
-{
-	const struct stream_request *r = request_of(g);
-	char text[DEST_TEXT_MAX];
-
-	assert_int_equal(user_id(r->user), user);
-	assert_int_equal(r->network, NETWORK_TCP);
-	assert_string_equal(dest_format(&r->dest, text), to);
-}
-
-static void assert_text(struct stream *s, const char *text)
-{
-	uint8_t got[65536];
-
-	assert_int_equal(get_bytes(s, got, sizeof(got), NULL), strlen(text));
-	assert_memory_equal(got, text, strlen(text));
-}
 
 /* What a client of `who` sends for `to` with `text`. */
 static size_t record(struct gate *g, const char *who, const char *to, const char *text,
@@ -219,50 +176,26 @@ static void the_answer_and_its_head_are_one_write(void **state)
 	}
 }
 
-struct duo {
-	struct talker client, server;
-};
-
-/* Of the scenario: its state begins as zeroes. */
 static struct ss_house *duo_house;
-static bool duo_dribbles;
-static size_t duo_up, duo_down;
 
 static void duo_start(struct loop *l, void *state)
 {
-	struct duo *t = state;
 	struct ss_client_conf conf;
 	struct stream *x, *y;
 	struct dest dest;
 
 	assert_int_equal(dest_parse(&dest, "target.example:443"), 0);
 	ss_house_client(duo_house, SS_ALICE, &conf);
-	assert_int_equal(pair_new(l, duo_dribbles ? 300 : 100000, &x, &y), 0);
-	if (duo_dribbles) {
-		x = dribble_new(x, &DRIBBLE(1));
-		y = dribble_new(y, &DRIBBLE(2));
-	}
-	t->client.burst = t->server.burst = duo_dribbles ? 0 : 40000;
-	talker_start(&t->client, ss_client_new(x, &conf, &dest), duo_up, 1, 2);
-	talker_start(&t->server, shadowsocks_proto.server(y, &duo_house->in), duo_down, 2, 1);
+	duo_pair(l, state, &x, &y);
+	duo_talk(state, ss_client_new(x, &conf, &dest),
+		 shadowsocks_proto.server(y, &duo_house->in));
 }
 
-static void duo_check(void *state)
-{
-	struct duo *t = state;
-
-	assert_int_equal(t->client.err, 0);
-	assert_int_equal(t->server.err, 0);
-	assert_int_equal(t->server.received, duo_up);
-	assert_int_equal(t->client.received, duo_down);
-	assert_true(t->client.eof && t->server.eof);
-}
+static const struct scenario duo_scene = {duo_start, talkers_done, talkers_stop, duo_check,
+					  sizeof(struct duo)};
 
 static void every_byte_arrives_over_the_worst_of_networks_killed_at_each_turn(void **state)
 {
-	const struct scenario sc = {duo_start, talkers_done, talkers_stop, duo_check,
-				    sizeof(struct duo)};
-
 	for (size_t i = 0; i < ARRAY_LEN(ss_sealed_methods); i++) {
 		struct ss_house house;
 
@@ -271,7 +204,7 @@ static void every_byte_arrives_over_the_worst_of_networks_killed_at_each_turn(vo
 		duo_dribbles = true;
 		duo_up = 700;
 		duo_down = 900;
-		kill_at_each_turn(&sc, i + 1);
+		kill_at_each_turn(&duo_scene, i + 1);
 		ss_house_close(&house);
 	}
 }
@@ -279,21 +212,12 @@ static void every_byte_arrives_over_the_worst_of_networks_killed_at_each_turn(vo
 static void bulk_arrives_whole_both_ways(void **state)
 {
 	for (size_t i = 0; i < ARRAY_LEN(ss_sealed_methods); i++) {
-		struct loop *l = loop_new(LOOP_VIRTUAL, i + 1);
 		struct ss_house house;
 		struct duo t = {0};
 
 		ss_house_open(&house, ss_sealed_methods[i]);
 		duo_house = &house;
-		duo_dribbles = false;
-		duo_up = duo_down = 3000000;
-		duo_start(l, &t);
-		assert_true(run_until(l, talkers_done, &t));
-		duo_check(&t);
-		talkers_stop(&t);
-		loop_turn(l, 0);
-		assert_int_equal(loop_pool(l)->nused, 0);
-		loop_free(l);
+		duo_bulk(&duo_scene, &t);
 		ss_house_close(&house);
 	}
 }
@@ -306,38 +230,12 @@ static void an_end_between_chunks_is_orderly_and_inside_one_it_is_a_cut(void **s
 	FOR_EACH_METHOD(g)
 	{
 		size_t len = record(&g, SS_ALICE, "a.example:1", "hello", wire);
-		struct bufq q;
 
-		for (int cut = 0; cut < 2; cut++) {
-			gate_again(&g);
-			put_bytes(g.far, wire, len);
-			if (cut)
-				put_bytes(g.far, "more", 4);
-			assert_int_equal(stream_open(g.s), 0);
-			stream_shut(g.far);
-			bufq_init(&q, loop_pool(g.l), SIZE_MAX);
-			assert_int_equal(stream_pull(g.s, &q, 100), 5);
-			assert_int_equal(stream_pull(g.s, &q, 100), cut ? -ERR_TRUNCATED : 0);
-			bufq_done(&q);
-		}
+		assert_ends(&g, wire, len, "more");
 	}
 }
 
 /* ---- strangers --------------------------------------------------------------------------- */
-
-/* Feed `len` bytes to a new connection: what open() says; nothing may be answered. */
-static int knock(struct gate *g, const uint8_t *wire, size_t len)
-{
-	uint8_t got[64];
-	int err;
-
-	gate_again(g);
-	if (len)
-		put_bytes(g->far, wire, len);
-	err = stream_open(g->s);
-	assert_int_equal(get_bytes(g->far, got, sizeof(got), NULL), 0);
-	return err;
-}
 
 static void every_prefix_of_a_request_waits_for_the_rest(void **state)
 {

@@ -2,32 +2,18 @@
 #include "unit.h"
 
 #include "crypto/random.h"
+#include "packets.h"
 #include "proto/vmess/vmess_layer.h"
 #include "proto/vmess/vmess_seal.h"
-#include "stream/pair.h"
 
 #include "far_end.h"
-#include "hostile.h"
-#include "packets.h"
-#include "stage.h"
 #include "vmess_house.h"
+#define GATE_HOUSE struct vmess_house
+#include "gate.h"
 
-/* A server layer over one end of a pair. */
-struct gate {
-	struct loop *l;
-	struct vmess_house house;
-	struct stream *s, *far;
-};
-
-static void gate_again(struct gate *g)
+static struct stream *gate_server(struct gate *g, struct stream *near)
 {
-	struct stream *near;
-
-	stream_free(g->s);
-	stream_free(g->far);
-	assert_int_equal(pair_new(g->l, 1 << 20, &near, &g->far), 0);
-	g->s = vmess_proto.server(near, &g->house.people.in);
-	assert_non_null(g->s);
+	return vmess_proto.server(near, &g->house.people.in);
 }
 
 static void gate_open(struct gate *g)
@@ -39,10 +25,7 @@ static void gate_open(struct gate *g)
 
 static void gate_close(struct gate *g)
 {
-	stream_free(g->s);
-	stream_free(g->far);
-	loop_turn(g->l, 0);
-	assert_int_equal(loop_pool(g->l)->nused, 0);
+	gate_take_down(g);
 	vmess_house_close(&g->house);
 	loop_free(g->l);
 }
@@ -50,32 +33,6 @@ static void gate_close(struct gate *g)
 #define FOR_EACH_WAY(way)                                                                        \
 	for (const struct vmess_way *way = vmess_ways; way < vmess_ways + ARRAY_LEN(vmess_ways); \
 	     way++)
-
-static const struct stream_request *request_of(struct gate *g)
-{
-	union stream_value v;
-
-	assert_int_equal(stream_query(g->s, STREAM_REQUEST, &v), 0);
-	return v.request;
-}
-
-static void assert_request(struct gate *g, int64_t user, const char *to)
-{
-	const struct stream_request *r = request_of(g);
-	char text[DEST_TEXT_MAX];
-
-	assert_int_equal(user_id(r->user), user);
-	assert_int_equal(r->network, NETWORK_TCP);
-	assert_string_equal(dest_format(&r->dest, text), to);
-}
-
-static void assert_text(struct stream *s, const char *text)
-{
-	uint8_t got[65536];
-
-	assert_int_equal(get_bytes(s, got, sizeof(got), NULL), strlen(text));
-	assert_memory_equal(got, text, strlen(text));
-}
 
 /* What a client of `who` sends for `to` with these texts, in chunks of their own. */
 static size_t record(struct gate *g, const char *who, struct vmess_way way, const char *to,
@@ -147,93 +104,58 @@ static void the_answer_and_its_head_are_one_write(void **state)
 	gate_close(&g);
 }
 
-struct duo {
+struct troupe {
+	struct duo duo;
 	struct vmess_house house;
-	struct talker client, server;
 };
 
-/* Of the scenario: its state begins as zeroes. */
 static struct vmess_way duo_way;
-static bool duo_dribbles;
-static size_t duo_up, duo_down;
 
 static void duo_start(struct loop *l, void *state)
 {
 	struct vmess_client_conf conf = vmess_house_client("alice", duo_way);
-	struct duo *t = state;
+	struct troupe *t = state;
 	struct stream *x, *y;
 	struct dest dest;
 
 	vmess_house_open(&t->house, l, "alice bob");
 	assert_int_equal(dest_parse(&dest, "target.example:443"), 0);
-	assert_int_equal(pair_new(l, duo_dribbles ? 300 : 100000, &x, &y), 0);
-	if (duo_dribbles) {
-		x = dribble_new(x, &DRIBBLE(1));
-		y = dribble_new(y, &DRIBBLE(2));
-	}
-	t->client.burst = t->server.burst = duo_dribbles ? 0 : 40000;
-	talker_start(&t->client, vmess_client_new(x, &conf, &dest), duo_up, 1, 2);
-	talker_start(&t->server, vmess_proto.server(y, &t->house.people.in), duo_down, 2, 1);
-}
-
-static bool duo_done(void *state)
-{
-	struct duo *t = state;
-
-	return talker_done(&t->client) && talker_done(&t->server);
+	duo_pair(l, &t->duo, &x, &y);
+	duo_talk(&t->duo, vmess_client_new(x, &conf, &dest),
+		 vmess_proto.server(y, &t->house.people.in));
 }
 
 static void duo_stop(void *state)
 {
-	struct duo *t = state;
+	struct troupe *t = state;
 
-	talker_stop(&t->client);
-	talker_stop(&t->server);
+	talkers_stop(&t->duo);
 	vmess_house_close(&t->house);
 }
 
-static void duo_check(void *state)
-{
-	struct duo *t = state;
-
-	assert_int_equal(t->client.err, 0);
-	assert_int_equal(t->server.err, 0);
-	assert_int_equal(t->server.received, duo_up);
-	assert_int_equal(t->client.received, duo_down);
-	assert_true(t->client.eof && t->server.eof);
-}
+static const struct scenario duo_scene = {duo_start, talkers_done, duo_stop, duo_check,
+					  sizeof(struct troupe)};
 
 static void every_byte_arrives_over_the_worst_of_networks_killed_at_each_turn(void **state)
 {
-	const struct scenario sc = {duo_start, duo_done, duo_stop, duo_check, sizeof(struct duo)};
-
 	duo_dribbles = true;
 	duo_up = 400;
 	duo_down = 500;
 	FOR_EACH_WAY(way)
 	{
 		duo_way = *way;
-		kill_at_each_turn(&sc, (uint64_t)(way - vmess_ways) + 1);
+		kill_at_each_turn(&duo_scene, (uint64_t)(way - vmess_ways) + 1);
 	}
 }
 
 static void bulk_arrives_whole_both_ways(void **state)
 {
-	duo_dribbles = false;
-	duo_up = duo_down = 3000000;
 	FOR_EACH_WAY(way)
 	{
-		struct loop *l = loop_new(LOOP_VIRTUAL, 1);
-		struct duo t = {0};
+		struct troupe t = {0};
 
 		duo_way = *way;
-		duo_start(l, &t);
-		assert_true(run_until(l, duo_done, &t));
-		duo_check(&t);
-		duo_stop(&t);
-		loop_turn(l, 0);
-		assert_int_equal(loop_pool(l)->nused, 0);
-		loop_free(l);
+		duo_bulk(&duo_scene, &t);
 	}
 }
 
@@ -247,22 +169,9 @@ static void an_end_between_chunks_is_orderly_and_inside_one_it_is_a_cut(void **s
 	FOR_EACH_WAY(way)
 	{
 		size_t len = record(&g, "alice", *way, "a.example:1", "hello", "", wire);
-		struct bufq q;
 
-		if (way->cipher == VMESS_NONE && !way->option)
-			continue; /* no chunks */
-		for (int cut = 0; cut < 2; cut++) {
-			gate_again(&g);
-			put_bytes(g.far, wire, len);
-			if (cut)
-				put_bytes(g.far, "m", 1);
-			assert_int_equal(stream_open(g.s), 0);
-			stream_shut(g.far);
-			bufq_init(&q, loop_pool(g.l), SIZE_MAX);
-			assert_int_equal(stream_pull(g.s, &q, 100), 5);
-			assert_int_equal(stream_pull(g.s, &q, 100), cut ? -ERR_TRUNCATED : 0);
-			bufq_done(&q);
-		}
+		if (way->cipher != VMESS_NONE || way->option) /* else there are no chunks */
+			assert_ends(&g, wire, len, "m");
 	}
 	gate_close(&g);
 }
@@ -341,20 +250,6 @@ static void packets_stay_packets_there_and_back(void **state)
 }
 
 /* ---- strangers --------------------------------------------------------------------------- */
-
-/* Feed `len` bytes to a new connection: what open() says; nothing may be answered. */
-static int knock(struct gate *g, const uint8_t *wire, size_t len)
-{
-	uint8_t got[64];
-	int err;
-
-	gate_again(g);
-	if (len)
-		put_bytes(g->far, wire, len);
-	err = stream_open(g->s);
-	assert_int_equal(get_bytes(g->far, got, sizeof(got), NULL), 0);
-	return err;
-}
 
 static size_t head_of(struct gate *g, const uint8_t *wire)
 {
