@@ -1,6 +1,7 @@
 /* proto.h - the protocols an inbound can speak, and what each needs to be one.
  *
- * Adding a protocol: a folder, and its line in registry.c.
+ * Adding a protocol: a folder, its line in registry.c, and the places that docs/ARCHITECTURE.md
+ * lists in section 3.
  */
 #ifndef WEIR_PROTO_PROTO_H
 #define WEIR_PROTO_PROTO_H
