@@ -52,6 +52,7 @@ class Outbound:
     plugin_opts: str = ""
     sealed_length: bool = False  # vmess: lengths are authenticated
     cone: bool = True          # vmess: UDP as XUDP
+    mux: int = 0               # Xray: so many streams in one connection; 0: each its own
 
 
 def peer(name):
@@ -114,6 +115,9 @@ def xray_client(procs, o, port):
                       "settings": {"auth": "noauth", "udp": True, "ip": "127.0.0.1"}}],
         "outbounds": [xray_outbound(o)],
     }
+    if o.mux:
+        config["outbounds"][0]["mux"] = {"enabled": True, "concurrency": o.mux, "xudpConcurrency": o.mux,
+                                         "xudpProxyUDP443": "allow"}
     env = {} if o.cone else {"XRAY_CONE_DISABLED": "true"}
     return procs.start("xray-client", [peer("xray"), "run", "-c", write(procs, "xray-client", config)], env=env)
 
