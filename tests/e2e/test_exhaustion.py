@@ -132,7 +132,8 @@ def test_slow_readers_of_a_fast_target_stay_within_the_budget(procs, cert, targe
     user = lab.user()
     way = lab.until_served(lab.client("vless-tls", "weir", user), target)
     before = lab.node.proc.memory_kb()
-    readers = [SlowReader(lab, user, target) for _ in range(250)]
+    # Some are left with 64 KiB each when the kernel takes what it can: so many that it is too much by half.
+    readers = [SlowReader(lab, user, target) for _ in range(400)]
     try:
         wait_until("the node to say so", lambda: "connections hold all of MemoryLimit" in lab.node.proc.text(), 180)
         most = 0
