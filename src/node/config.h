@@ -67,6 +67,11 @@ enum config_reject {
 	CONFIG_REJECT_CLOSE,
 };
 
+enum config_handshake {
+	CONFIG_HANDSHAKE_LIBSSL,
+	CONFIG_HANDSHAKE_OWN,
+};
+
 enum config_cert_mode {
 	CONFIG_CERT_NONE,
 	CONFIG_CERT_FILE,
@@ -207,6 +212,7 @@ struct config_node {
 	int64_t reject;		 /* enum config_reject */
 	int64_t plugin_mode;	 /* enum plugin_net */
 	int64_t tls_min_version; /* 12 or 13 */
+	int64_t tls_handshake;	 /* enum config_handshake */
 	int64_t tls_tickets;
 	int64_t stranger_limit, stranger_limit_per_ip; /* 0: none */
 	int64_t stranger_timeout_s;

@@ -249,6 +249,8 @@ static const struct conf_word plugin_modes[] = {
 	{0},
 };
 
+static const struct conf_word tls_handshakes[] = {
+	{"own", CONFIG_HANDSHAKE_OWN}, {"libssl", CONFIG_HANDSHAKE_LIBSSL}, {0}};
 static const struct conf_word tls_versions[] = {{"1.2", 12}, {"1.3", 13}, {0}};
 
 #define NODE struct config_node
@@ -559,6 +561,14 @@ static const struct conf_row node_rows[] = {
 	 .flags = CONF_LOCAL,
 	 .reload = CONF_REBUILD,
 	 .help = "Oldest TLS that is accepted."},
+	{.name = "TlsHandshake",
+	 CONF_WORD(NODE, tls_handshake, tls_handshakes),
+	 .fallback = "libssl",
+	 .flags = CONF_LOCAL,
+	 .reload = CONF_REBUILD,
+	 .help = "Who shakes hands: `own` is a TLS 1.3 handshake at about half of libssl's cost, with "
+		 "X25519MLKEM768 for clients that offer it; TLS 1.2, resumption and whatever is unusual go to "
+		 "libssl all the same."},
 	{.name = "TlsTickets",
 	 CONF_INT(NODE, tls_tickets),
 	 .fallback = "2",

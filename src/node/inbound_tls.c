@@ -163,6 +163,7 @@ static struct tls_server_conf *make_conf(const struct inbound_plan *p, struct ce
 		.alpn = usual,
 		.min_version = p->conf->tls_min_version == 13 ? 0x0304 : 0x0303,
 		.tickets = (unsigned)p->conf->tls_tickets,
+		.own_handshake = p->conf->tls_handshake == CONFIG_HANDSHAKE_OWN,
 		.reject_unknown_sni =
 			p->conf->cert.reject_unknown_sni || p->info->tls.reject_unknown_sni,
 		.ticket_key = p->ticket_key,

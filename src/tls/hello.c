@@ -192,7 +192,7 @@ static void read_body(struct rd *r, struct tls_hello *h)
 	rd_check(r, n >= 2 && n % 2 == 0);
 	n = rd_u8(r);
 	rd_check(r, n >= 1);
-	rd_skip(r, n); /* compression methods */
+	h->compression = take(r, n);
 	if (!r->err && rd_left(r) > 0)
 		read_extensions(r, h);
 }

@@ -24,13 +24,14 @@ struct tls_hello {
 	const uint8_t *random;	     /* 32 bytes */
 	struct tls_bytes session_id; /* 0..32 bytes */
 	struct tls_bytes ciphers;    /* of 16 bits each */
-	struct tls_bytes sni;	     /* the host name, as sent */
-	struct tls_bytes alpn;	     /* protocols, each behind its length byte */
-	struct tls_bytes versions;   /* of 16 bits each */
-	struct tls_bytes groups;     /* of 16 bits each */
-	struct tls_bytes sigalgs;    /* of 16 bits each */
-	struct tls_bytes shares;     /* group, length, key */
-	struct tls_bytes extensions; /* all of them */
+	struct tls_bytes compression; /* methods, a byte each */
+	struct tls_bytes sni;	      /* the host name, as sent */
+	struct tls_bytes alpn;	      /* protocols, each behind its length byte */
+	struct tls_bytes versions;    /* of 16 bits each */
+	struct tls_bytes groups;      /* of 16 bits each */
+	struct tls_bytes sigalgs;     /* of 16 bits each */
+	struct tls_bytes shares;      /* group, length, key */
+	struct tls_bytes extensions;  /* all of them */
 	bool psk, early_data, ech;
 };
 

@@ -555,10 +555,11 @@ struct stream *tls_layer_new(struct stream *lower, struct tls_handshake *hs, boo
 
 int tls_hand_over(struct tls *t, const struct tls_secrets *s)
 {
-	int err;
+	int err = 0;
 
-	err = tls_dir_set(&t->rec.in, s->suite, s->in, s->in_seq);
-	if (!err)
+	if (s)
+		err = tls_dir_set(&t->rec.in, s->suite, s->in, s->in_seq);
+	if (s && !err)
 		err = tls_dir_set(&t->rec.out, s->suite, s->out, s->out_seq);
 	if (err)
 		return err;

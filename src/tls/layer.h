@@ -90,7 +90,7 @@ struct tls_secrets {
 };
 
 /* From a handshake's run(), before it returns 0: the records take over; the layer frees the
- * handshake. */
+ * handshake.  NULL: what they write with is in t->rec.out already, what they read with in t->rec.in. */
 MUST_CHECK int tls_hand_over(struct tls *t, const struct tls_secrets *s);
 
 /* What STREAM_SNI and STREAM_ALPN answer.  -ENOMEM. */

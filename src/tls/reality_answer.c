@@ -7,6 +7,7 @@
 #include "crypto/ct.h"
 #include "crypto/random.h"
 #include "tls/reality_impl.h"
+#include "tls/tls13_exchange.h"
 
 enum {
 	MSG_ENCRYPTED_EXTENSIONS = 8,
@@ -174,47 +175,24 @@ static int put_extra(const struct target_flight *f, struct reality_answer *a, st
 	return err;
 }
 
-/* X25519MLKEM768 (draft-ietf-tls-ecdhe-mlkem): the lattice's part first, in share and secret. */
-static int exchange_hybrid(const struct reality_secrets *s, struct tls_bytes theirs, uint8_t *share,
-			   uint8_t *secret)
-{
-	int err;
-
-	if (theirs.len != MLKEM768_PUB + X25519_LEN)
-		return -ERR_UNSUPPORTED;
-	err = mlkem768_encaps(theirs.p, share, secret);
-	memcpy(share + MLKEM768_CT, x25519_key_public(s->x25519), X25519_LEN);
-	return err ? err
-		   : x25519_key_shared(s->x25519, theirs.p + MLKEM768_PUB,
-				       secret + MLKEM768_SECRET);
-}
-
 /* Our share, and the secret that it makes with the client's. */
 static int exchange(const struct reality_secrets *s, struct tls_bytes raw, uint16_t group,
 		    uint8_t *share, uint8_t *secret, size_t *len)
 {
 	struct rd r = rd_of(raw.p, raw.len);
-	struct tls_bytes theirs;
 	struct tls_hello h;
+	size_t sharelen;
 	int err = tls_hello_parse(&r, &h);
 
-	if (err)
-		return err;
-	theirs = tls_hello_share(&h, group);
-	*len = MLKEM768_SECRET + X25519_LEN;
-	if (group == GROUP_X25519MLKEM768)
-		return exchange_hybrid(s, theirs, share, secret);
-	if (group != GROUP_X25519 || theirs.len != X25519_LEN)
-		return -ERR_UNSUPPORTED;
-	*len = X25519_LEN;
-	memcpy(share, x25519_key_public(s->x25519), X25519_LEN);
-	return x25519_key_shared(s->x25519, theirs.p, secret);
+	return err ? err
+		   : tls13_exchange(s->x25519, group, tls_hello_share(&h, group), share, &sharelen,
+				    secret, len);
 }
 
 int reality_answer_emit(const struct reality_secrets *s, struct tls_bytes raw,
 			const struct target_flight *f, struct reality_answer *a, struct wr *out)
 {
-	uint8_t share[MLKEM768_CT + X25519_LEN], secret[MLKEM768_SECRET + X25519_LEN];
+	uint8_t share[TLS13_SHARE_MAX], secret[TLS13_SECRET_MAX];
 	struct tls13 *k = &a->keys;
 	const struct tls_bytes hello = {out->base + out->len + TLS_HEADER, f->hello.raw.len};
 	struct messages m UNINIT;

@@ -14,10 +14,8 @@ enum {
 	MSG_KEY_UPDATE = 24,
 };
 
-/* Records in a row that carry nothing are work without gain.  Empty ones and warnings: libssl's
- * numbers.  Key updates: libssl 3.0 has no limit; nobody honest sends two without data between. */
-#define EMPTY_MAX   32
-#define WARN_MAX    4
+/* Key updates in a row are work without gain: libssl 3.0 has no limit; nobody honest sends two without data
+ * between. */
 #define UPDATES_MAX 64
 
 /* AES-GCM is good for 2^24.5 full records under one key (RFC 8446 §5.5). */
@@ -235,12 +233,10 @@ size_t tls_records_need(const struct bufq *in)
 	return TLS_HEADER + (size_t)(h[3] << 8 | h[4]);
 }
 
-/* What a header says against the rules: 0, or the alert that answers it.  The order, and with it
- * the answer to plain HTTP, is that of the libssl we are built with.
- */
-static int header_alert(const uint8_t h[TLS_HEADER], size_t len)
+int tls_header_alert(const uint8_t h[TLS_HEADER], bool handshake)
 {
 	const bool since_3_2 = OPENSSL_VERSION_NUMBER >= 0x30200000L;
+	size_t len = (size_t)(h[3] << 8 | h[4]);
 
 	if (since_3_2 && h[0] == TLS_DATA && h[1] != 3)
 		return TLS_DECODE_ERROR;
@@ -248,8 +244,7 @@ static int header_alert(const uint8_t h[TLS_HEADER], size_t len)
 		return TLS_PROTOCOL_VERSION;
 	if (len > TLS_CIPHER_MAX && (!since_3_2 || h[0] == TLS_DATA))
 		return TLS_RECORD_OVERFLOW;
-	if (h[0] != TLS_DATA)
-		/* ChangeCipherSpec too, once the handshake is over */
+	if (h[0] != TLS_DATA && !(handshake && (h[0] == TLS_CCS || h[0] == TLS_ALERT)))
 		return TLS_UNEXPECTED_MESSAGE;
 	if (h[2] != 3)
 		return TLS_DECODE_ERROR;
@@ -349,7 +344,8 @@ static enum tls_got alert(struct tls_records *r, const uint8_t *p, size_t len)
 	if (p[1] == TLS_CLOSE_NOTIFY)
 		return TLS_GOT_CLOSE;
 	if (p[1] == TLS_USER_CANCELED)
-		return ++r->warnings > WARN_MAX ? fail(r, TLS_UNEXPECTED_MESSAGE) : TLS_GOT_RECORD;
+		return ++r->warnings > TLS_WARN_MAX ? fail(r, TLS_UNEXPECTED_MESSAGE)
+						    : TLS_GOT_RECORD;
 	r->alert = p[1];
 	return TLS_GOT_ALERT;
 }
@@ -370,7 +366,7 @@ static enum tls_got opened(struct tls_records *r, const uint8_t *p, size_t inner
 		return fail(r, TLS_UNEXPECTED_MESSAGE);
 	if (n > r->fragment)
 		return fail(r, TLS_RECORD_OVERFLOW);
-	if (n == 0 && ++r->empty > EMPTY_MAX)
+	if (n == 0 && ++r->empty > TLS_EMPTY_MAX)
 		return fail(r, TLS_UNEXPECTED_MESSAGE);
 	if (n > 0)
 		r->empty = 0;
@@ -442,7 +438,7 @@ enum tls_got tls_records_open(struct tls_records *r, struct bufq *in, struct buf
 	if (bufq_peek(in, 0, h, sizeof(h)) < sizeof(h))
 		return TLS_GOT_MORE;
 	len = (size_t)(h[3] << 8 | h[4]);
-	bad = header_alert(h, len);
+	bad = tls_header_alert(h, false);
 	if (bad)
 		return fail(r, bad);
 	if (bufq_len(in) < TLS_HEADER + len)

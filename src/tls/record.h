@@ -38,6 +38,10 @@ enum tls_alert {
 	TLS_UNRECOGNIZED_NAME = 112,
 };
 
+/* Records in a row that carry nothing are work without gain: libssl's numbers. */
+#define TLS_EMPTY_MAX 32
+#define TLS_WARN_MAX  4
+
 /* One direction under one traffic secret. */
 struct tls_dir {
 	struct aead_key key;
@@ -72,6 +76,12 @@ MUST_CHECK int tls_seal_padded(struct tls_dir *d, enum tls_type type, const void
  */
 MUST_CHECK int tls_open_one(struct tls_dir *d, const uint8_t *record, size_t len, uint8_t *out,
 			    size_t *n, uint8_t *type);
+
+/* What the header of an encrypted record says against the rules: 0, or the alert that answers it.  The order,
+ * and with it the answer to plain HTTP, is that of the libssl we are built with.  `handshake`: a
+ * client's has not ended, so that ChangeCipherSpec and alerts in clear are in order.
+ */
+int tls_header_alert(const uint8_t h[TLS_HEADER], bool handshake);
 
 /* Both directions and what has to be remembered between records. */
 struct tls_records {

@@ -12,17 +12,21 @@
 #include "crypto/aead.h"
 #include "crypto/ct.h"
 #include "crypto/random.h"
-#include "tls/alpn.h"
-#include "tls/cert_store_impl.h"
+#include "tls/server_impl.h"
 #include "tls/ssl_handshake.h"
+#include "tls/tls13_server.h"
 
-struct tls_server_conf {
-	atomic_uint refs;
-	struct cert_store *certs;
-	SSL_CTX **ctx; /* one for each certificate; the first serves who names none */
-	struct alpn_list alpn;
-	bool reject_unknown_sni;
-};
+int tls_server_find(const struct tls_server_conf *c, const char *name, size_t len)
+{
+	char lower[256];
+
+	if (!name || len >= sizeof(lower))
+		return -1;
+	for (size_t i = 0; i < len; i++)
+		lower[i] = (char)tolower((unsigned char)name[i]);
+	lower[len] = '\0';
+	return cert_store_find(c->certs, lower);
+}
 
 /* ---- what libssl asks -------------------------------------------------------------------- */
 
@@ -31,16 +35,8 @@ static int on_server_name(SSL *ssl, int *alert, void *arg)
 {
 	struct tls_server_conf *c = arg;
 	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-	char lower[256];
-	size_t n = 0;
-	int i = -1;
+	int i = tls_server_find(c, name, name ? strlen(name) : 0);
 
-	if (name && strlen(name) < sizeof(lower)) {
-		for (; name[n]; n++)
-			lower[n] = (char)tolower((unsigned char)name[n]);
-		lower[n] = '\0';
-		i = cert_store_find(c->certs, lower);
-	}
 	if (i < 0 && c->reject_unknown_sni) {
 		*alert = SSL_AD_UNRECOGNIZED_NAME;
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
@@ -92,7 +88,7 @@ static bool set_versions(SSL_CTX *ctx, const struct tls_server_options *o)
 
 static bool set_tickets(SSL_CTX *ctx, const struct tls_server_options *o, const uint8_t *key)
 {
-	static const unsigned char id[] = "weir";
+	static const unsigned char id[] = TLS_SESSION_CONTEXT;
 
 	/* SSL_OP_NO_TICKET alone would make TLS 1.3 send stateful ones. */
 	if (o->tickets == 0)
@@ -129,6 +125,8 @@ static int build(struct tls_server_conf *c, const struct tls_server_options *o, 
 	int err = 0;
 
 	c->reject_unknown_sni = o->reject_unknown_sni;
+	c->own = o->own_handshake && o->max_version != TLS1_2_VERSION;
+	c->tickets = o->tickets;
 	if (!o->certs || cert_store_count(o->certs) == 0) {
 		snprintf(why, whylen, "TLS needs a certificate");
 		return -ERR_CONFIG;
@@ -150,6 +148,10 @@ static int build(struct tls_server_conf *c, const struct tls_server_options *o, 
 			ssl_error_text(why, whylen);
 			err = -ERR_CONFIG;
 		}
+	}
+	if (!err && c->own && tls13_server_prepare(c, key)) {
+		snprintf(why, whylen, "no memory");
+		err = -ERR_CONFIG;
 	}
 	ERR_clear_error();
 	cleanse(key, sizeof(key));
@@ -186,6 +188,7 @@ void tls_server_conf_put(struct tls_server_conf *c)
 	for (size_t i = 0; c->ctx && i < c->certs->n; i++)
 		SSL_CTX_free(c->ctx[i]);
 	free(c->ctx);
+	tls13_server_forget(c);
 	alpn_list_done(&c->alpn);
 	cert_store_put(c->certs);
 	free(c);
@@ -213,15 +216,23 @@ static const struct ssl_role server_role = {
 	.put = put_conf,
 };
 
+struct tls_handshake *tls_server_libssl(struct tls_server_conf *c)
+{
+	struct tls_handshake *h = ssl_handshake_new(&server_role, c);
+
+	if (h)
+		tls_server_conf_get(c);
+	return h;
+}
+
 struct stream *tls_server_new(struct stream *lower, const struct tls_server_conf *conf)
 {
 	struct tls_server_conf *c = (struct tls_server_conf *)conf;
-	struct tls_handshake *h = ssl_handshake_new(&server_role, c);
+	struct tls_handshake *h = c->own ? tls13_server_new(c) : tls_server_libssl(c);
 
 	if (!h) {
 		stream_free(lower);
 		return NULL;
 	}
-	tls_server_conf_get(c);
 	return tls_layer_new(lower, h, false);
 }

@@ -22,6 +22,7 @@ struct tls_server_options {
 	unsigned tickets;	 /* per connection, 0..2; 2 is what libssl's servers send */
 	bool reject_unknown_sni; /* unrecognized_name unless a certificate names it */
 	const uint8_t *ticket_key; /* TLS_TICKET_KEY_LEN bytes, or NULL: a random one */
+	bool own_handshake;	   /* TLS 1.3 by ourselves where that is all a client asks for */
 	const char *ciphers;	   /* TLS 1.2 suites as libssl names them, or NULL */
 };
 

@@ -86,6 +86,14 @@ int tls13_application(struct tls13 *k)
 	return err;
 }
 
+int tls13_resumption(const struct tls13 *k, uint8_t *out)
+{
+	uint8_t sum[HASH_MAX];
+	int err = hash_peek(k->transcript, sum);
+
+	return err ? err : hkdf_label(k->alg, k->secret, "res master", sum, k->size, out, k->size);
+}
+
 int tls13_finished(const struct tls13 *k, const uint8_t *base, uint8_t *out)
 {
 	uint8_t key[HASH_MAX], sum[HASH_MAX];

@@ -37,6 +37,9 @@ MUST_CHECK int tls13_add(struct tls13 *k, const void *message, size_t len);
 MUST_CHECK int tls13_handshake(struct tls13 *k, const void *ecdhe, size_t len);
 MUST_CHECK int tls13_application(struct tls13 *k);
 
+/* Behind the client's Finished: what a ticket's key is made of, k->size bytes. */
+MUST_CHECK int tls13_resumption(const struct tls13 *k, uint8_t *out);
+
 /* verify_data under c_hs or s_hs; k->size bytes. */
 MUST_CHECK int tls13_finished(const struct tls13 *k, const uint8_t *base, uint8_t *out);
 

@@ -5,7 +5,7 @@ import struct
 import uuid
 
 import pytest
-from weirtest import SLOW
+from weirtest import SLOW, peers, traffic
 from weirtest.fakepanel import FakePanel
 from weirtest.node import Node, entry
 from weirtest.proc import free_port, wait_until
@@ -52,14 +52,17 @@ class Site:
         self.up, self.down = self.up + 5 + len(data), self.down + len(data)
 
 
-@pytest.fixture(scope="module")
-def site(module_procs, cert):
-    return Site(module_procs, cert)
+HANDSHAKES = ["libssl", "own"]
 
 
-@pytest.fixture(scope="module")
-def strict(module_procs, cert):
-    return Site(module_procs, cert, TlsMinVersion="1.3", more={"RejectUnknownSni": True})
+@pytest.fixture(scope="module", params=HANDSHAKES)
+def site(module_procs, cert, request):
+    return Site(module_procs, cert, TlsHandshake=request.param)
+
+
+@pytest.fixture(scope="module", params=HANDSHAKES)
+def strict(module_procs, cert, request):
+    return Site(module_procs, cert, TlsMinVersion="1.3", more={"RejectUnknownSni": True}, TlsHandshake=request.param)
 
 
 @pytest.mark.parametrize("version", [V12, V13])
@@ -78,9 +81,12 @@ def test_the_oldest_version_is_the_configured_one(strict, target):
         strict.talk(s, target, b"hello")
 
 
-def test_a_name_of_nobody_is_refused_where_that_is_asked_for(site, strict, target):
+def test_a_name_of_nobody_is_refused_where_that_is_asked_for(strict):
     with pytest.raises((ssl.SSLError, OSError)):
         strict.open(strict.context(V13), "elsewhere.test")
+
+
+def test_a_name_of_nobody_is_served_elsewhere(site, target):
     with site.open(site.context(V13), "elsewhere.test") as s:
         site.talk(s, target, b"hello")
 
@@ -105,3 +111,19 @@ def test_who_comes_back_with_a_ticket_is_resumed(site, target, version):
     with site.open(context, session=session) as s:
         assert s.session_reused
         site.talk(s, target, b"again")
+
+
+@pytest.fixture(scope="module")
+def own(module_procs, cert):
+    return Site(module_procs, cert, TlsHandshake="own")
+
+
+@pytest.mark.parametrize("client,fingerprint", [("xray", "chrome"), ("sing-box", ""), ("sing-box", "safari")])
+def test_who_looks_like_a_browser_is_served_by_our_own_handshake(procs, own, target, client, fingerprint):
+    """With X25519MLKEM768, GREASE and what else browsers say."""
+    way = peers.start_client(client, procs, peers.Outbound("vless", own.port, str(own.id), own.cert,
+                                                           fingerprint=fingerprint))
+    for seed in range(3):
+        up, down = traffic.upload(way, target, 50000, seed)
+        own.up, own.down = own.up + up, own.down + down
+    wait_until("the report", lambda: own.panel.traffic(1) == (own.up, own.down), 10)

@@ -47,6 +47,7 @@ class Outbound:
     host: str = "127.0.0.1"
     alpn: tuple = ()
     method: str = ""           # shadowsocks; vmess: the cipher, "" for auto
+    fingerprint: str = ""      # over TLS: whose ClientHello, "" for the client's own
     uot: int = 0               # shadowsocks: UDP over TCP, this version
     plugin: str = ""           # shadowsocks: a client's plugin
     plugin_opts: str = ""
@@ -99,6 +100,8 @@ def xray_outbound(o):
         layers["tlsSettings"] = {"serverName": o.cert.name, "pinnedPeerCertSha256": o.cert.sha256}
         if o.alpn:
             layers["tlsSettings"]["alpn"] = list(o.alpn)
+        if o.fingerprint:
+            layers["tlsSettings"]["fingerprint"] = o.fingerprint
     if o.reality:
         layers["security"] = "reality"
         layers["realitySettings"] = {"serverName": o.reality.name, "publicKey": o.reality.public_key,
@@ -169,6 +172,8 @@ def singbox_outbound(o):
         out["tls"] = {"enabled": True, "server_name": o.cert.name, "certificate_path": o.cert.crt}
         if o.alpn:
             out["tls"]["alpn"] = list(o.alpn)
+        if o.fingerprint:
+            out["tls"]["utls"] = {"enabled": True, "fingerprint": o.fingerprint}
     if o.reality:
         out["tls"] = {"enabled": True, "server_name": o.reality.name,
                       "utls": {"enabled": True, "fingerprint": o.reality.fingerprint},

@@ -10,7 +10,7 @@
 #include "stream/pair.h"
 #include "tls/layer.h"
 #include "tls/self_signed.h"
-#include "tls/server.h"
+#include "tls/server_impl.h"
 
 static char *cert_pem, *key_pem;
 
@@ -21,6 +21,7 @@ struct victim {
 	size_t (*drain)(struct victim *v, uint8_t *out, size_t cap);
 	void (*free)(struct victim *v);
 	bool handed_over; /* ours: in our records */
+	bool by_libssl;	  /* ours: libssl has seen the hello */
 	unsigned fragment;
 };
 
@@ -89,8 +90,12 @@ static struct victim *libssl_victim(void)
 	return &v->v;
 }
 
+/* Ours shakes hands with libssl or by itself. */
+static bool own;
+
 struct our_victim {
 	struct victim v;
+	struct tls_server_conf *conf;
 	struct loop *l;
 	struct stream *far, *s;
 	struct bufq echo;
@@ -128,6 +133,7 @@ static void our_settle(struct our_victim *v)
 	while (loop_turn(v->l, 0) > 0)
 		;
 	v->v.handed_over = container_of(v->s, struct tls, base)->state == TLS_STATE_RECORDS;
+	v->v.by_libssl = SSL_CTX_sess_accept(v->conf->ctx[0]) > 0;
 	v->v.fragment = container_of(v->s, struct tls, base)->rec.fragment;
 }
 
@@ -166,6 +172,7 @@ static void our_free(struct victim *base)
 
 	waiter_cancel(&v->w);
 	stream_free(v->s);
+	tls_server_conf_put(v->conf);
 	stream_free(v->far);
 	bufq_done(&v->echo);
 	while (loop_turn(v->l, 0) > 0)
@@ -179,22 +186,20 @@ static struct victim *our_victim(void)
 {
 	struct our_victim *v = calloc(1, sizeof(*v));
 	struct cert_store *cs = cert_store_new();
-	struct tls_server_options o = {.certs = cs, .tickets = 2};
-	struct tls_server_conf *conf;
+	struct tls_server_options o = {.certs = cs, .tickets = 2, .own_handshake = own};
 	struct stream *near;
 	char why[200];
 
 	assert_int_equal(cert_store_add_pem(cs, cert_pem, strlen(cert_pem), key_pem,
 					    strlen(key_pem), why, sizeof(why)),
 			 0);
-	conf = tls_server_conf_new(&o, why, sizeof(why));
-	assert_non_null(conf);
+	v->conf = tls_server_conf_new(&o, why, sizeof(why));
+	assert_non_null(v->conf);
 	cert_store_put(cs);
 	v->v = (struct victim){our_feed, our_drain, our_free};
 	v->l = loop_new(LOOP_VIRTUAL, 1);
 	assert_int_equal(pair_new(v->l, 100000, &v->far, &near), 0);
-	v->s = tls_server_new(near, conf);
-	tls_server_conf_put(conf);
+	v->s = tls_server_new(near, v->conf);
 	bufq_init(&v->echo, loop_pool(v->l), SIZE_MAX);
 	waiter_init(&v->w, our_step);
 	loop_queue(v->l, &v->w);
@@ -209,7 +214,7 @@ struct forger {
 	SSL_CTX *ctx;
 	SSL *ssl;
 	struct tls_dir in, out;
-	uint8_t secret[2][48]; /* client's, server's */
+	uint8_t secret[3][48]; /* client's, server's, client's of the handshake */
 	uint8_t wire[200000], got[200000];
 	size_t len, gotlen;
 };
@@ -217,10 +222,11 @@ struct forger {
 static void on_keylog(const SSL *ssl, const char *line)
 {
 	struct forger *f = SSL_get_app_data(ssl);
-	int which = !strncmp(line, "CLIENT_TRAFFIC_SECRET_0 ", 24)   ? 0
-		    : !strncmp(line, "SERVER_TRAFFIC_SECRET_0 ", 24) ? 1
-								     : -1;
-	const char *hex = which >= 0 ? strchr(line + 24, ' ') + 1 : "";
+	int which = !strncmp(line, "CLIENT_TRAFFIC_SECRET_0 ", 24)	     ? 0
+		    : !strncmp(line, "SERVER_TRAFFIC_SECRET_0 ", 24)	     ? 1
+		    : !strncmp(line, "CLIENT_HANDSHAKE_TRAFFIC_SECRET ", 32) ? 2
+									     : -1;
+	const char *hex = which >= 0 ? strchr(strchr(line, ' ') + 1, ' ') + 1 : "";
 
 	for (int i = 0; *hex; i++, hex += 2) {
 		unsigned v;
@@ -283,6 +289,7 @@ struct setup {
 	const char *suite, *groups;
 	uint8_t fragment;
 	bool hold_finished; /* the last flight waits for what is forged next */
+	bool libssl_alone;  /* our own handshake leaves it to libssl */
 };
 
 static void forger_open(struct forger *f, struct victim *v, const struct setup *s)
@@ -739,21 +746,35 @@ static const struct {
 static struct forger forger;
 static struct answer theirs, ours;
 
+static void same_answers(const char *name)
+{
+	if (strcmp(ours.rest, theirs.rest) || ours.len != theirs.len ||
+	    memcmp(ours.data, theirs.data, ours.len))
+		fail_msg("%s%s: libssl%s and %zu bytes, we%s and %zu bytes", name,
+			 own ? ", own" : "", theirs.rest, theirs.len, ours.rest, ours.len);
+}
+
+static void compare_one(const char *name, void (*run)(struct forger *), const struct setup *s)
+{
+	forger_open(&forger, our_victim(), s);
+	run(&forger);
+	assert_true(forger.v->handed_over);
+	assert_int_equal(forger.v->by_libssl, !own || s->libssl_alone);
+	read_answer(&forger, &ours);
+	forger_close(&forger);
+	same_answers(name);
+}
+
 static void compare(const char *name, void (*run)(struct forger *), const struct setup *s)
 {
 	forger_open(&forger, libssl_victim(), s);
 	run(&forger);
 	read_answer(&forger, &theirs);
 	forger_close(&forger);
-	forger_open(&forger, our_victim(), s);
-	run(&forger);
-	assert_true(forger.v->handed_over);
-	read_answer(&forger, &ours);
-	forger_close(&forger);
-	if (strcmp(ours.rest, theirs.rest) || ours.len != theirs.len ||
-	    memcmp(ours.data, theirs.data, ours.len))
-		fail_msg("%s: libssl%s and %zu bytes, we%s and %zu bytes", name, theirs.rest,
-			 theirs.len, ours.rest, ours.len);
+	own = true;
+	compare_one(name, run, s);
+	own = false;
+	compare_one(name, run, s);
 }
 
 static void we_answer_as_libssl_does(void **state)
@@ -791,9 +812,323 @@ static void with_data_behind_finished(void **state)
 
 static void after_a_hello_retry_request(void **state)
 {
-	static const struct setup retry = {.groups = "ffdhe2048:X25519"};
+	static const struct setup retry = {.groups = "ffdhe2048:X25519", .libssl_alone = true};
 
 	compare("many_records", many_records, &retry);
+}
+
+/* ---- before Finished --------------------------------------------------------------------- */
+
+static uint8_t finished[4 + 48 + 1]; /* and the inner type */
+static size_t finished_len;
+
+/* What the client holds back is taken apart, and what is forged next goes under its handshake's key. */
+static void rewind_to_flight(struct forger *f)
+{
+	uint8_t *rec = f->wire + (f->wire[0] == 20 ? 6 : 0), type;
+	struct tls_dir hs = {0};
+
+	assert_int_equal(tls_dir_set(&hs, f->out.suite, f->secret[2], 0), 0);
+	assert_int_equal(tls_open_one(&hs, rec, 5 + (size_t)(rec[3] << 8 | rec[4]), finished,
+				      &finished_len, &type),
+			 0);
+	assert_int_equal(type, 22);
+	assert_int_equal(finished[0], 20);
+	f->len = 0;
+	tls_dir_clear(&hs);
+	tls_dir_clear(&f->out);
+	assert_int_equal(tls_dir_set(&f->out, f->in.suite, f->secret[2], 0), 0);
+}
+
+/* It has been sent: an echo tells whether it was taken. */
+static void speak(struct forger *f)
+{
+	assert_int_equal(tls_dir_set(&f->out, f->in.suite, f->secret[0], 0), 0);
+	forge(f, 23, "hello", 5, 0);
+	go(f, 0);
+}
+
+static void finish(struct forger *f)
+{
+	forge(f, 22, finished, finished_len, 0);
+	speak(f);
+}
+
+static void nothing_but_finished(struct forger *f)
+{
+	finish(f);
+}
+
+static void finished_padded(struct forger *f)
+{
+	forge(f, 22, finished, finished_len, 16000);
+	speak(f);
+}
+
+static void finished_in_pieces(struct forger *f)
+{
+	for (size_t i = 0; i < finished_len; i++)
+		forge(f, 22, finished + i, 1, i % 3);
+	go(f, 1);
+	speak(f);
+}
+
+static void finished_in_pieces_between_specs(struct forger *f)
+{
+	forge(f, 22, finished, 3, 0);
+	forge_plain(f, "\x14\3\3\0\1\1", 6);
+	forge(f, 22, finished + 3, finished_len - 3, 0);
+	speak(f);
+}
+
+static void wrong_finished(struct forger *f)
+{
+	finished[20] ^= 1;
+	finish(f);
+}
+
+static void finished_too_short(struct forger *f)
+{
+	finished[3]--;
+	finished_len--;
+	finish(f);
+}
+
+static void finished_longer_than_its_hash(struct forger *f)
+{
+	uint8_t longer[4 + 60] = {20, 0, 0, 60};
+
+	forge(f, 22, longer, sizeof(longer), 0);
+	speak(f);
+}
+
+static void finished_of_a_megabyte(struct forger *f)
+{
+	forge(f, 22, "\x14\x10\0\0", 4, 0);
+	go(f, 0);
+}
+
+static void finished_with_something_behind(struct forger *f)
+{
+	uint8_t more[4 + 48 + 5];
+
+	memcpy(more, finished, finished_len);
+	memcpy(more + finished_len, update0, 5);
+	forge(f, 22, more, finished_len + 5, 0);
+	speak(f);
+}
+
+static void no_finished_but_a_key_update(struct forger *f)
+{
+	forge(f, 22, update0, 5, 0);
+	finish(f);
+}
+
+static void no_finished_but_a_certificate(struct forger *f)
+{
+	forge(f, 22, "\x0b\0\0\4\0\0\0\0", 8, 0);
+	finish(f);
+}
+
+static void no_finished_but_data(struct forger *f)
+{
+	forge(f, 23, "x", 1, 0);
+	finish(f);
+}
+
+static void empty_data_before_finished(struct forger *f)
+{
+	forge(f, 23, "", 0, 0);
+	finish(f);
+}
+
+static void empty_message_before_finished(struct forger *f)
+{
+	forge(f, 22, "", 0, 0);
+	finish(f);
+}
+
+static void data_within_finished(struct forger *f)
+{
+	forge(f, 22, finished, 7, 0);
+	forge(f, 23, "x", 1, 0);
+	go(f, 0);
+}
+
+static void bad_mac_before_finished(struct forger *f)
+{
+	forge(f, 22, finished, finished_len, 0);
+	f->wire[f->len - 1] ^= 1;
+	go(f, 0);
+}
+
+static void under_the_wrong_key(struct forger *f)
+{
+	assert_int_equal(tls_dir_set(&f->out, f->in.suite, f->secret[0], 0), 0);
+	forge(f, 22, finished, finished_len, 0);
+	go(f, 0);
+}
+
+static void specs(struct forger *f, int n)
+{
+	for (int i = 0; i < n; i++)
+		forge_plain(f, "\x14\3\3\0\1\1", 6);
+	finish(f);
+}
+
+static void thirty_two_specs(struct forger *f)
+{
+	specs(f, 32);
+}
+
+static void thirty_three_specs(struct forger *f)
+{
+	specs(f, 33);
+}
+
+static void spec_of_two_bytes(struct forger *f)
+{
+	forge_plain(f, "\x14\3\3\0\2\1\1", 7);
+	finish(f);
+}
+
+static void spec_of_nothing(struct forger *f)
+{
+	forge_plain(f, "\x14\3\3\0\0", 5);
+	finish(f);
+}
+
+static void spec_of_another_value(struct forger *f)
+{
+	forge_plain(f, "\x14\3\3\0\1\2", 6);
+	finish(f);
+}
+
+static void spec_of_an_older_version(struct forger *f)
+{
+	forge_plain(f, "\x14\3\1\0\1\1", 6);
+	finish(f);
+}
+
+static void plain_handshake(struct forger *f)
+{
+	forge_plain(f, "\x16\3\3\0\4\x14\0\0\0", 9);
+	go(f, 0);
+}
+
+static void plain_alert_of_three_bytes(struct forger *f)
+{
+	forge_plain(f, "\x15\3\3\0\3\2\x28\0", 8);
+	go(f, 0);
+}
+
+static void plain_alert_of_nothing(struct forger *f)
+{
+	forge_plain(f, "\x15\3\3\0\0", 5);
+	go(f, 0);
+}
+
+static void plain_cancel(struct forger *f)
+{
+	forge_plain(f, "\x15\3\3\0\2\1\x5a", 7);
+	finish(f);
+}
+
+static void canceled_before_finished(struct forger *f)
+{
+	for (int i = 0; i < 4; i++)
+		forge(f, 21, "\1\x5a", 2, 0);
+	finish(f);
+}
+
+static void canceled_too_often_before_finished(struct forger *f)
+{
+	for (int i = 0; i < 6; i++)
+		forge(f, 21, "\1\x5a", 2, 0);
+	finish(f);
+}
+
+static void closed_before_finished(struct forger *f)
+{
+	forge(f, 21, "\1\0", 2, 0);
+	finish(f);
+}
+
+#define EARLY(f) CASE(f)
+static const struct {
+	const char *name;
+	void (*run)(struct forger *f);
+} early[] = {
+	EARLY(nothing_but_finished),
+	EARLY(finished_padded),
+	EARLY(finished_in_pieces),
+	EARLY(finished_in_pieces_between_specs),
+	EARLY(wrong_finished),
+	EARLY(finished_too_short),
+	EARLY(finished_longer_than_its_hash),
+	EARLY(finished_of_a_megabyte),
+	EARLY(finished_with_something_behind),
+	EARLY(no_finished_but_a_key_update),
+	EARLY(no_finished_but_a_certificate),
+	EARLY(no_finished_but_data),
+	EARLY(empty_data_before_finished),
+	EARLY(empty_message_before_finished),
+	EARLY(data_within_finished),
+	EARLY(bad_mac_before_finished),
+	EARLY(under_the_wrong_key),
+	EARLY(thirty_two_specs),
+	EARLY(thirty_three_specs),
+	EARLY(spec_of_two_bytes),
+	EARLY(spec_of_nothing),
+	EARLY(spec_of_another_value),
+	EARLY(spec_of_an_older_version),
+	EARLY(plain_handshake),
+	EARLY(plain_alert_of_three_bytes),
+	EARLY(plain_alert_of_nothing),
+	EARLY(plain_cancel),
+	EARLY(canceled_before_finished),
+	EARLY(canceled_too_often_before_finished),
+	EARLY(closed_before_finished),
+	EARLY(plain_alert),
+	EARLY(plain_http),
+	EARLY(wrong_minor_version),
+	EARLY(wrong_major_version),
+	EARLY(oversized_record),
+	EARLY(record_without_room_for_a_tag),
+	EARLY(record_of_nothing),
+	EARLY(one_byte_too_much),
+	EARLY(unknown_type),
+	EARLY(all_padding),
+	EARLY(inner_change_cipher_spec),
+	EARLY(fatal_alert),
+	EARLY(alert_of_one_byte),
+};
+
+static void before_finished_we_answer_as_libssl_does(void **state)
+{
+	static const struct setup setups[] = {
+		{.hold_finished = true},
+		{.hold_finished = true, .suite = "TLS_AES_256_GCM_SHA384"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(early) * ARRAY_LEN(setups); i++) {
+		const struct setup *s = &setups[i % ARRAY_LEN(setups)];
+
+		forger_open(&forger, libssl_victim(), s);
+		rewind_to_flight(&forger);
+		early[i / ARRAY_LEN(setups)].run(&forger);
+		read_answer(&forger, &theirs);
+		forger_close(&forger);
+		own = true;
+		forger_open(&forger, our_victim(), s);
+		rewind_to_flight(&forger);
+		early[i / ARRAY_LEN(setups)].run(&forger);
+		assert_false(forger.v->by_libssl);
+		read_answer(&forger, &ours);
+		forger_close(&forger);
+		same_answers(early[i / ARRAY_LEN(setups)].name);
+		own = false;
+	}
 }
 
 static void five_hundred(struct forger *f)
@@ -811,7 +1146,8 @@ static void six_hundred(struct forger *f)
 
 static void with_max_fragment_length(void **state)
 {
-	static const struct setup small = {.fragment = TLSEXT_max_fragment_length_512};
+	static const struct setup small = {.fragment = TLSEXT_max_fragment_length_512,
+					   .libssl_alone = true};
 
 	compare("five_hundred", five_hundred, &small);
 	assert_int_equal(ours.len, 10000);
@@ -871,6 +1207,7 @@ int main(void)
 		cmocka_unit_test(with_every_suite),
 		cmocka_unit_test(with_data_behind_finished),
 		cmocka_unit_test(after_a_hello_retry_request),
+		cmocka_unit_test(before_finished_we_answer_as_libssl_does),
 		cmocka_unit_test(with_max_fragment_length),
 		cmocka_unit_test(every_asked_update_is_answered_but_not_without_end),
 		cmocka_unit_test(on_both_engines),
