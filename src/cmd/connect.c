@@ -205,7 +205,7 @@ static const char *usual_cause(const struct session_report *r, const struct outb
 
 	if (r->err == -ERR_AUTH && conf->reality)
 		return "; pbk, sid and sni must be the node's";
-	if (r->err == -ERR_TRUNCATED)
+	if (r->err == -ERR_TRUNCATED && r->dest)
 		return "; a node that does not know the credential, or whose clock differs, "
 		       "answers nothing";
 

@@ -132,6 +132,8 @@ def test_a_server_that_does_not_answer_is_named_and_not_the_target(weir_bin, pro
         socks.recv_exactly(s, 1)
     wait_until("the client to complain", lambda: "the server 127.0.0.1:1: Connection refused" in client.text())
     assert "192.0.2.7" not in client.text()
+    # Who only looked whether somebody listens has asked for nothing: no hint about a node.
+    assert "answers nothing" not in client.text()
 
 
 def test_roots_that_are_not_there_are_named(weir_bin):
