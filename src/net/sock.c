@@ -100,6 +100,11 @@ int sock_set_notsent_lowat(int fd, unsigned bytes)
 	return set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, (int)bytes);
 }
 
+int sock_set_rcvlowat(int fd, unsigned bytes)
+{
+	return set_int(fd, SOL_SOCKET, SO_RCVLOWAT, (int)bytes);
+}
+
 int sock_set_tfo_listen(int fd, unsigned backlog)
 {
 	return set_int(fd, IPPROTO_TCP, TCP_FASTOPEN, (int)backlog);

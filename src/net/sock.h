@@ -31,6 +31,7 @@ int sock_set_congestion(int fd, const char *name);  /* "bbr", "cubic" */
 int sock_set_user_timeout(int fd, unsigned ms);	    /* TCP_USER_TIMEOUT */
 int sock_set_maxseg(int fd, unsigned bytes);
 int sock_set_notsent_lowat(int fd, unsigned bytes);
+int sock_set_rcvlowat(int fd, unsigned bytes);	   /* fewer do not wake; 1: the kernel's own */
 int sock_set_tfo_listen(int fd, unsigned backlog); /* TCP_FASTOPEN; after bind, before listen */
 int sock_set_tfo_connect(int fd, bool on);
 

@@ -14,6 +14,7 @@ struct pair_end {
 	int err;		/* broken: what pull and push say */
 	int end; /* what pull says behind the last byte: 1 nothing yet, 0 orderly, <0 */
 	bool shut, lossy, abort, no_half_close;
+	size_t gather; /* so many wake who reads; fewer do not, while there is room for more */
 	struct addr peer, local;
 };
 
@@ -54,6 +55,11 @@ static ssize_t pair_pull(struct stream *s, struct bufq *dst, size_t max)
 	return n > 0 ? (ssize_t)n : -ENOMEM;
 }
 
+static bool is_worth_a_wake(const struct pair_end *e)
+{
+	return !bufq_empty(&e->in) && (bufq_len(&e->in) >= e->gather || bufq_space(&e->in) == 0);
+}
+
 static ssize_t pair_push(struct stream *s, struct bufq *src)
 {
 	struct pair_end *e = end_of(s);
@@ -72,14 +78,15 @@ static ssize_t pair_push(struct stream *s, struct bufq *src)
 	if (n == 0)
 		return -EAGAIN;
 	n = bufq_move(&e->other->in, src, n);
-	wake(e->other, &e->other->rd);
+	if (is_worth_a_wake(e->other))
+		wake(e->other, &e->other->rd);
 	return n > 0 ? (ssize_t)n : -ENOMEM;
 }
 
 static void pair_want(struct stream *s, unsigned ev, struct waiter *w)
 {
 	struct pair_end *e = end_of(s);
-	bool readable = e->err || e->end != 1 || !bufq_empty(&e->in);
+	bool readable = e->err || e->end != 1 || is_worth_a_wake(e);
 	bool writable = e->err || !e->other || bufq_space(&e->other->in) > 0;
 
 	if (((ev & STREAM_RD) && readable) || ((ev & STREAM_WR) && writable)) {
@@ -156,10 +163,20 @@ static int pair_query(const struct stream *s, enum stream_attr attr, union strea
 
 static int pair_set(struct stream *s, enum stream_attr attr, union stream_value v)
 {
-	if (attr != STREAM_ABORT)
+	struct pair_end *e = end_of(s);
+
+	switch (attr) {
+	case STREAM_ABORT:
+		e->abort = v.num != 0;
+		return 0;
+	case STREAM_GATHER:
+		e->gather = (size_t)v.num;
+		if (is_worth_a_wake(e))
+			wake(e, &e->rd);
+		return 0;
+	default:
 		return -ENOTSUP;
-	end_of(s)->abort = v.num != 0;
-	return 0;
+	}
 }
 
 static const struct stream_ops pair_ops = {

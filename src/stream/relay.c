@@ -28,7 +28,25 @@
 #define FEW	   4
 #define PIPE_MIN   (256 * 1024)
 #define BIG	   (16 * 1024) /* a read of this size is bulk */
+#define LITTLE	   (64 * 1024) /* after a splice of less the source is most likely empty */
 #define QUIET_MAX  4	       /* small ones in a row that end splicing */
+
+/* Small arrivals.  A sender of 16 KiB records wakes us for each of them, and a wake costs more than
+ * the record.  After enough of those, so fast that many more would come within a tick, only GATHER
+ * of their bytes wake us.  When the sender pauses, what has come lies for up to GATHER_WAIT and a tick, once:
+ * then any byte wakes us again.  Where little was gathered until then, twice as many small arrivals
+ * must come before it is tried again, so that who asks for one piece after the other waits a few
+ * times and no more; where it was worth it, half as many.
+ */
+#define GATHER	     (256 * 1024)
+#define SMALL	     (GATHER / 2)
+#define GATHER_WAIT  2000				/* us */
+#define GATHER_PACE  (GATHER_WAIT * BIG / (2 * GATHER)) /* us from one to the next, in the mean */
+#define GATHER_WORTH (4 * GATHER / BIG)
+#define GATHER_AFTER 4
+#define PATIENCE     2
+#define PATIENCE_MAX 10
+#define NEVER	     127
 
 enum flow_mode {
 	FLOW_COPY,
@@ -94,11 +112,25 @@ static void flow_release(struct relay *r, struct relay_flow *f)
 	pipe_done(r, f);
 }
 
+/* Any byte wakes us again, and those that have come already are found by the next read. */
+static void gather_end(struct relay_flow *f)
+{
+	union stream_value none = {0};
+
+	if (!f->gathering)
+		return;
+	f->gathering = false;
+	f->small = 0;
+	(void)stream_set(f->src, STREAM_GATHER, none);
+}
+
 static void relay_let_go(struct relay *r)
 {
 	r->ended = true;
 	waiter_cancel(&r->run);
 	timer_stop(&r->timer);
+	gather_end(&r->flow[RELAY_UP]);
+	gather_end(&r->flow[RELAY_DOWN]);
 	flow_release(r, &r->flow[RELAY_UP]);
 	flow_release(r, &r->flow[RELAY_DOWN]);
 }
@@ -207,6 +239,9 @@ static ssize_t take_spliced(struct relay *r, struct relay_flow *f, size_t max)
 			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	} while (n < 0 && errno == EINTR);
 	if (n > 0) {
+		/* A look that finds a record or two is what gathering spares; the timer looks. */
+		if (f->gathering && (size_t)n < max && !in.io->hup)
+			in.io->ready &= ~IO_RD;
 		pipe_holds(r, f, (size_t)n);
 		r->spliced += (uint64_t)n;
 		return n;
@@ -243,11 +278,84 @@ static void flow_adapt(struct relay *r, struct relay_flow *f, size_t got)
 	}
 }
 
+static void gather_begin(struct relay_flow *f)
+{
+	union stream_value v = {.num = GATHER};
+
+	if (stream_set(f->src, STREAM_GATHER, v)) {
+		f->patience = NEVER;
+		return;
+	}
+	f->gathering = true;
+	f->gathered = 0;
+}
+
+/* Microseconds, in the few bits that a flow keeps: only differences mean something. */
+static uint32_t gather_clock(const struct relay *r)
+{
+	return (uint32_t)(loop_now(r->loop) / 1000);
+}
+
+static bool too_slow(const struct relay_flow *f, uint32_t now)
+{
+	return f->small > 0 && now - f->since > (uint32_t)f->small * GATHER_PACE;
+}
+
+/* `n` bytes have come. */
+static void flow_gather(struct relay *r, struct relay_flow *f, size_t n)
+{
+	uint32_t now = gather_clock(r);
+
+	if (f->gathering || f->patience == NEVER) {
+		f->since = now;
+		f->gathered = (uint8_t)MIN(f->gathered + n / BIG, (size_t)GATHER_WORTH);
+		return;
+	}
+	if (n < BIG || n >= SMALL || too_slow(f, now))
+		f->small = 0;
+	if (f->small == 0)
+		f->since = now;
+	f->small += n >= BIG && n < SMALL;
+	if (f->small >= GATHER_AFTER << f->patience) {
+		f->since = now;
+		gather_begin(f);
+	}
+}
+
+/* When what has come is looked at all the same; 0: not gathering. */
+static nsec_t gather_deadline(const struct relay *r, const struct relay_flow *f)
+{
+	int32_t left = (int32_t)(f->since + GATHER_WAIT - gather_clock(r));
+
+	return f->gathering ? loop_now(r->loop) + left * (nsec_t)1000 : 0;
+}
+
+/* Too little has come for too long. */
+static void gather_expire(struct relay *r, struct relay_flow *f)
+{
+	if (!f->gathering || gather_clock(r) - f->since < GATHER_WAIT)
+		return;
+	if (f->gathered < GATHER_WORTH)
+		f->patience += f->patience < PATIENCE_MAX;
+	else
+		f->patience -= f->patience > 0;
+	gather_end(f);
+	loop_queue(r->loop, &r->run);
+}
+
 static size_t bite(const struct relay *r, const struct relay_flow *f)
 {
 	if (f->mode != FLOW_SPLICE)
 		return COPY_MAX;
 	return loop_woken(r->loop) <= FEW ? SPLICE_FEW : SPLICE_MAX;
+}
+
+/* After a read of less the source is most likely empty, or taken for it. */
+static size_t little(const struct relay *r, const struct relay_flow *f)
+{
+	if (f->mode != FLOW_SPLICE)
+		return BIG;
+	return f->gathering ? bite(r, f) : LITTLE;
 }
 
 /* How much may be taken now; 0: paused, and the timer will tell. */
@@ -289,6 +397,7 @@ static ssize_t flow_take(struct relay *r, struct relay_flow *f)
 	if (r->meter)
 		r->meter->count(r->meter, dir_of(r, f), (size_t)n, now);
 	flow_adapt(r, f, (size_t)n);
+	flow_gather(r, f, (size_t)n);
 	return n;
 }
 
@@ -348,7 +457,7 @@ static int flow_step(struct relay *r, struct relay_flow *f)
 			return flow_broken(r, f, err);
 		if (f->eof)
 			return flow_shut(r, f);
-		if (reads == 2 || n >= BIG)
+		if (reads == 2 || n >= (ssize_t)little(r, f))
 			return 1;
 		n = flow_take(r, f);
 		if (n == -EAGAIN)
@@ -387,6 +496,8 @@ static void relay_arm(struct relay *r)
 	arm(r, silence_deadline(r));
 	arm(r, r->flow[RELAY_UP].pause_until);
 	arm(r, r->flow[RELAY_DOWN].pause_until);
+	for (int dir = RELAY_UP; dir <= RELAY_DOWN; dir++)
+		arm(r, gather_deadline(r, &r->flow[dir]));
 }
 
 static void relay_run(struct waiter *w)
@@ -446,6 +557,7 @@ static void relay_timer(struct timer *t)
 	for (int dir = RELAY_UP; dir <= RELAY_DOWN; dir++) {
 		struct relay_flow *f = &r->flow[dir];
 
+		gather_expire(r, f);
 		if (f->pause_until && f->pause_until <= now) {
 			r->last = MAX(r->last, f->pause_until);
 			f->pause_until = 0;
@@ -457,7 +569,7 @@ static void relay_timer(struct timer *t)
 
 static void flow_init(struct relay_flow *f, struct loop *l, struct stream *src, struct stream *dst)
 {
-	*f = (struct relay_flow){.src = src, .dst = dst};
+	*f = (struct relay_flow){.src = src, .dst = dst, .patience = PATIENCE};
 	bufq_init(&f->queue, loop_pool(l), COPY_MAX);
 }
 

@@ -56,7 +56,12 @@ struct relay_flow {
 	bool eof;  /* src has ended, or dst takes no more */
 	bool done; /* and dst has been told */
 	uint8_t mode : 4, quiet : 4;
-	uint8_t held; /* of the pool's memory, in its chunks, for what the pipe may hold */
+	uint8_t held;	      /* of the pool's memory, in its chunks, for what the pipe may hold */
+	uint32_t since;	      /* us; gathering: the last arrival, else the first of `small` */
+	uint16_t small;	      /* arrivals in a row that were bulk, and yet small */
+	uint8_t gathered;     /* since it began, in pieces of BIG; no more than make it worth it */
+	uint8_t patience : 7; /* how many small ones are needed, by powers of two */
+	bool gathering : 1;   /* only many bytes at once wake us */
 };
 
 #define RELAY_HEAD 16

@@ -79,6 +79,9 @@ enum stream_attr {
 	STREAM_REJECT,
 	STREAM_RECORD_MODE, /* set only: .num bits of 1 << enum stream_dir */
 	STREAM_ABORT,	    /* set only: free() shall reset (RST) instead of closing */
+	/* set only: .num bytes are worth a wake, fewer are not; 0: any are.  Whoever sets it looks by itself
+	 * after a while, and takes it back */
+	STREAM_GATHER,
 };
 
 union stream_value {

@@ -279,12 +279,27 @@ static int tcp_query(const struct stream *s, enum stream_attr attr, union stream
 	return 0;
 }
 
-static int tcp_set(struct stream *s, enum stream_attr attr, union stream_value v)
+static int unix_set(struct stream *s, enum stream_attr attr, union stream_value v)
 {
 	if (attr != STREAM_ABORT)
 		return -ENOTSUP;
 	tcp_of(s)->abort = v.num != 0;
 	return 0;
+}
+
+/* What came without an edge is to be found by the next pull. */
+static int gather(struct tcp *t, int64_t bytes)
+{
+	int err = sock_set_rcvlowat(t->io.fd, bytes ? (unsigned)bytes : 1);
+
+	if (!bytes)
+		t->io.ready |= IO_RD;
+	return err;
+}
+
+static int tcp_set(struct stream *s, enum stream_attr attr, union stream_value v)
+{
+	return attr == STREAM_GATHER ? gather(tcp_of(s), v.num) : unix_set(s, attr, v);
 }
 
 static const struct stream_ops tcp_ops = {
@@ -310,7 +325,7 @@ static const struct stream_ops unix_ops = {
 	.free = tcp_free,
 	.splice = tcp_splice,
 	.query = tcp_query,
-	.set = tcp_set,
+	.set = unix_set,
 };
 
 /* Takes `fd` in any case.  `peer` may be NULL. */

@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include <signal.h>
+#include <sys/socket.h>
 
 #include "hostile.h"
 #include "net/pipe_pool.h"
@@ -600,6 +601,228 @@ static void who_is_nearly_alone_is_spliced_in_larger_bites(void **state)
 	bed_close(&t);
 }
 
+/* ---- small arrivals ---------------------------------------------------------------------- */
+
+#define RECORD	   (16 * 1024)
+#define NOT_YET	   15 /* small arrivals after which a fresh relay does not gather */
+#define WORTH_WAKE (256 * 1024)
+
+static void bed_open_roomy(struct bed *t)
+{
+	bed_init(t, loop_new(LOOP_VIRTUAL, 1));
+	assert_int_equal(pair_new(t->l, 1 << 20, &t->user.s, &t->a), 0);
+	assert_int_equal(pair_new(t->l, 1 << 20, &t->b, &t->target.s), 0);
+	bed_start(t);
+	loop_turn(t->l, 0);
+}
+
+static void send_record(struct bed *t)
+{
+	static const uint8_t record[RECORD];
+	struct bufq q;
+
+	bufq_init(&q, loop_pool(t->l), SIZE_MAX);
+	assert_int_equal(bufq_append(&q, record, sizeof(record)), 0);
+	assert_int_equal(stream_push(t->user.s, &q), RECORD);
+	bufq_done(&q);
+}
+
+/* What has come to the target without time going by. */
+static size_t arrived(struct bed *t)
+{
+	struct bufq got;
+	size_t n;
+
+	bufq_init(&got, loop_pool(t->l), SIZE_MAX);
+	for (int i = 0; i < 8; i++) {
+		loop_turn(t->l, 0);
+		(void)stream_pull(t->target.s, &got, SIZE_MAX / 2);
+	}
+	n = bufq_len(&got);
+	bufq_done(&got);
+	return n;
+}
+
+/* One after the other, each handed on at once. */
+static void send_records(struct bed *t, int n)
+{
+	for (int i = 0; i < n; i++) {
+		send_record(t);
+		assert_int_equal(arrived(t), RECORD);
+	}
+}
+
+static void pass(struct bed *t, nsec_t time)
+{
+	for (nsec_t until = loop_now(t->l) + time; loop_now(t->l) < until;)
+		loop_turn(t->l, until - loop_now(t->l));
+}
+
+static void small_arrivals_that_are_fast_travel_together(void **state)
+{
+	struct bed t;
+
+	bed_open_roomy(&t);
+	send_records(&t, NOT_YET);
+	assert_false(t.r.flow[RELAY_UP].gathering);
+	send_records(&t, 1);
+	assert_true(t.r.flow[RELAY_UP].gathering);
+	for (int round = 0; round < 5; round++) {
+		for (int i = 1; i < WORTH_WAKE / RECORD; i++) {
+			send_record(&t);
+			assert_int_equal(arrived(&t), 0);
+		}
+		send_record(&t);
+		assert_int_equal(arrived(&t), WORTH_WAKE);
+	}
+	bed_close(&t);
+}
+
+static void what_was_gathered_waits_two_ms_when_the_sender_pauses(void **state)
+{
+	struct bed t;
+
+	bed_open_roomy(&t);
+	send_records(&t, NOT_YET + 1);
+	send_record(&t);
+	assert_int_equal(arrived(&t), 0);
+	pass(&t, 3 * NSEC_MS); /* and a tick of the timers */
+	assert_int_equal(arrived(&t), RECORD);
+	assert_false(t.r.flow[RELAY_UP].gathering);
+	for (int i = 0; i < 5; i++) {
+		char text[64];
+
+		push_text(t.user.s, "ping");
+		loop_turn(t.l, 0);
+		assert_int_equal(pull_text(t.target.s, text), 4);
+	}
+	bed_close(&t);
+}
+
+static void who_pauses_soon_must_send_ever_more_before_it_is_tried_again(void **state)
+{
+	struct bed t;
+	int paused = 0;
+
+	bed_open_roomy(&t);
+	for (int i = 0; i < 2000; i++) { /* answers of 320 KiB, one after the other */
+		size_t got = 0;
+		nsec_t begun = loop_now(t.l);
+
+		for (int k = 0; k < 20; k++) {
+			send_record(&t);
+			got += arrived(&t);
+		}
+		while (got < 20 * RECORD) {
+			pass(&t, NSEC_MS);
+			got += arrived(&t);
+		}
+		paused += loop_now(t.l) > begun;
+	}
+	/* Each time twice as many: 16, 32, ... and at most 4,096 records without a pause. */
+	assert_in_range(paused, 5, 25);
+	bed_close(&t);
+}
+
+static void a_slow_sender_of_small_records_is_never_gathered(void **state)
+{
+	struct bed t;
+
+	bed_open_roomy(&t);
+	for (int i = 0; i < 500; i++) {
+		send_records(&t, 1);
+		pass(&t, NSEC_MS);
+		assert_false(t.r.flow[RELAY_UP].gathering);
+	}
+	bed_close(&t);
+}
+
+static void an_end_does_not_wait_for_more_to_gather(void **state)
+{
+	struct bed t;
+	nsec_t now;
+
+	bed_open_roomy(&t);
+	send_records(&t, NOT_YET + 1);
+	send_record(&t);
+	now = loop_now(t.l);
+	assert_int_equal(stream_shut(t.user.s), 0);
+	assert_int_equal(arrived(&t), RECORD);
+	assert_true(t.r.flow[RELAY_UP].done);
+	assert_int_equal(loop_now(t.l), now);
+	bed_close(&t);
+}
+
+static int wakes_from(struct stream *s)
+{
+	socklen_t len = sizeof(int);
+	struct stream_raw raw;
+	int bytes = 0;
+
+	assert_int_equal(stream_splice(s, STREAM_IN, &raw), 0);
+	assert_int_equal(getsockopt(raw.io->fd, SOL_SOCKET, SO_RCVLOWAT, &bytes, &len), 0);
+	return bytes;
+}
+
+/* As fast as it takes: the clock of a busy machine does not count. */
+static void gather_over_tcp(struct bed *t)
+{
+	size_t sent = 0, got = 0;
+
+	for (int i = 0; i < 2000 && !t->r.flow[RELAY_UP].gathering; i++) {
+		t->r.flow[RELAY_UP].since = (uint32_t)(loop_now(t->l) / 1000);
+		send_record(t);
+		sent += RECORD;
+		got += arrived(t);
+	}
+	assert_true(t->r.flow[RELAY_UP].gathering);
+	while (got < sent) {
+		loop_turn(t->l, NSEC_MS);
+		got += arrived(t);
+	}
+}
+
+static void a_socket_gathers_and_is_as_before_when_the_sender_pauses(void **state)
+{
+	struct bed t;
+
+	bed_open(&t, ENDS_TCP);
+	bed_start(&t);
+	for (int round = 0; round < 3; round++) {
+		gather_over_tcp(&t);
+		send_record(&t);
+		for (size_t got = 0; got < RECORD || t.r.flow[RELAY_UP].gathering;) {
+			loop_turn(t.l, NSEC_MS);
+			got += arrived(&t);
+		}
+		assert_int_equal(wakes_from(t.a), 1);
+	}
+	assert_true(relay_spliced(&t.r) > 0);
+	exchange(&t, 5000000);
+	assert_int_equal(t.meter.bytes[RELAY_UP], t.r.flow[RELAY_UP].bytes);
+	bed_close(&t);
+}
+
+static void a_socket_is_as_before_when_the_relay_is_stopped_while_it_gathers(void **state)
+{
+	struct bed t;
+
+	bed_open(&t, ENDS_TCP);
+	bed_start(&t);
+	for (int i = 0; i < 2000 && !t.r.flow[RELAY_UP].gathering; i++) {
+		t.r.flow[RELAY_UP].since = (uint32_t)(loop_now(t.l) / 1000);
+		send_record(&t);
+		(void)arrived(&t);
+	}
+	assert_true(t.r.flow[RELAY_UP].gathering);
+	assert_true(wakes_from(t.a) > RECORD);
+	relay_stop(&t.r);
+	assert_int_equal(wakes_from(t.a), 1);
+	bed_close(&t);
+}
+
+/* ---- together ---------------------------------------------------------------------------- */
+
 static void spliced_bytes_obey_a_rate_too(void **state)
 {
 	struct bed t;
@@ -626,7 +849,7 @@ static void spliced_bytes_obey_a_rate_too(void **state)
 
 static void a_relay_is_small(void **state)
 {
-	assert_true(sizeof(struct relay) <= 300);
+	assert_true(sizeof(struct relay) <= 312);
 }
 
 /* ---- endings ----------------------------------------------------------------------------- */
@@ -785,6 +1008,13 @@ int main(void)
 		cmocka_unit_test(billing_never_runs_behind_delivery_nor_ahead_of_the_sender),
 		cmocka_unit_test(bulk_is_spliced_small_messages_are_copied_and_idle_holds_nothing),
 		cmocka_unit_test(who_is_nearly_alone_is_spliced_in_larger_bites),
+		cmocka_unit_test(small_arrivals_that_are_fast_travel_together),
+		cmocka_unit_test(what_was_gathered_waits_two_ms_when_the_sender_pauses),
+		cmocka_unit_test(who_pauses_soon_must_send_ever_more_before_it_is_tried_again),
+		cmocka_unit_test(a_slow_sender_of_small_records_is_never_gathered),
+		cmocka_unit_test(an_end_does_not_wait_for_more_to_gather),
+		cmocka_unit_test(a_socket_gathers_and_is_as_before_when_the_sender_pauses),
+		cmocka_unit_test(a_socket_is_as_before_when_the_relay_is_stopped_while_it_gathers),
 		cmocka_unit_test(spliced_bytes_obey_a_rate_too),
 		cmocka_unit_test(a_relay_is_small),
 		cmocka_unit_test(done_comes_once_and_not_after_a_stop),
