@@ -78,21 +78,22 @@ def test_no_lie_of_the_panel_takes_a_user_away(bench, target):
     bench.assert_billed()
 
 
-def test_the_same_lie_is_logged_once_and_its_end_too(bench, target):
+@pytest.mark.parametrize("lie,lines", [("html", 2), ("truncated", 1)])
+def test_the_same_lie_is_logged_once_and_its_end_too(bench, target, lie, lines):
     def told():
         return [line for line in bench.node.proc.text().splitlines() if " debug " not in line]
 
     bench.serves(target)
     start = len(told())
-    bench.panel.always["user"] = fakepanel.html
+    bench.panel.always["user"] = LIES[lie]
     bench.wait_asked("user", 4)
     time.sleep(0.2)
     lies = told()[start:]
-    assert len(lies) == 2 and all(" warn" in line for line in lies), lies  # what is wrong, and how it begins
+    assert len(lies) == lines and all(" warn" in line for line in lies), lies  # what is wrong, and how it begins
     bench.panel.always.clear()
     bench.wait_asked("user", 3)
     time.sleep(0.2)
-    more = told()[start + 2:]
+    more = told()[start + lines:]
     assert len(more) <= 1 and not any(" warn" in line or " error" in line for line in more), more
     bench.serves(target)
 
@@ -110,11 +111,12 @@ def test_an_explicitly_empty_list_removes_everybody(bench, target):
     bench.serves(target)
 
 
-def test_a_body_of_100_mb_is_refused_without_being_kept(bench, target):
+@pytest.mark.parametrize("action", ["config", "user"])
+def test_a_body_of_100_mb_is_refused_without_being_kept(bench, target, action):
     bench.serves(target)
     before = bench.node.proc.memory_kb()
-    bench.panel.always["config"] = fakepanel.huge
-    bench.wait_asked("config", 2, 40)
+    bench.panel.always[action] = fakepanel.huge
+    bench.wait_asked(action, 2, 40)
     time.sleep(0.5)
     assert bench.node.proc.memory_kb() - before < 40 * 1024
     bench.serves(target)
