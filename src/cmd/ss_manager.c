@@ -346,6 +346,7 @@ static int start_engine(struct host *h)
 		.ledger_node = h->ledger_node,
 		.settle = ledger_settle,
 		.settle_arg = h->ledger,
+		.retry_every = f->retry_s * NSEC_SEC,
 		.listen = f->listen,
 		.allow_private = f->allow_private,
 		.insecure_methods = f->insecure_methods,

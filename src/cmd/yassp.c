@@ -194,6 +194,7 @@ static int start_engine(struct site *s)
 		.settle = ledger_settle,
 		.settle_arg = s->ledger,
 		.event = on_event,
+		.retry_every = s->conf.retry_s * NSEC_SEC,
 		.listen = {.items = &s->conf.bind, .count = 1},
 		.allow_private = s->conf.allow_private,
 		.insecure_methods = s->conf.insecure_methods,

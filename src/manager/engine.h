@@ -90,6 +90,7 @@ struct engine_conf {
 	void (*event)(void *arg, uint16_t port, enum engine_event what, const char *why);
 	void *event_arg; /* event may be NULL */
 
+	nsec_t retry_every;	 /* of what could not be started; 0: 30 s */
 	struct json_list listen; /* for profiles without their own; empty: 0.0.0.0 */
 	bool allow_private;	 /* builtin: private and loopback destinations */
 	/* builtin: methods without integrity that may be served, by name */

@@ -8,7 +8,7 @@
 #include "manager/engine_impl.h"
 
 #define TICK	    (2 * NSEC_SEC)
-#define RETRY_EVERY (30 * NSEC_SEC)
+#define RETRY_EVERY (30 * NSEC_SEC) /* unless the configuration says otherwise */
 
 /* ---- settling, trying again -------------------------------------------------------------- */
 
@@ -62,7 +62,7 @@ static void on_tick(struct timer *t)
 
 	engine_settle(e);
 	if (now >= e->retry_at) {
-		e->retry_at = now + RETRY_EVERY;
+		e->retry_at = now + e->conf.retry_every;
 		retry(e);
 	}
 	timer_set(e->conf.loop, t, now + TICK);
@@ -81,6 +81,8 @@ int engine_make(const struct engine_ops *ops, const struct engine_conf *conf, st
 		return -ENOMEM;
 	e->ops = ops;
 	e->conf = *conf;
+	if (!e->conf.retry_every)
+		e->conf.retry_every = RETRY_EVERY;
 	list_init(&e->live);
 	list_init(&e->dead);
 	timer_init(&e->tick, on_tick);
@@ -90,7 +92,7 @@ int engine_make(const struct engine_ops *ops, const struct engine_conf *conf, st
 		free(e);
 		return err;
 	}
-	e->retry_at = loop_now(conf->loop) + RETRY_EVERY;
+	e->retry_at = loop_now(conf->loop) + e->conf.retry_every;
 	timer_set(conf->loop, &e->tick, loop_now(conf->loop) + TICK);
 	*out = e;
 	return 0;

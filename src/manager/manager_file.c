@@ -10,6 +10,7 @@
 
 #define FILE_MEMORY	((size_t)1 << 30)
 #define STAT_INTERVAL	10
+#define RETRY_INTERVAL	30
 #define PLUGIN_STOP	3
 #define SOCKET_MODE_MAX 0777
 
@@ -165,11 +166,14 @@ static int read_protocol(struct reading *r)
 	int dialect = MANAGER_WIKI, who = SUBSCRIBERS_LAST, err;
 
 	f->stat_interval_s = STAT_INTERVAL;
+	f->retry_s = RETRY_INTERVAL;
 	err = word_of(r, "manager_dialect", r->args->dialect, dialects, &dialect);
 	if (!err)
 		err = word_of(r, "stat_subscribers", NULL, subscribers, &who);
 	if (!err)
 		err = int_of(r, "stat_interval", 1, 86400, &f->stat_interval_s);
+	if (!err)
+		err = int_of(r, "port_retry_interval", 1, 86400, &f->retry_s);
 	if (!err)
 		err = bool_of(r, "manager_reply_newline", &f->reply_newline);
 	if (!err)

@@ -37,7 +37,7 @@ struct manager_file {
 	size_t nports;
 	enum manager_dialect dialect;
 	enum manager_subscribers subscribers;
-	int64_t stat_interval_s;
+	int64_t stat_interval_s, retry_s;
 	bool reply_newline, allow_private;
 	struct json_list insecure_methods;
 	const char *state_file;	 /* NULL: where it is kept by default; "": nothing survives */

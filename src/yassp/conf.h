@@ -26,7 +26,7 @@ struct yassp_conf {
 	bool push;
 	const char *push_address, *push_token;
 	int64_t push_port, plugin_stop_timeout_s;
-	int64_t threshold, timeout_s, pull_interval_s;
+	int64_t threshold, timeout_s, pull_interval_s, retry_s;
 	const char *state, *manager_address, *temp_dir; /* "": ours to choose */
 	struct json_list plugin_allow, plugin_path, insecure_methods;
 	bool allow_private;

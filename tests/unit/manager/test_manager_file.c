@@ -129,6 +129,18 @@ static void without_a_file_options_are_enough(void **state)
 	manager_file_free(b.f);
 }
 
+static void how_often_a_port_is_tried_again_may_be_said(void **state)
+{
+	struct bed b = {.args = MANAGER_ARGS_NONE};
+
+	assert_int_equal(parse(&b, "{}"), 0);
+	assert_int_equal(b.f->retry_s, 30);
+	assert_int_equal(parse(&b, "{\"port_retry_interval\":2}"), 0);
+	assert_int_equal(b.f->retry_s, 2);
+	assert_int_equal(parse(&b, "{\"port_retry_interval\":0}"), -ERR_CONFIG);
+	manager_file_free(b.f);
+}
+
 static void plugins_have_options_for_all_of_them(void **state)
 {
 	struct bed b = {.args = MANAGER_ARGS_NONE};
@@ -207,6 +219,7 @@ int main(void)
 		cmocka_unit_test(a_file_of_ssmanager_is_read_and_a_bad_port_is_its_only_loss),
 		cmocka_unit_test(the_command_line_wins),
 		cmocka_unit_test(without_a_file_options_are_enough),
+		cmocka_unit_test(how_often_a_port_is_tried_again_may_be_said),
 		cmocka_unit_test(plugins_have_options_for_all_of_them),
 		cmocka_unit_test(only_methods_without_integrity_are_named_as_such),
 		cmocka_unit_test(rules_that_nobody_enforces_are_said_to_be_so),
