@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from weirtest import shadowsocks
+from weirtest import shadowsocks, socks
 from weirtest.ss_manager import Client, Manager
 from weirtest.peers import Outbound
 from weirtest.proc import free_port, listens, wait_until
@@ -55,6 +55,25 @@ def test_a_script_like_the_wikis(procs, talk, target):
     assert c.ask("list") == "[]"
     wait_until("the port to be closed", lambda: not listens(port))
     assert c.moved[port] == moved
+
+
+def test_the_timeout_of_a_port_ends_what_is_idle(procs, talk, target):
+    m = Manager(procs, method=METHOD)
+    c = talk(m.socket)
+    brief, usual = free_port(), free_port()
+    assert c.add(brief, "secret", timeout=3, fast_open=True) == "ok"
+    assert c.add(usual, "secret") == "ok"
+    ways = [through(procs, port) for port in (brief, usual)]
+    with ways[0].open(target) as one, ways[1].open(target) as other:
+        for s in (one, other):
+            s.sendall(b"ECHO\nhello")
+            assert socks.recv_exactly(s, 5) == b"hello"
+        try:
+            assert one.recv(1) == b""
+        except ConnectionResetError:
+            pass
+        other.sendall(b"still here")
+        assert socks.recv_exactly(other, 10) == b"still here"
 
 
 def test_a_client_in_the_form_of_shadowsocks_rust(procs, talk, target, udp_target):
