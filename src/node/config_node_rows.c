@@ -187,13 +187,22 @@ const struct conf_schema config_fallback_schema =
 static const struct conf_row multiplex_rows[] = {
 	{.name = "Enable",
 	 CONF_BOOL(MUX, enable),
+	 .fallback = "true",
+	 .reload = CONF_REBUILD,
+	 .help = "Serve sing-box's multiplex (smux, yamux, h2mux) to clients that ask for it."},
+	{.name = "Padding",
+	 CONF_BOOL(MUX, padding),
+	 .reload = CONF_REBUILD,
+	 .help = "Turn away who does not pad; so does a panel's `multiplex` that is enabled with padding."},
+	{.name = "Brutal",
+	 CONF_VALUE(MUX, brutal),
 	 .flags = CONF_NOT_YET,
-	 .help = "Accept multiplexing."},
-	{.name = "Padding", CONF_BOOL(MUX, padding), .help = "Only padded."},
-	{.name = "Brutal", CONF_VALUE(MUX, brutal), .help = "`Enable`, `UpMbps`, `DownMbps`."},
+	 .reload = CONF_REBUILD,
+	 .help = "`Enable`, `UpMbps`, `DownMbps`. A client that asks is told that there is none."},
 };
 const struct conf_schema config_multiplex_schema = CONF_SCHEMA(
-	"Nodes[].MultiplexConfig", MUX, multiplex_rows, "Several streams in one connection.");
+	"Nodes[].MultiplexConfig", MUX, multiplex_rows,
+	"Several streams in one connection, as sing-box has them. mux.cool is always served.");
 
 /* --- the node ------------------------------------------------------------------------------ */
 
@@ -504,7 +513,7 @@ static const struct conf_row node_rows[] = {
 	{.name = "MultiplexConfig",
 	 CONF_OBJECT(NODE, multiplex, &config_multiplex_schema),
 	 .reload = CONF_REBUILD,
-	 .help = ""},
+	 .help = "sing-box's multiplex."},
 	{.name = "Hysteria2ConfigPath",
 	 CONF_TEXT(NODE, hysteria2_path),
 	 .flags = CONF_LOCAL | CONF_NOT_YET,

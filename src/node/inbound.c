@@ -58,6 +58,21 @@ static bool flow_of(const struct config_node *conf, const struct node_info *info
 	       (wanted && info->network == NET_TCP && info->security != SECURITY_NONE);
 }
 
+/* The panel may ask for padding; whether there is a multiplex at all is the file's to say, for what the
+ * panel says is what it tells clients.
+ */
+static enum proto_singmux singmux_of(const struct config_node *conf, const struct node_info *info)
+{
+	const struct config_multiplex *own = &conf->multiplex;
+	bool padding = info->multiplex.enabled && info->multiplex.padding;
+
+	if (conf_is_set(&config_multiplex_schema, own, padding))
+		padding = own->padding;
+	if (!own->enable)
+		return PROTO_SINGMUX_OFF;
+	return padding ? PROTO_SINGMUX_PADDED : PROTO_SINGMUX_ANY;
+}
+
 /* Without records below there is no flow: every user who asked for it would be closed. */
 static int check_flow(const struct inbound *in, const struct node_info *info,
 		      char why[INBOUND_WHY_MAX])
@@ -309,6 +324,7 @@ static int fill(struct inbound *in, const struct inbound_plan *plan, char why[IN
 	in->direct.allow_private = conf->allow_private;
 	in->trusted.allow_private = true;
 	in->vision = flow_of(conf, info);
+	in->singmux = (uint8_t)singmux_of(conf, info);
 	set_times(in, conf);
 	in->throttle[RELAY_UP] = throttle_of(&info->reality.limit_up);
 	in->throttle[RELAY_DOWN] = throttle_of(&info->reality.limit_down);

@@ -65,6 +65,7 @@ struct inbound {
 	unsigned nproxies;
 	bool proxy_protocol;
 	bool vision;	  /* VLESS: with the flow xtls-rprx-vision */
+	uint8_t singmux;  /* enum proto_singmux */
 	struct rate *cap; /* the node's, for all of its inbounds */
 	unsigned workers; /* that have it */
 	unsigned refs;	  /* the node's own, and one for each seat that has it */

@@ -242,6 +242,7 @@ static struct generation *generation_new(struct seat *s, struct inbound *in)
 		.proto.users = s->users,
 		.proto.first_pull_decides = in->reject == REJECT_FALLBACK,
 		.proto.vision = in->vision,
+		.proto.singmux = in->singmux,
 		.loop = w->loop,
 		.user_worker = &w->users,
 		.stack = build_stack,

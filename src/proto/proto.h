@@ -13,12 +13,19 @@
 struct ss_port;
 struct vmess_port;
 
+enum proto_singmux {
+	PROTO_SINGMUX_ANY, /* sing-box's multiplex, for whoever asks */
+	PROTO_SINGMUX_PADDED,
+	PROTO_SINGMUX_OFF, /* its name is a destination like any other */
+};
+
 struct proto_inbound {
 	const struct user_table *users; /* the worker's present table; swapped between turns */
 	const struct ss_port *ss;	/* Shadowsocks; NULL for others */
 	const struct vmess_port *vmess; /* likewise */
 	/* a fallback stands behind: a short first read goes there */
 	bool first_pull_decides;
+	uint8_t singmux; /* enum proto_singmux */
 	bool vision; /* VLESS: TCP is asked for with the flow xtls-rprx-vision, and not without */
 };
 

@@ -11,7 +11,8 @@ struct carrier {
 	struct stream s;
 	struct stream *lower;
 	struct bufq in; /* a hello or a head that is not whole yet; padding on its way to nowhere */
-	struct bufq out; /* ours, until it is on its way */
+	struct bufq out;   /* ours, until it is on its way */
+	struct bufq first; /* waits for the first push */
 	struct waiter run;
 	struct waiter *up_rd, *up_wr;
 	struct singmux_hello hello;
@@ -196,8 +197,10 @@ static ssize_t put_frame(struct carrier *c, struct bufq *src)
 static ssize_t carrier_push(struct stream *s, struct bufq *src)
 {
 	struct carrier *c = of(s);
-	int err = flush(c);
+	int err;
 
+	bufq_move(&c->out, &c->first, SIZE_MAX);
+	err = flush(c);
 	if (err)
 		return err;
 	if (c->hello.padding && c->written < SINGMUX_PADDED)
@@ -281,6 +284,7 @@ static void carrier_free(struct stream *s)
 	stream_free(c->lower);
 	bufq_done(&c->in);
 	bufq_done(&c->out);
+	bufq_done(&c->first);
 	stream_done(s);
 	loop_free_later(s->loop, c);
 }
@@ -319,6 +323,7 @@ static struct stream *carrier_new(struct stream *lower, const struct singmux_hel
 	waiter_init(&c->run, on_run);
 	bufq_init(&c->in, loop_pool(lower->loop), SKIP_MAX);
 	bufq_init(&c->out, loop_pool(lower->loop), SIZE_MAX);
+	bufq_init(&c->first, loop_pool(lower->loop), SIZE_MAX);
 	c->lower = lower;
 	if (hello) {
 		c->client = true;
@@ -327,9 +332,13 @@ static struct stream *carrier_new(struct stream *lower, const struct singmux_hel
 	return &c->s;
 }
 
-struct stream *singmux_carrier_server(struct stream *lower)
+struct stream *singmux_carrier_server(struct stream *lower, struct bufq *first)
 {
-	return carrier_new(lower, NULL);
+	struct stream *s = carrier_new(lower, NULL);
+
+	if (s && first)
+		bufq_move(&of(s)->first, first, SIZE_MAX);
+	return s;
 }
 
 struct stream *singmux_carrier_client(struct stream *lower, const struct singmux_hello *hello)

@@ -11,7 +11,11 @@
 #include "stream/stream.h"
 
 /* Both take `lower` over; NULL: no memory, it is freed. */
-struct stream *singmux_carrier_server(struct stream *lower); /* open() reads the hello */
+
+/* open() reads the hello.  `first` (may be NULL) is what goes out ahead of all else, as it is, together
+ * with the first bytes; it is left empty.
+ */
+struct stream *singmux_carrier_server(struct stream *lower, struct bufq *first);
 struct stream *singmux_carrier_client(struct stream *lower, const struct singmux_hello *hello);
 
 /* Of the server's, once open() has returned 0. */

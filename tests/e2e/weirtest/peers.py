@@ -54,6 +54,7 @@ class Outbound:
     sealed_length: bool = False  # vmess: lengths are authenticated
     cone: bool = True          # vmess: UDP as XUDP
     mux: int = 0               # Xray: so many streams in one connection; 0: each its own
+    multiplex: dict = None     # sing-box: its option of this name
 
 
 def peer(name):
@@ -166,6 +167,8 @@ def singbox_outbound(o):
         out["udp_over_tcp"] = {"enabled": True, "version": o.uot}
     if o.plugin:
         out["plugin"], out["plugin_opts"] = o.plugin, o.plugin_opts
+    if o.multiplex:
+        out["multiplex"] = o.multiplex
     if o.flow:
         out["flow"] = o.flow
     if o.cert:
@@ -264,5 +267,6 @@ def weir_client(procs, o, port):
 def start_client(kind, procs, o):
     port = free_port()
     start = {"xray": xray_client, "sing-box": singbox_client, "weir": weir_client}[kind]
-    start(procs, o, port).wait_listening(port)
-    return Way(port)
+    way = Way(port)
+    way.process = start(procs, o, port).wait_listening(port)
+    return way

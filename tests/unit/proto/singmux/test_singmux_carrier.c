@@ -22,7 +22,7 @@ static void duo_start(struct loop *l, void *state)
 	t->a.burst = 700;
 	talker_start(&t->a, singmux_carrier_client(dribble_new(x, &DRIBBLE(1)), &hello), 13000, 1,
 		     2);
-	talker_start(&t->b, singmux_carrier_server(dribble_new(y, &DRIBBLE(2))), 40000, 2, 1);
+	talker_start(&t->b, singmux_carrier_server(dribble_new(y, &DRIBBLE(2)), NULL), 40000, 2, 1);
 }
 
 static void duo_check(void *state)
@@ -86,7 +86,8 @@ static void small_start(struct loop *l, void *state)
 										  .again = 30,
 										  .spurious = 10,
 										  .cut_in = -1,
-										  .cut_out = -1})),
+										  .cut_out = -1}),
+					    NULL),
 		     2000, 2, 1);
 }
 
@@ -104,10 +105,11 @@ static void it_can_be_let_go_at_any_time(void **state)
 struct hand {
 	struct loop *l;
 	struct stream *far, *s;
-	struct bufq q;
+	struct bufq q, first;
 };
 
-static void hand_start(struct hand *h, const void *bytes, size_t len, bool end)
+static void hand_start_with(struct hand *h, const void *bytes, size_t len, bool end,
+			    const char *first)
 {
 	struct stream *near;
 
@@ -115,12 +117,20 @@ static void hand_start(struct hand *h, const void *bytes, size_t len, bool end)
 	assert_non_null(h->l);
 	assert_int_equal(pair_new(h->l, 1 << 20, &near, &h->far), 0);
 	bufq_init(&h->q, loop_pool(h->l), SIZE_MAX);
+	bufq_init(&h->first, loop_pool(h->l), SIZE_MAX);
 	assert_int_equal(bufq_append(&h->q, bytes, len), 0);
 	while (!bufq_empty(&h->q))
 		assert_true(stream_push(h->far, &h->q) > 0);
 	if (end)
 		assert_int_equal(stream_shut(h->far), 0);
-	h->s = singmux_carrier_server(near);
+	assert_int_equal(bufq_append(&h->first, first, strlen(first)), 0);
+	h->s = singmux_carrier_server(near, &h->first);
+	assert_true(bufq_empty(&h->first));
+}
+
+static void hand_start(struct hand *h, const void *bytes, size_t len, bool end)
+{
+	hand_start_with(h, bytes, len, end, "");
 }
 
 static void hand_stop(struct hand *h)
@@ -228,13 +238,18 @@ static void what_we_write_is_padded_within_the_bounds(void **state)
 	struct rd r;
 	struct singmux_pad_head head;
 
-	hand_start(&h, "\1\0\1\0\0", 5, false);
+	hand_start_with(&h, "\1\0\1\0\0", 5, false, "\7\7");
 	assert_int_equal(stream_open(h.s), 0);
+	assert_int_equal(stream_pull(h.far, &h.q, 10), -EAGAIN);
 	for (int i = 0; i < SINGMUX_PADDED; i++) {
 		assert_int_equal(bufq_append(&h.q, "data", 4), 0);
 		assert_int_equal(stream_push(h.s, &h.q), 4);
 		while (stream_pull(h.far, &h.q, 10000) > 0)
 			;
+		if (i == 0) { /* what goes first is no part of what is padded */
+			assert_int_equal(bufq_take(&h.q, mem, 2), 2);
+			assert_memory_equal(mem, "\7\7", 2);
+		}
 		r = rd_of(mem, bufq_take(&h.q, mem, 4));
 		assert_int_equal(singmux_pad_parse(&r, &head), 0);
 		assert_int_equal(head.data, 4);

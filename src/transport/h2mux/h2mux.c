@@ -1,0 +1,474 @@
+/* h2mux: HTTP/2 with prior knowledge, one CONNECT per stream, as a server (docs/protocols/mux.md,
+ * section 7).  nghttp2 has the frames, the header compression and the windows; it is fed from the
+ * core's input and writes into its output.
+ *
+ * A stream's window is what a child may hold, and its credit goes back when the consumer pulls.  The
+ * connection's is returned at once: a slow stream holds up itself alone.  What a peer can do to make us
+ * work for nothing (streams opened and reset, pings, settings, priorities, continuations, empty frames)
+ * counts as glitches; nghttp2 has limits of its own for some of it.
+ */
+#include <errno.h>
+#include <nghttp2/nghttp2.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "transport/mux_session/mux_session.h"
+
+#define STREAMS	    1000
+#define HEADERS_MAX 16384 /* of one request, as HTTP/2 counts: 32 for each besides name and value */
+
+struct h2mux {
+	nghttp2_session *ng;
+	struct mux_session *s;
+	int err;	/* of a callback */
+	bool inside;	/* nghttp2 is on the stack and may not be entered again */
+	bool paused;	/* it stopped behind a piece of data, and wants to be asked once more */
+	uint32_t full;	/* the stream that has no room; 0: none */
+	size_t headers; /* of the request being read */
+	bool is_connect;
+};
+
+struct h2_child {
+	struct mux_session_child base;
+	struct bufq *src; /* what it is about to say, and how much of that */
+	size_t offer;
+};
+
+static struct h2_child *of(struct mux_child *c)
+{
+	return container_of(c, struct h2_child, base.ms.c);
+}
+
+static struct h2_child *find(struct h2mux *h, int32_t id)
+{
+	struct mux_child *c = id > 0 ? mux_find(&h->s->core, (uint32_t)id) : NULL;
+
+	return c ? of(c) : NULL;
+}
+
+static int error_of(int ng)
+{
+	return ng == NGHTTP2_ERR_NOMEM ? -ENOMEM : -ERR_PROTOCOL;
+}
+
+/* What a callback says when `err` is to end it all. */
+static int fail(struct h2mux *h, int err)
+{
+	if (!err)
+		return 0;
+	h->err = err;
+	return NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+/* ---- what goes out ----------------------------------------------------------------------- */
+
+static ssize_t on_send(nghttp2_session *ng, const uint8_t *data, size_t len, int flags, void *user)
+{
+	struct h2mux *h = user;
+	int err = bufq_append(&h->s->core.out, data, len);
+
+	return err ? fail(h, err) : (ssize_t)len;
+}
+
+static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *head, size_t len,
+			nghttp2_data_source *source, void *user)
+{
+	struct h2mux *h = user;
+	struct h2_child *c = find(h, frame->hd.stream_id);
+	int err =
+		c && c->offer >= len ? mux_emit(&h->s->core, head, 9, c->src, len) : -ERR_PROTOCOL;
+
+	if (!err)
+		c->offer -= len;
+	return fail(h, err);
+}
+
+/* One whose child has gone in order has nothing left but its end. */
+static ssize_t on_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t max, uint32_t *flags,
+		       nghttp2_data_source *source, void *user)
+{
+	struct h2_child *c = find(user, id);
+
+	if (c && c->offer) {
+		*flags |= NGHTTP2_DATA_FLAG_NO_COPY;
+		return (ssize_t)MIN(max, c->offer);
+	}
+	if (c && !c->base.ms.fin)
+		return NGHTTP2_ERR_DEFERRED;
+	*flags |= NGHTTP2_DATA_FLAG_EOF;
+	return 0;
+}
+
+/* All that nghttp2 has to say, into the core's output. */
+static int flush(struct h2mux *h)
+{
+	int ng;
+
+	if (h->inside)
+		return 0; /* whoever has entered it does it on his way out */
+	h->inside = true;
+	ng = nghttp2_session_send(h->ng);
+	h->inside = false;
+	if (h->err)
+		return h->err;
+	return ng ? error_of(ng) : 0;
+}
+
+/* ---- streams ----------------------------------------------------------------------------- */
+
+static int answer(struct h2mux *h, int32_t id, const char *status, bool body)
+{
+	nghttp2_nv nv = {(uint8_t *)(uintptr_t) ":status", (uint8_t *)(uintptr_t)status, 7, 3,
+			 NGHTTP2_NV_FLAG_NONE};
+	nghttp2_data_provider data = {.read_callback = on_read};
+	int ng = nghttp2_submit_response(h->ng, id, &nv, 1, body ? &data : NULL);
+
+	return ng ? error_of(ng) : 0;
+}
+
+static int refuse(struct h2mux *h, int32_t id, uint32_t code)
+{
+	int err = mux_glitch(&h->s->core);
+	int ng = err ? 0 : nghttp2_submit_rst_stream(h->ng, 0, id, code);
+
+	return ng ? error_of(ng) : err;
+}
+
+static int open_stream(struct h2mux *h, int32_t id)
+{
+	if (!h->is_connect)
+		return refuse(h, id, NGHTTP2_PROTOCOL_ERROR);
+	if (!mux_session_accept(h->s, (uint32_t)id))
+		return refuse(h, id, NGHTTP2_REFUSED_STREAM);
+	return answer(h, id, "200", true);
+}
+
+static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
+{
+	struct h2mux *h = user;
+
+	h->headers = 0;
+	h->is_connect = false;
+	return 0;
+}
+
+static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
+		     size_t nlen, const uint8_t *value, size_t vlen, uint8_t flags, void *user)
+{
+	struct h2mux *h = user;
+
+	h->headers += nlen + vlen + 32;
+	if (h->headers > HEADERS_MAX)
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	if (nlen == 7 && !memcmp(name, ":method", 7))
+		h->is_connect = vlen == 7 && !memcmp(value, "CONNECT", 7);
+	return 0;
+}
+
+/* Of each frame, whether it will be understood or not. */
+static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *user)
+{
+	struct h2mux *h = user;
+	bool empty;
+
+	switch (hd->type) {
+	case NGHTTP2_HEADERS:
+	case NGHTTP2_WINDOW_UPDATE:
+	case NGHTTP2_RST_STREAM: /* on_close() knows more */
+	case NGHTTP2_GOAWAY:
+		return 0;
+	case NGHTTP2_DATA:
+		empty = hd->length == 0 && !(hd->flags & NGHTTP2_FLAG_END_STREAM);
+		return empty ? fail(h, mux_glitch(&h->s->core)) : 0;
+	default:
+		return fail(h, mux_glitch(&h->s->core));
+	}
+}
+
+/* Every one of them may have been waiting for it. */
+static void all_writable(struct mux_core *m)
+{
+	struct list_node *pos;
+
+	list_for_each(pos, &m->children)
+		mux_child_writable(list_entry(pos, struct mux_child, link));
+}
+
+static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
+{
+	struct h2mux *h = user;
+	int32_t id = frame->hd.stream_id;
+	struct h2_child *c;
+	int err = 0;
+
+	if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+		err = open_stream(h, id);
+	c = err ? NULL : find(h, id);
+	if (frame->hd.type == NGHTTP2_WINDOW_UPDATE && c)
+		mux_child_writable(&c->base.ms.c);
+	else if (frame->hd.type == NGHTTP2_WINDOW_UPDATE || frame->hd.type == NGHTTP2_SETTINGS)
+		all_writable(&h->s->core);
+	else if (c && frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
+		mux_stream_end(&c->base.ms, 0);
+	return fail(h, err);
+}
+
+static int on_invalid(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *user)
+{
+	struct h2mux *h = user;
+
+	return fail(h, mux_glitch(&h->s->core));
+}
+
+/* For whatever reason it is over.  One that we have ended, and read to its end, has gone before. */
+static int on_close(nghttp2_session *ng, int32_t id, uint32_t code, void *user)
+{
+	struct h2mux *h = user;
+	struct h2_child *c = find(h, id);
+	int err = 0;
+
+	if (!c)
+		return 0;
+	if (!c->base.ms.eof || !c->base.ms.fin)
+		err = mux_session_given_up(h->s, &c->base);
+	mux_stream_end(&c->base.ms, -ECONNRESET);
+	mux_child_detach(&c->base.ms.c);
+	return fail(h, err);
+}
+
+static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data, size_t len,
+		   void *user)
+{
+	struct h2mux *h = user;
+	struct h2_child *c = find(h, id);
+	struct bufq q;
+	int err;
+
+	if (!c)
+		return nghttp2_session_consume(ng, id, len) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+	bufq_init(&q, h->s->core.in.pool, SIZE_MAX);
+	err = bufq_append(&q, data, len);
+	if (!err)
+		err = mux_stream_feed(&c->base.ms, &q, len);
+	bufq_done(&q);
+	if (!err && nghttp2_session_consume_connection(ng, len))
+		err = -ERR_PROTOCOL;
+	if (err || mux_stream_room(&c->base.ms))
+		return fail(h, err);
+	h->full = (uint32_t)id;
+	h->paused = true;
+	return NGHTTP2_ERR_PAUSE;
+}
+
+/* ---- the codec --------------------------------------------------------------------------- */
+
+/* 0: there is room again, or nobody to have any. */
+static int wait_for_room(struct h2mux *h)
+{
+	struct h2_child *c = h->full ? find(h, (int32_t)h->full) : NULL;
+
+	if (c && !mux_stream_room(&c->base.ms)) {
+		mux_stall(&c->base.ms);
+		return -EAGAIN;
+	}
+	h->full = 0;
+	return 0;
+}
+
+/* The next piece of the input, or nothing at all when it has only paused. */
+static int feed(struct h2mux *h)
+{
+	struct bufq *in = &h->s->core.in;
+	const uint8_t *at = bufq_empty(in) ? (const uint8_t *)"" : buf_head(in->head);
+	size_t len = bufq_empty(in) ? 0 : buf_len(in->head);
+	ssize_t n;
+
+	h->paused = false;
+	h->inside = true;
+	n = nghttp2_session_mem_recv(h->ng, at, len);
+	h->inside = false;
+	if (h->err)
+		return h->err;
+	if (n < 0)
+		return error_of((int)n);
+	bufq_drain(in, (size_t)n);
+	return 0;
+}
+
+static int h2_input(struct mux_core *m)
+{
+	struct h2mux *h = mux_session_of(m)->h2;
+	int err = wait_for_room(h), sent;
+
+	while (!err && (h->paused || !bufq_empty(&m->in))) {
+		err = feed(h);
+		if (!err)
+			err = wait_for_room(h);
+	}
+	if (err && err != -EAGAIN)
+		return err;
+	sent = flush(h);
+	if (sent)
+		return sent;
+	/* it has said goodbye, for something the peer did */
+	if (!nghttp2_session_want_read(h->ng) && !nghttp2_session_want_write(h->ng))
+		return -ERR_PROTOCOL;
+	return err;
+}
+
+/* It may have been waiting for us, or for a window; both are right. */
+static int resume(struct h2mux *h, struct mux_child *c)
+{
+	int ng = nghttp2_session_resume_data(h->ng, (int32_t)c->id);
+
+	if (ng == NGHTTP2_ERR_NOMEM)
+		return -ENOMEM;
+	return flush(h);
+}
+
+static int h2_data(struct mux_core *m, struct mux_child *c, struct bufq *src, size_t n)
+{
+	struct h2_child *hc = of(c);
+	int err;
+
+	hc->base.spoken = true;
+	hc->src = src;
+	hc->offer = n;
+	err = resume(mux_session_of(m)->h2, c);
+	/* no more than the window has been asked for */
+	if (!err && hc->offer)
+		err = -ERR_PROTOCOL;
+	hc->offer = 0;
+	return err;
+}
+
+static int h2_fin(struct mux_core *m, struct mux_child *c)
+{
+	of(c)->base.spoken = true;
+	return resume(mux_session_of(m)->h2, c);
+}
+
+static int h2_reset(struct mux_core *m, struct mux_child *c)
+{
+	struct h2mux *h = mux_session_of(m)->h2;
+	int ng;
+
+	mux_child_detach(c); /* whoever is going is not woken by on_close() any more */
+	ng = nghttp2_submit_rst_stream(h->ng, 0, (int32_t)c->id, NGHTTP2_CANCEL);
+
+	return ng ? error_of(ng) : flush(h);
+}
+
+static int h2_pulled(struct mux_core *m, struct mux_child *c, size_t n)
+{
+	struct h2mux *h = mux_session_of(m)->h2;
+	int ng = nghttp2_session_consume_stream(h->ng, (int32_t)c->id, n);
+
+	if (ng)
+		return error_of(ng);
+	mux_kick(m);
+	return flush(h);
+}
+
+static size_t h2_window(const struct mux_child *c)
+{
+	nghttp2_session *ng = mux_session_of(c->m)->h2->ng;
+	int32_t own = nghttp2_session_get_stream_remote_window_size(ng, (int32_t)c->id);
+	int32_t all = nghttp2_session_get_remote_window_size(ng);
+
+	return own > 0 && all > 0 ? (size_t)MIN(own, all) : 0;
+}
+
+static int h2_go_away(struct mux_core *m)
+{
+	struct h2mux *h = mux_session_of(m)->h2;
+	int ng = nghttp2_submit_goaway(h->ng, 0, nghttp2_session_get_last_proc_stream_id(h->ng),
+				       NGHTTP2_NO_ERROR, NULL, 0);
+
+	return ng ? error_of(ng) : flush(h);
+}
+
+static void h2_done(struct mux_core *m)
+{
+	struct h2mux *h = mux_session_of(m)->h2;
+
+	nghttp2_session_del(h->ng);
+	free(h);
+}
+
+static const struct mux_codec h2_codec = {
+	.name = "h2mux",
+	.child_size = sizeof(struct h2_child),
+	.frame_max = MUX_CHUNK,
+	.idle = MUX_SESSION_IDLE,
+	.input = h2_input,
+	.data = h2_data,
+	.fin = h2_fin,
+	.reset = h2_reset,
+	.pulled = h2_pulled,
+	.window = h2_window,
+	.go_away = h2_go_away,
+	.done = h2_done,
+};
+
+/* ---- its beginning ----------------------------------------------------------------------- */
+
+static int new_session(struct h2mux *h)
+{
+	nghttp2_session_callbacks *cb = NULL;
+	nghttp2_option *opt = NULL;
+	int ng = nghttp2_session_callbacks_new(&cb);
+
+	if (!ng)
+		ng = nghttp2_option_new(&opt);
+	if (!ng) {
+		nghttp2_session_callbacks_set_send_callback(cb, on_send);
+		nghttp2_session_callbacks_set_send_data_callback(cb, on_send_data);
+		nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
+		nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
+		nghttp2_session_callbacks_set_on_header_callback(cb, on_header);
+		nghttp2_session_callbacks_set_on_frame_recv_callback(cb, on_frame);
+		nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(cb, on_invalid);
+		nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_close);
+		nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
+		nghttp2_option_set_no_auto_window_update(opt, 1);
+		nghttp2_option_set_no_closed_streams(opt, 1);
+		ng = nghttp2_session_server_new2(&h->ng, cb, h, opt);
+	}
+	nghttp2_session_callbacks_del(cb);
+	nghttp2_option_del(opt);
+	return ng;
+}
+
+static int greet(struct h2mux *h)
+{
+	static const nghttp2_settings_entry settings[] = {
+		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, STREAMS},
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, MUX_CHILD_MAX},
+		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HEADERS_MAX},
+		{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+	};
+	int ng = nghttp2_submit_settings(h->ng, 0, settings, ARRAY_LEN(settings));
+
+	return ng ? ng : nghttp2_session_set_local_window_size(h->ng, 0, 0, MUX_TOTAL_MAX);
+}
+
+int h2mux_begin(struct mux_session *s)
+{
+	struct h2mux *h = calloc(1, sizeof(*h));
+	int ng = h ? new_session(h) : NGHTTP2_ERR_NOMEM;
+
+	if (!ng)
+		ng = greet(h);
+	if (ng) {
+		if (h)
+			nghttp2_session_del(h->ng);
+		free(h);
+		return error_of(ng);
+	}
+	h->s = s;
+	s->h2 = h;
+	s->core.codec = &h2_codec;
+	return 0;
+}

@@ -1,0 +1,49 @@
+#include "transport/mux_session/mux_session.h"
+
+#include <errno.h>
+
+int mux_session_body(struct mux_session *s)
+{
+	struct bufq *in = &s->core.in;
+
+	while (s->left && !bufq_empty(in)) {
+		struct mux_session_child *c = mux_session_find(s, s->stream);
+		size_t n = MIN((size_t)s->left, bufq_len(in));
+
+		if (c) {
+			size_t room = mux_stream_room(&c->ms);
+			int err;
+
+			if (room == 0) {
+				mux_stall(&c->ms);
+				return -EAGAIN;
+			}
+			n = MIN(n, room);
+			err = mux_stream_feed(&c->ms, in, n);
+			if (err)
+				return err;
+		} else {
+			bufq_drain(in, n);
+		}
+		s->left -= (uint32_t)n;
+	}
+	return 0;
+}
+
+struct mux_session_child *mux_session_accept(struct mux_session *s, uint32_t id)
+{
+	struct mux_stream *ms;
+
+	if (s->core.draining || !mux_has_room(&s->core))
+		return NULL;
+	ms = mux_stream_new(&s->core, id);
+	if (!ms)
+		return NULL;
+	s->opened(s, ms);
+	return mux_session_find(s, id);
+}
+
+int mux_session_given_up(struct mux_session *s, const struct mux_session_child *c)
+{
+	return c->spoken ? 0 : mux_glitch(&s->core);
+}

@@ -1,0 +1,59 @@
+/* mux_session.h - what smux, yamux and h2mux have in common: the peer opens streams, one after the
+ * other, and each is handed to whoever stands above with nothing read of it.
+ *
+ * Threads: the carrier's loop.
+ */
+#ifndef WEIR_TRANSPORT_MUX_SESSION_H
+#define WEIR_TRANSPORT_MUX_SESSION_H
+
+#include "stream/mux_core.h"
+
+struct h2mux;
+
+struct mux_session {
+	struct mux_core core;
+	/* A stream has been opened; it passes.  Called while a codec looks at its input: nothing is
+	 * pulled or pushed within. */
+	void (*opened)(struct mux_session *s, struct mux_stream *ms);
+	/* of the frame being read: whose data it is, and how much of it is still to come */
+	uint32_t stream, left;
+	struct h2mux *h2; /* of h2mux alone */
+};
+
+/* A child of any of the three. */
+struct mux_session_child {
+	struct mux_stream ms;
+	bool spoken; /* we have said something in it */
+};
+
+static inline struct mux_session *mux_session_of(struct mux_core *m)
+{
+	return container_of(m, struct mux_session, core);
+}
+
+/* Move what has come of the frame's data to its stream, or to nowhere when that has gone.  0: all of
+ * it, when `left` is 0, or all that is there.  -EAGAIN: no room.  Others: broken. */
+MUST_CHECK int mux_session_body(struct mux_session *s);
+
+/* A new child, handed to `opened`; NULL: refuse it. */
+struct mux_session_child *mux_session_accept(struct mux_session *s, uint32_t id);
+
+static inline struct mux_session_child *mux_session_find(struct mux_session *s, uint32_t id)
+{
+	struct mux_child *c = mux_find(&s->core, id);
+
+	return c ? container_of(c, struct mux_session_child, ms.c) : NULL;
+}
+
+/* The peer has given a stream up: a glitch when we had not said anything in it yet (M9). */
+MUST_CHECK int mux_session_given_up(struct mux_session *s, const struct mux_session_child *c);
+
+/* Begin to speak one of them over the core's carrier, which has neither seen nor sent a byte of it.
+ * 0 or <0. */
+MUST_CHECK int smux_begin(struct mux_session *s);
+MUST_CHECK int yamux_begin(struct mux_session *s);
+MUST_CHECK int h2mux_begin(struct mux_session *s);
+
+#define MUX_SESSION_IDLE (300 * NSEC_SEC) /* a carrier without streams is kept so long */
+
+#endif

@@ -1,0 +1,664 @@
+/* sing-box's multiplex as a server: its three session protocols on the shared core, over a carrier
+ * that dribbles.
+ */
+#include "unit.h"
+
+#include "proto/carriers.h"
+#include "proto/singmux/singmux.h"
+#include "proto/singmux/singmux_carrier.h"
+#include "stream/pair.h"
+#include "transport/smux/smux_wire.h"
+#include "transport/yamux/yamux_wire.h"
+
+#include "hostile.h"
+#include "mux_peer.h"
+
+/* ---- who serves the streams -------------------------------------------------------------- */
+
+struct kid {
+	struct stream *s; /* until it has opened */
+	struct waiter w;
+	struct talker t;
+	struct house *house;
+	int err;
+};
+
+struct house {
+	struct peer p;
+	struct sink sink;
+	struct mux *mux;
+	struct kid kids[PEER_STREAMS];
+	int nkids, limit; /* of those that are served: the others are let go at once */
+	size_t down;
+	bool idle, closed;
+};
+
+static void kid_wake(struct waiter *w)
+{
+	struct kid *k = container_of(w, struct kid, w);
+	struct stream *s = k->s;
+	union stream_value v;
+	uint8_t number;
+
+	k->err = stream_open(s);
+	if (k->err == -EAGAIN) {
+		stream_want(s, STREAM_RD | STREAM_WR, w);
+		return;
+	}
+	if (k->err)
+		return;
+	assert_int_equal(stream_query(s, STREAM_REQUEST, &v), 0);
+	number = (uint8_t)v.request->dest.port;
+	assert_int_equal(v.request->network, NETWORK_TCP);
+	k->s = NULL;
+	talker_start(&k->t, s, k->house->down, (uint8_t)(100 + number), number);
+}
+
+static void on_stream(struct sink *sink, struct stream *s)
+{
+	struct house *h = container_of(sink, struct house, sink);
+	struct kid *k = &h->kids[h->nkids];
+
+	if (h->nkids == h->limit) {
+		stream_free(s);
+		return;
+	}
+	h->nkids++;
+	k->s = s;
+	k->house = h;
+	waiter_init(&k->w, kid_wake);
+	if (!h->idle)
+		loop_queue(s->loop, &k->w);
+}
+
+static void on_closed(struct sink *sink)
+{
+	container_of(sink, struct house, sink)->closed = true;
+}
+
+static void house_serve(struct house *h, struct stream *carrier, const struct mux_kind *kind)
+{
+	h->sink = (struct sink){.stream = on_stream, .closed = on_closed};
+	if (!h->limit)
+		h->limit = PEER_STREAMS;
+	h->mux = kind->serve(carrier, &(struct mux_terms){.sink = &h->sink});
+}
+
+static void kids_stop(struct house *h)
+{
+	for (int i = 0; i < h->nkids; i++) {
+		waiter_cancel(&h->kids[i].w);
+		stream_free(h->kids[i].s);
+		h->kids[i].s = NULL;
+		if (h->kids[i].t.s)
+			talker_stop(&h->kids[i].t);
+	}
+}
+
+static void house_stop(void *state)
+{
+	struct house *h = state;
+
+	kids_stop(h);
+	mux_free(h->mux);
+	h->mux = NULL;
+	peer_stop(&h->p);
+}
+
+/* M2: the mux goes first. */
+static void house_stop_mux_first(void *state)
+{
+	struct house *h = state;
+
+	mux_free(h->mux);
+	h->mux = NULL;
+	house_stop(h);
+}
+
+static bool house_done(void *state)
+{
+	struct house *h = state;
+
+	for (int i = 0; i < h->nkids; i++) {
+		if (!h->kids[i].err && (h->kids[i].s || !talker_done(&h->kids[i].t)))
+			return false;
+	}
+	return h->p.err || h->closed || (h->nkids == h->p.n && peer_done(&h->p));
+}
+
+static void house_check(void *state)
+{
+	struct house *h = state;
+
+	assert_int_equal(h->p.err, 0);
+	assert_false(h->closed);
+	assert_int_equal(h->nkids, h->p.n);
+	for (int i = 0; i < h->nkids; i++) {
+		assert_int_equal(h->kids[i].t.err, 0);
+		assert_int_equal(h->kids[i].t.received, h->p.up);
+		assert_int_equal(h->p.st[i].received, h->down);
+	}
+}
+
+/* ---- many streams ------------------------------------------------------------------------ */
+
+static struct {
+	struct singmux_hello hello;
+	size_t up, down;
+	unsigned max;
+	int n;
+} shape;
+
+static struct dribble_conf dribble(uint64_t seed)
+{
+	struct dribble_conf conf = DRIBBLE(seed);
+
+	conf.max = shape.max;
+	return conf;
+}
+
+static void many_start(struct loop *l, void *state)
+{
+	struct house *h = state;
+	struct stream *x, *y;
+	struct dribble_conf a = dribble(1), b = dribble(2);
+
+	assert_int_equal(pair_new(l, 3000, &x, &y), 0);
+	h->down = shape.down;
+	peer_start(&h->p, singmux_carrier_client(dribble_new(x, &a), &shape.hello),
+		   shape.hello.protocol, shape.n, shape.up, shape.down);
+	house_serve(h, dribble_new(y, &b), &singmux_kind);
+}
+
+static const struct scenario many = {many_start, house_done, house_stop, house_check,
+				     sizeof(struct house)};
+
+static void run_once(const struct scenario *sc)
+{
+	struct loop *l = loop_new(LOOP_VIRTUAL, 7);
+	struct house *h = calloc(1, sizeof(*h));
+
+	assert_non_null(l);
+	assert_non_null(h);
+	sc->start(l, h);
+	assert_true(run_until(l, sc->done, h));
+	sc->check(h);
+	sc->stop(h);
+	loop_turn(l, 0);
+	free(h);
+	loop_free(l);
+}
+
+static void set_shape(uint8_t protocol, bool padding)
+{
+	shape.hello = (struct singmux_hello){
+		.version = padding, .protocol = protocol, .padding = padding};
+}
+
+static void many_streams_carry_what_is_theirs_both_ways(void **state)
+{
+	for (uint8_t protocol = SINGMUX_SMUX; protocol <= SINGMUX_H2MUX; protocol++) {
+		for (int padding = 0; padding <= 1; padding++) {
+			set_shape(protocol, padding);
+			shape.n = PEER_STREAMS;
+			shape.up = 9000;
+			shape.down = 14000;
+			shape.max = 40;
+			run_once(&many);
+		}
+	}
+}
+
+/* More than any window, so that credit has to come back. */
+static void more_than_a_window_goes_through(void **state)
+{
+	for (uint8_t protocol = SINGMUX_SMUX; protocol <= SINGMUX_H2MUX; protocol++) {
+		set_shape(protocol, false);
+		shape.n = 2;
+		shape.up = 700 * 1024;
+		shape.down = 600 * 1024;
+		shape.max = 3000;
+		run_once(&many);
+	}
+}
+
+static void it_can_be_let_go_at_any_turn(void **state)
+{
+	struct scenario sc = many;
+
+	shape.n = 2;
+	shape.up = 700;
+	shape.down = 600;
+	shape.max = 300;
+	for (uint8_t protocol = SINGMUX_SMUX; protocol <= SINGMUX_H2MUX; protocol++) {
+		set_shape(protocol, protocol == SINGMUX_YAMUX);
+		sc.stop = house_stop;
+		assert_true(kill_at_each_turn(&sc, 5) > 5);
+		sc.stop = house_stop_mux_first;
+		assert_true(kill_at_each_turn(&sc, 6) > 5);
+	}
+}
+
+/* ---- by hand ----------------------------------------------------------------------------- */
+
+struct hand {
+	struct house h;
+	struct loop *l;
+	struct stream *far;
+	struct bufq q;
+};
+
+#define HELLO_SMUX  "\0\0"
+#define HELLO_YAMUX "\0\1"
+#define HELLO_H2MUX "\0\2"
+#define REQUEST	    "\0\0\1\xc0\0\2\1\0\1" /* 9 bytes: 192.0.2.1:1 */
+
+static void hand_say(struct hand *t, const void *bytes, size_t len)
+{
+	struct bufq q;
+
+	bufq_init(&q, loop_pool(t->l), SIZE_MAX);
+	assert_int_equal(bufq_append(&q, bytes, len), 0);
+	while (!bufq_empty(&q) && stream_push(t->far, &q) > 0)
+		;
+	bufq_done(&q);
+	for (int i = 0; i < 20; i++)
+		loop_turn(t->l, 0);
+}
+
+#define SAY(t, s) hand_say(t, s, sizeof(s) - 1)
+
+static void hand_start(struct hand *t, const struct mux_kind *kind)
+{
+	struct stream *near;
+
+	memset(t, 0, sizeof(*t));
+	t->l = loop_new(LOOP_VIRTUAL, 1);
+	assert_non_null(t->l);
+	assert_int_equal(pair_new(t->l, 4 << 20, &near, &t->far), 0);
+	bufq_init(&t->q, loop_pool(t->l), SIZE_MAX);
+	house_serve(&t->h, near, kind);
+}
+
+static void hand_stop(struct hand *t)
+{
+	house_stop(&t->h);
+	stream_free(t->far);
+	bufq_done(&t->q);
+	loop_turn(t->l, 0);
+	loop_free(t->l);
+}
+
+/* What has been answered is exactly this. */
+static void hears(struct hand *t, const void *bytes, size_t len)
+{
+	uint8_t got[256];
+
+	while (stream_pull(t->far, &t->q, 65536) > 0)
+		;
+	assert_int_equal(bufq_len(&t->q), len);
+	bufq_take(&t->q, got, sizeof(got));
+	assert_memory_equal(got, bytes, len);
+}
+
+#define HEARS(t, s) hears(t, s, sizeof(s) - 1)
+
+static void who_must_pad_and_does_not_is_turned_away(void **state)
+{
+	struct hand t;
+
+	hand_start(&t, &singmux_padded_kind);
+	SAY(&t, HELLO_SMUX);
+	assert_true(t.h.closed);
+	assert_int_equal(t.h.mux->result, -ERR_DENIED);
+	hand_stop(&t);
+	hand_start(&t, &singmux_padded_kind);
+	SAY(&t, "\1\0\1\0\2--");
+	assert_false(t.h.closed);
+	hand_stop(&t);
+}
+
+static void an_inbound_offers_it_to_all_to_who_pads_or_to_nobody(void **state)
+{
+	static const struct mux_kind *const want[] = {
+		[PROTO_SINGMUX_ANY] = &singmux_kind,
+		[PROTO_SINGMUX_PADDED] = &singmux_padded_kind,
+		[PROTO_SINGMUX_OFF] = NULL,
+	};
+	struct dest d;
+
+	singmux_dest(&d);
+	for (uint8_t i = 0; i < ARRAY_LEN(want); i++) {
+		struct proto_inbound in = {.singmux = i};
+
+		assert_ptr_equal(carrier_find(&in, &d), want[i]);
+	}
+}
+
+static void who_says_nothing_is_let_go(void **state)
+{
+	struct hand t;
+	nsec_t before;
+
+	hand_start(&t, &singmux_kind);
+	before = loop_now(t.l);
+	for (int i = 0; i < 100 && !t.h.closed; i++)
+		loop_turn(t.l, NSEC_SEC);
+	assert_true(t.h.closed);
+	assert_true(loop_now(t.l) - before < 60 * NSEC_SEC);
+	hand_stop(&t);
+}
+
+static void a_yamux_stream_is_acknowledged_and_a_ping_answered(void **state)
+{
+	struct hand t;
+
+	hand_start(&t, &singmux_kind);
+	SAY(&t, HELLO_YAMUX "\0\1\0\1\0\0\0\1\0\0\0\0");
+	HEARS(&t, "\0\1\0\2\0\0\0\1\0\0\0\0");
+	assert_int_equal(t.h.nkids, 1);
+	SAY(&t, "\0\2\0\1\0\0\0\0\x0a\x0b\x0c\x0d");
+	HEARS(&t, "\0\2\0\2\0\0\0\0\x0a\x0b\x0c\x0d");
+	SAY(&t, "\0\1\0\1\0\0\0\1\0\0\0\0"); /* once more */
+	assert_int_equal(t.h.mux->result, -ERR_PROTOCOL);
+	hand_stop(&t);
+}
+
+/* M4 */
+static void yamux_credit_comes_back_when_the_consumer_pulls(void **state)
+{
+	static uint8_t data[YAMUX_HEAD + YAMUX_WINDOW] = {0, 0, 0, 0, 0, 0, 0, 1, 0, 4, 0, 0};
+	struct hand t;
+	struct stream *s;
+
+	hand_start(&t, &singmux_kind);
+	t.h.idle = true;
+	SAY(&t, HELLO_YAMUX "\0\1\0\1\0\0\0\1\0\0\0\0");
+	HEARS(&t, "\0\1\0\2\0\0\0\1\0\0\0\0");
+	memcpy(data + YAMUX_HEAD, REQUEST, 9);
+	hand_say(&t, data, sizeof(data));
+	HEARS(&t, "");
+	s = t.h.kids[0].s;
+	assert_int_equal(stream_open(s), 0);
+	while (stream_pull(s, &t.q, 4096) > 0 && bufq_len(&t.q) < YAMUX_WINDOW / 2 - 20000)
+		;
+	bufq_done(&t.q);
+	loop_turn(t.l, 0);
+	HEARS(&t, "");
+	while (stream_pull(s, &t.q, 4096) > 0)
+		;
+	bufq_done(&t.q);
+	loop_turn(t.l, 0);
+	while (stream_pull(t.far, &t.q, 65536) > 0)
+		;
+	assert_true(bufq_len(&t.q) >= YAMUX_HEAD);
+	bufq_done(&t.q);
+	hand_stop(&t);
+}
+
+static void more_than_a_yamux_window_is_broken_off(void **state)
+{
+	struct hand t;
+
+	hand_start(&t, &singmux_kind);
+	SAY(&t, HELLO_YAMUX "\0\1\0\1\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\1\0\4\0\1");
+	assert_int_equal(t.h.mux->result, -ERR_PROTOCOL);
+	hand_stop(&t);
+}
+
+/* M3 */
+static void a_yamux_child_that_goes_is_reset_and_nobody_else(void **state)
+{
+	struct hand t;
+
+	hand_start(&t, &singmux_kind);
+	t.h.idle = true;
+	SAY(&t, HELLO_YAMUX "\0\1\0\1\0\0\0\1\0\0\0\0\0\1\0\1\0\0\0\3\0\0\0\0");
+	HEARS(&t, "\0\1\0\2\0\0\0\1\0\0\0\0\0\1\0\2\0\0\0\3\0\0\0\0");
+	stream_free(t.h.kids[0].s);
+	t.h.kids[0].s = NULL;
+	SAY(&t, "\0\0\0\0\0\0\0\1\0\0\0\5-late"); /* what is still on its way to it */
+	HEARS(&t, "\0\1\0\x08\0\0\0\1\0\0\0\0");
+	assert_false(t.h.closed);
+	assert_int_equal(stream_pull(t.h.kids[1].s, &t.q, 10), -EAGAIN);
+	SAY(&t, "\0\1\0\x08\0\0\0\3\0\0\0\0");
+	assert_int_equal(stream_pull(t.h.kids[1].s, &t.q, 10), -ECONNRESET);
+	hand_stop(&t);
+}
+
+/* M7 */
+static void a_drained_yamux_takes_no_more_and_ends_with_its_last_child(void **state)
+{
+	struct hand t;
+
+	hand_start(&t, &singmux_kind);
+	t.h.idle = true;
+	SAY(&t, HELLO_YAMUX "\0\1\0\1\0\0\0\1\0\0\0\0");
+	HEARS(&t, "\0\1\0\2\0\0\0\1\0\0\0\0");
+	mux_drain(t.h.mux);
+	SAY(&t, "\0\1\0\1\0\0\0\3\0\0\0\0");
+	HEARS(&t, "\0\3\0\0\0\0\0\0\0\0\0\0\0\1\0\x08\0\0\0\3\0\0\0\0");
+	assert_int_equal(t.h.nkids, 1);
+	assert_false(t.h.closed);
+	SAY(&t, "\0\1\0\x08\0\0\0\1\0\0\0\0");
+	assert_true(t.h.closed);
+	assert_int_equal(t.h.mux->result, 0);
+	hand_stop(&t);
+}
+
+/* Who has said FIN has forgotten the stream: what he is not going to hear is not sent. */
+static void a_smux_fin_is_the_end_of_both_directions(void **state)
+{
+	struct hand t;
+	struct stream *s;
+
+	hand_start(&t, &singmux_kind);
+	t.h.idle = true;
+	SAY(&t, HELLO_SMUX "\1\0\0\0\3\0\0\0"
+			   "\1\2\x0b\0\3\0\0\0" REQUEST "ab"
+			   "\1\1\0\0\3\0\0\0");
+	s = t.h.kids[0].s;
+	assert_int_equal(stream_open(s), 0);
+	assert_int_equal(stream_pull(s, &t.q, 10), 2);
+	assert_int_equal(stream_pull(s, &t.q, 10), 0);
+	assert_int_equal(stream_push(s, &t.q), -EPIPE);
+	bufq_done(&t.q);
+	kids_stop(&t.h);
+	SAY(&t, "");
+	HEARS(&t, "");
+	hand_stop(&t);
+}
+
+static void a_smux_child_that_goes_says_fin_once(void **state)
+{
+	struct hand t;
+
+	hand_start(&t, &singmux_kind);
+	t.h.idle = true;
+	SAY(&t, HELLO_SMUX "\1\0\0\0\3\0\0\0\1\0\0\0\5\0\0\0");
+	assert_int_equal(stream_shut(t.h.kids[0].s), 0);
+	kids_stop(&t.h);
+	SAY(&t, "\1\2\3\0\3\0\0\0abc");
+	HEARS(&t, "\1\1\0\0\3\0\0\0\1\1\0\0\5\0\0\0");
+	assert_false(t.h.closed);
+	hand_stop(&t);
+}
+
+static void what_no_frame_begins_with_ends_the_carrier(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t len;
+	} cases[] = {
+		{"\3\0", 2},			     /* no such protocol */
+		{HELLO_SMUX "\2\0\0\0\3\0\0\0", 10}, /* smux version 2 */
+		{HELLO_YAMUX "\0\4\0\0\0\0\0\1\0\0\0\0", 14},
+		{HELLO_H2MUX "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 29},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct hand t;
+
+		hand_start(&t, &singmux_kind);
+		hand_say(&t, cases[i].bytes, cases[i].len);
+		assert_true(t.h.closed);
+		assert_true(t.h.mux->result < 0);
+		hand_stop(&t);
+	}
+}
+
+/* ---- TCP Brutal -------------------------------------------------------------------------- */
+
+static void brutal_is_declined_in_its_own_words(void **state)
+{
+	static const char want[] = "\1\2\x21\0\3\0\0\0\0\0\x1eTCP Brutal is not offered here";
+	struct hand t;
+
+	hand_start(&t, &singmux_kind);
+	SAY(&t, HELLO_SMUX "\1\0\0\0\3\0\0\0"
+			   "\1\2\x1e\0\3\0\0\0\0\0\3\x11_BrutalBwExchange\0\0"
+			   "\0\0\0\0\0\1\0");
+	assert_int_equal(t.h.kids[0].err, -EAGAIN);
+	HEARS(&t, "");
+	SAY(&t, "\1\2\1\0\3\0\0\0\0");
+	hears(&t, want, sizeof(want) - 1);
+	assert_int_equal(t.h.kids[0].err, -EAGAIN);
+	SAY(&t, "\1\1\0\0\3\0\0\0");
+	assert_int_equal(t.h.kids[0].err, -ERR_UNSUPPORTED);
+	hand_stop(&t);
+}
+
+/* ---- floods (M9) ------------------------------------------------------------------------- */
+
+static void flood(const char *hello, size_t nhello, const void *frame, size_t len, int limit)
+{
+	struct hand t;
+	int n = 0;
+
+	hand_start(&t, &singmux_kind);
+	t.h.limit = limit;
+	hand_say(&t, hello, nhello);
+	while (!t.h.closed && n++ < 2000)
+		hand_say(&t, frame, len);
+	if (!t.h.closed)
+		fail_msg("frame of type %u goes on for ever", ((const uint8_t *)frame)[3]);
+	assert_true(t.h.mux->result < 0);
+	assert_in_range(n, 50, 1100);
+	hand_stop(&t);
+}
+
+#define FLOOD(hello, frame) flood(hello, sizeof(hello) - 1, frame, sizeof(frame) - 1, 1)
+
+static void frames_that_only_make_work_are_not_taken_for_ever(void **state)
+{
+	FLOOD(HELLO_SMUX, "\1\3\0\0\0\0\0\0");			  /* NOP */
+	FLOOD(HELLO_SMUX, "\1\2\0\0\3\0\0\0");			  /* no data */
+	FLOOD(HELLO_SMUX "\1\0\0\0\3\0\0\0", "\1\0\0\0\3\0\0\0"); /* SYN of one that lives */
+	FLOOD(HELLO_YAMUX, "\0\2\0\1\0\0\0\0\0\0\0\1");		  /* ping */
+	FLOOD(HELLO_YAMUX "\0\1\0\1\0\0\0\1\0\0\0\0", "\0\1\0\0\0\0\0\1\0\0\0\0");
+	FLOOD(HELLO_YAMUX "\0\1\0\1\0\0\0\1\0\0\0\0", "\0\0\0\0\0\0\0\1\0\0\0\0");
+	FLOOD(HELLO_YAMUX, "\0\3\0\0\0\0\0\0\0\0\0\0"); /* go away */
+}
+
+#define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
+
+static void an_http2_peer_cannot_flood_either(void **state)
+{
+	FLOOD(HELLO_H2MUX PREFACE, "\0\0\0\4\0\0\0\0\0");	    /* SETTINGS */
+	FLOOD(HELLO_H2MUX PREFACE, "\0\0\x08\6\0\0\0\0\0abcdefgh"); /* PING */
+	FLOOD(HELLO_H2MUX PREFACE, "\0\0\5\2\0\0\0\0\1\0\0\0\3\1"); /* PRIORITY */
+}
+
+/* Streams that are opened and given up at once; each has a new number. */
+static void opening_and_resetting_is_a_flood(void **state)
+{
+	/* CONNECT by a literal, :authority "x" */
+	static const char h2[] = "\0\0\x0c\1\4\0\0\0\1\x42\7CONNECT\x41\1x"
+				 "\0\0\4\3\0\0\0\0\1\0\0\0\x08";
+	static const char ya[] = "\0\1\0\1\0\0\0\1\0\0\0\0"
+				 "\0\1\0\x08\0\0\0\1\0\0\0\0";
+	static const char sm[] = "\1\0\0\0\3\0\0\0\1\1\0\0\3\0\0\0";
+	static const struct {
+		const char *hello, *pair;
+		size_t nhello, len, at[2];
+		bool little;
+	} cases[] = {
+		{HELLO_H2MUX PREFACE,
+		 h2,
+		 sizeof(HELLO_H2MUX PREFACE) - 1,
+		 sizeof(h2) - 1,
+		 {5, 26},
+		 false},
+		{HELLO_YAMUX, ya, 2, sizeof(ya) - 1, {4, 16}, false},
+		{HELLO_SMUX, sm, 2, sizeof(sm) - 1, {4, 12}, true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct hand t;
+		uint32_t id = 1;
+
+		hand_start(&t, &singmux_kind);
+		/* none is kept: what is seen is the opening and the resetting */
+		t.h.idle = true;
+		t.h.limit = 0;
+		hand_say(&t, cases[i].hello, cases[i].nhello);
+		for (; !t.h.closed && id < 4000; id += 2) {
+			uint8_t mem[64];
+
+			memcpy(mem, cases[i].pair, cases[i].len);
+			for (int k = 0; k < 2; k++) {
+				struct wr w = wr_of(mem + cases[i].at[k], 4);
+
+				cases[i].little ? wr_le32(&w, id) : wr_be32(&w, id);
+			}
+			kids_stop(&t.h);
+			t.h.nkids = 0;
+			hand_say(&t, mem, cases[i].len);
+		}
+		assert_true(t.h.closed);
+		assert_true(t.h.mux->result < 0);
+		assert_in_range(id, 400, 3000);
+		hand_stop(&t);
+	}
+}
+
+static void a_header_list_without_an_end_is_a_flood(void **state)
+{
+	struct hand t;
+	int n = 0;
+
+	hand_start(&t, &singmux_kind);
+	SAY(&t, HELLO_H2MUX PREFACE "\0\0\x0c\1\0\0\0\0\1\x42\7CONNECT\x41\1x");
+	while (!t.h.closed && n++ < 2000)
+		SAY(&t, "\0\0\5\x09\0\0\0\0\1\0\1a\1b");
+	assert_true(t.h.closed);
+	assert_in_range(n, 1, 600);
+	hand_stop(&t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(many_streams_carry_what_is_theirs_both_ways),
+		cmocka_unit_test(more_than_a_window_goes_through),
+		cmocka_unit_test(it_can_be_let_go_at_any_turn),
+		cmocka_unit_test(who_must_pad_and_does_not_is_turned_away),
+		cmocka_unit_test(an_inbound_offers_it_to_all_to_who_pads_or_to_nobody),
+		cmocka_unit_test(who_says_nothing_is_let_go),
+		cmocka_unit_test(a_yamux_stream_is_acknowledged_and_a_ping_answered),
+		cmocka_unit_test(yamux_credit_comes_back_when_the_consumer_pulls),
+		cmocka_unit_test(more_than_a_yamux_window_is_broken_off),
+		cmocka_unit_test(a_yamux_child_that_goes_is_reset_and_nobody_else),
+		cmocka_unit_test(a_drained_yamux_takes_no_more_and_ends_with_its_last_child),
+		cmocka_unit_test(a_smux_fin_is_the_end_of_both_directions),
+		cmocka_unit_test(a_smux_child_that_goes_says_fin_once),
+		cmocka_unit_test(what_no_frame_begins_with_ends_the_carrier),
+		cmocka_unit_test(brutal_is_declined_in_its_own_words),
+		cmocka_unit_test(frames_that_only_make_work_are_not_taken_for_ever),
+		cmocka_unit_test(an_http2_peer_cannot_flood_either),
+		cmocka_unit_test(opening_and_resetting_is_a_flood),
+		cmocka_unit_test(a_header_list_without_an_end_is_a_flood),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
