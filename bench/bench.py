@@ -83,7 +83,7 @@ class Bench:
         seen = {k: [] for k in found}
         for _ in range(self.args.rounds):
             for key, way in found.items():
-                if measured(key[0], mode):
+                if measured(*key, mode):
                     got = self.note(way.run(mode, flows, self.args.seconds))
                     seen[key] += [got["cost"]] if got else []
         return {k: statistics.median(v) for k, v in seen.items() if v}
@@ -98,7 +98,7 @@ class Bench:
             for mode, flows in self.args.modes:
                 mid = self.take_turns(found, mode, flows)
                 for kind in kinds:
-                    if measured(kind, mode):
+                    if measured(kind, "weir", mode):
                         self.report(kind, mode, flows, {n: c for (k, n), c in mid.items() if k in (None, kind)})
         finally:
             procs.stop_all()
@@ -115,8 +115,8 @@ class Bench:
         """Each server fresh: what it did before would count for or against it."""
         seen, n = {}, self.args.idle
         for name in ways.KINDS[kind].servers:
-            # An engine changes nothing of what rests; for a smoke our own server is enough.
-            if name == "weir evp" or (self.args.smoke and name != "weir"):
+            # An engine or a handshake changes nothing of what rests; for a smoke our own server is enough.
+            if name.startswith("weir ") or (self.args.smoke and name != "weir"):
                 continue
             # Peers weigh forty times as much, and some take more than two descriptors for a connection.
             got = self.weigh(kind, name, n if ways.is_ours(name) else max(n // 4, 50))
@@ -230,8 +230,10 @@ class Bench:
             self.table.show()
 
 
-def measured(kind, mode):
-    """Of floors only bytes; datagrams where the protocol leaves them datagrams."""
+def measured(kind, server, mode):
+    """Of floors only bytes; datagrams where the protocol leaves them datagrams; of a handshake new connections."""
+    if server == "weir own":
+        return mode == "conn"
     if mode == "udp":
         return kind and ways.KINDS[kind].protocol == "shadowsocks"
     return kind or mode in BYTES

@@ -42,12 +42,12 @@ def comparisons(kind, mode, found):
     asked = ways.asked(kind, part_of(mode))
     peers = {n: f for n, f in found.items() if not ways.is_ours(n) and "floor" not in n}
     said = []
-    for ours, floor in (("weir", "floor"), ("weir evp", "evp floor")):
+    for ours, floor, best in (("weir", "floor", "best"), ("weir evp", "evp floor", "best"), ("weir own", "", "own best")):
         if ours not in found:
             continue
         limits = [(floor, found.get(floor), asked.get("floor")),
-                  ("best peer", min(peers.values(), default=None), asked.get("best"))]
-        limits += [(n, f, asked[n]) for n, f in peers.items() if n in asked]
+                  ("best peer", min(peers.values(), default=None), asked.get(best))]
+        limits += [(n, f, asked[n]) for n, f in peers.items() if n in asked and ours != "weir own"]
         for name, other, most in limits:
             if other:
                 said.append(say(ours, name, found[ours] / other, most))
@@ -58,7 +58,8 @@ def comparisons(kind, mode, found):
 
 def say(ours, name, ratio, most, shape="{:.2f}"):
     of = name.removeprefix("evp ")
-    text = f"{'evp: ' if ours == 'weir evp' else ''}{of} {shape.format(ratio)}".replace("  ", " ").strip()
+    variant = ours.removeprefix("weir").strip()
+    text = f"{variant + ': ' if variant else ''}{of} {shape.format(ratio)}".replace("  ", " ").strip()
     if most is None:
         return text
     text += f" ({most})"

@@ -38,13 +38,14 @@ class Floor:
 
 WEIR = ("weir",)
 CIPHERED = ("weir", "weir evp")  # both AEAD engines
+HANDSHAKES = CIPHERED + ("weir own",)  # both TLS 1.3 handshakes
 GO_PEERS = ("xray", "sing-box")
 
 KINDS = {
     "vless-raw": Kind("vless", False, "raw", WEIR + GO_PEERS),
     "trojan-raw": Kind("trojan", False, "raw", WEIR + GO_PEERS),
-    "vless-tls": Kind("vless", True, "tls", CIPHERED + GO_PEERS),
-    "trojan-tls": Kind("trojan", True, "tls", CIPHERED + GO_PEERS),
+    "vless-tls": Kind("vless", True, "tls", HANDSHAKES + GO_PEERS),
+    "trojan-tls": Kind("trojan", True, "tls", HANDSHAKES + GO_PEERS),
     "vmess-aes": Kind("vmess", False, "vmess", CIPHERED + GO_PEERS, "aes-128-gcm"),
     "vless-reality": Kind("vless", False, "tls", WEIR + GO_PEERS, reality=True),
     "ss-2022": Kind("shadowsocks", False, "ss-aes", ("weir", "ssserver") + GO_PEERS, "2022-blake3-aes-128-gcm"),
@@ -77,8 +78,10 @@ ASKED = {
     ("ss-2022", "bytes"): {"floor": 1.2, "ssserver": 0.75, "xray": 0.45},
     ("ss-aes", "bytes"): {"floor": 1.2, "ssserver": 0.6, "xray": 0.5},
     ("ss-chacha", "bytes"): {"floor": 1.2, "ssserver": 0.7, "xray": 0.75},
-    ("vless-tls", "conn"): {"xray": 0.9},
-    ("trojan-tls", "conn"): {"xray": 0.9},
+    ("vless-tls", "conn"): {"xray": 0.9, "own best": 0.55},
+    ("trojan-tls", "conn"): {"xray": 0.9, "own best": 0.55},
+    ("vless-reality", "conn"): {"xray": 0.5},
+    ("vmess-aes", "bytes"): {"best": 0.5},
     ("shadowsocks", "conn"): {"ssserver": 0.9},
     ("raw", "idle"): {"bytes": 1024},
     ("tls", "idle"): {"bytes": 2048},
@@ -107,12 +110,12 @@ def as_node(o):
     return base64.b64decode(user_key).decode(), {"cipher": o.method, "server_key": server_key}
 
 
-def start_weir(engine):
+def start_weir(engine, **options):
     def start(procs, o):
         uuid, settings = as_node(o)
         panel = FakePanel(o.protocol, o.port, [{"id": 1, "uuid": uuid}], **settings)
         panel.config["base_config"] = {"push_interval": 60, "pull_interval": 60}
-        node = Node(procs, [entry(panel.url, panel.as_node(), o.cert)], [o.port], "weir",
+        node = Node(procs, [entry(panel.url, panel.as_node(), o.cert, **options)], [o.port], "weir",
                     Log={"Level": "error"}, Workers=THREADS, AeadEngine=engine)
         return node.proc
     return start
@@ -131,6 +134,7 @@ def start_shadowsocks(name):
 SERVERS = {
     "weir": start_weir("auto"),
     "weir evp": start_weir("evp"),
+    "weir own": start_weir("auto", TlsHandshake="own"),
     "xray": peers.xray_server,
     "sing-box": peers.singbox_server,
 }
