@@ -7,7 +7,7 @@ import pytest
 from weirtest import socks
 from weirtest.lab import Lab
 from weirtest.node import entry
-from weirtest.peers import link
+from weirtest.peers import link, random_credential, start_client
 from weirtest.proc import free_port, wait_until
 
 pytestmark = [pytest.mark.quick, pytest.mark.one_thread]
@@ -134,6 +134,18 @@ def test_a_server_that_does_not_answer_is_named_and_not_the_target(weir_bin, pro
     assert "192.0.2.7" not in client.text()
     # Who only looked whether somebody listens has asked for nothing: no hint about a node.
     assert "answers nothing" not in client.text()
+
+
+def test_a_node_that_answers_nothing_has_a_hint(procs, cert, target):
+    lab = Lab(procs, cert, kinds=["vless-raw"])
+    way = start_client("weir", procs, lab.outbound("vless-raw", random_credential()))
+    with pytest.raises((OSError, EOFError)):
+        s = way.open(target)
+        s.sendall(b"x")
+        socks.recv_exactly(s, 1)
+    client = next(p for p in procs.all if "connect" in p.command)
+    wait_until("the client to say it", lambda: f"127.0.0.1:{target.port}: the stream was cut short; a node that does not know the "
+               "credential" in client.text())
 
 
 def test_roots_that_are_not_there_are_named(weir_bin):

@@ -124,12 +124,15 @@ def test_a_changed_limit_holds_for_connections_that_run(lab, target):
         traffic.reset(s)
 
 
-def test_the_sessions_of_a_removed_user_end_within_a_second(procs, target):
+@pytest.mark.parametrize("kind", ["vless-raw", "trojan-tls"])
+def test_the_sessions_of_a_removed_user_end_within_a_second(procs, cert, target, kind):
     port = free_port()
+    protocol, security = kind.split("-")
+    own = cert if security == "tls" else None
     gone, stays = random_credential(), random_credential()
-    panel = FakePanel("vless", port, [{"id": 1, "uuid": gone}, {"id": 2, "uuid": stays}])
-    Node(procs, [entry(panel.url, panel.as_node())], [port])
-    ways = [start_client("weir", procs, Outbound("vless", port, c)) for c in (gone, stays)]
+    panel = FakePanel(protocol, port, [{"id": 1, "uuid": gone}, {"id": 2, "uuid": stays}], tls=int(own is not None))
+    Node(procs, [entry(panel.url, panel.as_node(), own)], [port])
+    ways = [start_client("weir", procs, Outbound(protocol, port, c, own)) for c in (gone, stays)]
     quiet = [w.open(target) for w in ways]
     for s in quiet:
         s.sendall(b"ECHO\n1")

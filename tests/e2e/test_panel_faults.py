@@ -78,7 +78,7 @@ def test_no_lie_of_the_panel_takes_a_user_away(bench, target):
     bench.assert_billed()
 
 
-@pytest.mark.parametrize("lie,lines", [("html", 2), ("truncated", 1)])
+@pytest.mark.parametrize("lie,lines", [("html", 2), ("truncated", 1), ("wrong-types", 1), ("500", 1)])
 def test_the_same_lie_is_logged_once_and_its_end_too(bench, target, lie, lines):
     def told():
         return [line for line in bench.node.proc.text().splitlines() if " debug " not in line]
