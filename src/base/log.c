@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -126,6 +127,17 @@ int log_open(const struct log_conf *conf)
 	atomic_store(&sink.json, conf->json);
 	log_set_level(conf->level);
 	return 0;
+}
+
+int log_follow(void)
+{
+	struct stat named, own;
+
+	if (!sink.path ||
+	    (stat(sink.path, &named) == 0 && fstat(atomic_load(&sink.fd), &own) == 0 &&
+	     named.st_dev == own.st_dev && named.st_ino == own.st_ino))
+		return 0;
+	return log_reopen();
 }
 
 int log_reopen(void)

@@ -45,6 +45,7 @@ struct log_conf {
  * changed.
  */
 MUST_CHECK int log_open(const struct log_conf *conf);
+int log_follow(void); /* the same, when the path is another file than the one that is written to */
 int log_reopen(void); /* the same path again, after a rotation; -errno: goes on with the old file */
 void log_close(void); /* back to how it began */
 

@@ -79,7 +79,7 @@ int log_files_rotate(const char *path, const struct log_keep *k, const struct ti
 
 	if (!k->max_size)
 		return 0;
-	if (stat(path, &st) < 0)
+	if (lstat(path, &st) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISREG(st.st_mode) || st.st_size < k->max_size)
 		return 0;
@@ -105,9 +105,9 @@ static int copy_packed(int from, gzFile to)
 	return n < 0 ? -errno : 0;
 }
 
-static int pack_into(int from, int dir, const char *part)
+static int pack_into(int from, int dir, const char *part, mode_t mode)
 {
-	int fd = openat(dir, part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	int fd = openat(dir, part, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 	gzFile to;
 	int err;
 
@@ -128,13 +128,19 @@ static int pack_into(int from, int dir, const char *part)
 static int pack(int dir, const char *name)
 {
 	char part[NAME_MAX + 16], whole[NAME_MAX + 16];
-	int from = openat(dir, name, O_RDONLY | O_CLOEXEC), err;
+	int from = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), err;
+	struct stat st;
 
 	if (from < 0)
 		return -errno;
+	if (fstat(from, &st) < 0 || !S_ISREG(st.st_mode)) {
+		close(from);
+		return -EINVAL;
+	}
 	snprintf(part, sizeof(part), "%s.gz.part", name);
 	snprintf(whole, sizeof(whole), "%s.gz", name);
-	err = pack_into(from, dir, part);
+	(void)unlinkat(dir, part, 0);
+	err = pack_into(from, dir, part, st.st_mode & 0640);
 	close(from);
 	if (!err && renameat(dir, part, dir, whole) < 0)
 		err = -errno;
@@ -154,7 +160,7 @@ struct found {
 
 static int collect(int dir, const char *base, struct found *f)
 {
-	int fd = dup(dir);
+	int fd = fcntl(dir, F_DUPFD_CLOEXEC, 0);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 	int err = 0;
@@ -185,9 +191,18 @@ static int tidy_one(int dir, const char *name, bool keep, const struct log_keep 
 	return k->compress && !ends_in(name, ".gz") ? pack(dir, name) : 0;
 }
 
+/* "X" beside "X.gz", the newer of which stands before it: a crash came between packing and removing. */
+static bool is_twin(char *const names[], size_t i)
+{
+	size_t len = strlen(names[i]);
+
+	return i > 0 && !strncmp(names[i - 1], names[i], len) && !strcmp(names[i - 1] + len, ".gz");
+}
+
 static int tidy_in(int dir, const char *base, const struct log_keep *k, time_t now)
 {
 	struct found *f = calloc(1, sizeof(*f));
+	size_t kept = 0;
 	int err, one;
 
 	if (!f)
@@ -195,14 +210,16 @@ static int tidy_in(int dir, const char *base, const struct log_keep *k, time_t n
 	err = collect(dir, base, f);
 	qsort(f->names, f->n, sizeof(f->names[0]), newest_first);
 	for (size_t i = 0; i < f->n; i++) {
-		bool keep = !ends_in(f->names[i], ".part") &&
-			    (!k->max_backups || i < (size_t)k->max_backups) &&
+		bool keep = !ends_in(f->names[i], ".part") && !is_twin(f->names, i) &&
+			    (!k->max_backups || kept < (size_t)k->max_backups) &&
 			    (!k->max_age || stamp_time(f->names[i], base) >= now - k->max_age);
 
+		kept += keep;
 		one = tidy_one(dir, f->names[i], keep, k);
 		err = err ? err : one;
-		free(f->names[i]);
 	}
+	for (size_t i = 0; i < f->n; i++)
+		free(f->names[i]);
 	free(f);
 	return err;
 }

@@ -18,8 +18,8 @@ struct log_keep {
 	bool compress;
 };
 
-/* Puts the file aside when it has grown to its size; whoever writes to it reopens it then.
- * 1: done; 0: not yet; -errno.
+/* Puts the file aside when it has grown to its size; whoever writes to it reopens it then.  A link,
+ * such as /dev/stdout, stays where it is.  1: done; 0: not yet; -errno.
  */
 MUST_CHECK int log_files_rotate(const char *path, const struct log_keep *k,
 				const struct timespec *now);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/err.h"
 #include "event/loop.h"
@@ -56,6 +57,7 @@ int fetch_include(const char *url, char **text, size_t *len, char why[CONFIG_FET
 {
 	struct fetch f = {.call = {.url = url,
 				   .timeout = FETCH_TIMEOUT,
+				   .https_only = !strncasecmp(url, "https://", 8),
 				   .max_answer = FETCH_MAX,
 				   .done = on_done}};
 	int err;

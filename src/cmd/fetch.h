@@ -1,7 +1,7 @@
 /* fetch.h - a document behind an address, waited for: what an `Include` of the configuration names.
  *
- * On a loop of its own that lives as long as the question; the caller stands still for FETCH_TIMEOUT
- * at the most.
+ * On a loop of its own that lives as long as the question; the caller stands still for up to
+ * FETCH_TIMEOUT.  A https:// address is not followed to where anybody could change what it says.
  */
 #ifndef WEIR_CMD_FETCH_H
 #define WEIR_CMD_FETCH_H

@@ -48,11 +48,14 @@ static void start_tidy(struct log_keeper *k)
 	}
 }
 
+/* Somebody may have moved or removed the file, or the last reopening have failed. */
 static int put_aside(struct log_keeper *k)
 {
 	struct timespec now;
-	int r;
+	int r = log_follow();
 
+	if (r)
+		return r;
 	clock_gettime(CLOCK_REALTIME, &now);
 	r = log_files_rotate(k->path, &k->keep, &now);
 	if (r <= 0)
@@ -66,9 +69,11 @@ static void look(struct timer *t)
 	struct log_keeper *k = container_of(t, struct log_keeper, timer);
 	int err = put_aside(k);
 
-	if (err)
+	if (err && err != k->said)
 		log_msg(LOG_WARN, "log", "%s cannot be put aside: %s", k->path, err_text(err));
-	if (reap(k) && loop_now(k->loop) >= k->next_tidy)
+	k->said = err;
+	/* A file that is still written to must not be packed. */
+	if (reap(k) && !err && loop_now(k->loop) >= k->next_tidy)
 		start_tidy(k);
 	timer_set(k->loop, &k->timer, loop_now(k->loop) + LOOK);
 }

@@ -17,6 +17,7 @@ struct log_keeper {
 	struct loop *loop;
 	struct timer timer;
 	char *path; /* NULL: nothing to keep */
+	int said;   /* the last trouble that was told */
 	struct log_keep keep;
 	nsec_t next_tidy;
 

@@ -13,16 +13,20 @@
 
 #define SERVER_DEFAULT_PATH "/etc/v2sp/config.json"
 
-static struct config *load(const char *path)
+/* 0, or the exit status: whoever starts us again need not for a wrong file, but should for an Include
+ * that was away.
+ */
+static int load(const char *path, struct config **out)
 {
 	struct conf_report report;
-	struct config *conf;
+	bool away;
 
 	conf_report_init(&report);
-	conf = config_load(path, fetch_include, &report);
+	*out = config_load(path, fetch_include, &report);
 	conf_report_print(&report, stderr);
+	away = report.away;
 	conf_report_done(&report);
-	return conf;
+	return *out ? 0 : away ? CMD_FAILED : CMD_CONFIG;
 }
 
 int cmd_run(int argc, char **argv)
@@ -51,9 +55,9 @@ int cmd_run(int argc, char **argv)
 
 	if (n)
 		return n < 0 ? ~n : opt_wrong(&page, "no operands");
-	conf = load(path);
-	if (!conf)
-		return CMD_CONFIG;
+	err = load(path, &conf);
+	if (err)
+		return err;
 	if (program_open_log(conf))
 		log_msg(LOG_WARN, "log", "cannot open %s: logging to standard error",
 			conf->log.output);

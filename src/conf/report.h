@@ -31,6 +31,7 @@ struct conf_report {
 	struct arena arena;
 	struct conf_problem *first, **last;
 	size_t kept, errors, warnings; /* errors and warnings count what was not kept too */
+	bool away; /* what is behind an address did not come: the same text may be good later */
 };
 
 void conf_report_init(struct conf_report *r);

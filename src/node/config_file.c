@@ -119,6 +119,7 @@ int config_url_load(struct config_loader *l, const struct config_source *source,
 		return err;
 	if (err) {
 		conf_error(&l->r, at, NULL, "cannot read \"%s\": %s", source->shown, why);
+		l->r.report->away = true;
 		return 0;
 	}
 	err = load_read(l, source, text, len, out);

@@ -14,7 +14,7 @@
 struct config_source {
 	const struct config_source *parent;
 	const char *path;
-	const char *shown; /* in messages: an address without its query, which may be a token */
+	const char *shown; /* in messages: an address without what may be a secret */
 	bool remote;
 	dev_t dev;
 	ino_t ino;

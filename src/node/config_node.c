@@ -245,6 +245,8 @@ static int load_document(struct config_loader *l, struct json_value *doc, const 
 static int include_url(struct config_loader *l, const struct json_value *what, const char *url,
 		       struct config_source *source, struct json_value **doc)
 {
+	char shown[512];
+
 	if (!strncasecmp(url, "http://", 7) && !l->conf->allow_http_include) {
 		conf_error(&l->r, what->at, NULL,
 			   "anybody on the way could change it: take https://, or set "
@@ -253,7 +255,7 @@ static int include_url(struct config_loader *l, const struct json_value *what, c
 	}
 	source->remote = true;
 	source->path = url;
-	source->shown = arena_dup(l->arena, url, strcspn(url, "?#"));
+	source->shown = arena_strdup(l->arena, conf_redact_url(url, shown, sizeof(shown)));
 	return source->shown ? config_url_load(l, source, what->at, doc) : -ENOMEM;
 }
 

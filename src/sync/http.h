@@ -44,6 +44,7 @@ struct http_call {
 	size_t max_answer; /* bytes after decompression */
 	nsec_t timeout;	   /* connect, and every period without progress; in all four times that */
 	bool insecure;	   /* no certificate verification */
+	bool https_only;   /* a redirection to http:// is not followed */
 	bool once; /* a repeat would bill twice: never on a connection that may be half dead */
 
 	/* Body bytes of a 2xx answer as they come, instead of gathering them; a negative value ends

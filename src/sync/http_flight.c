@@ -183,7 +183,8 @@ static void set_method(struct flight *f)
 	if (c->method == HTTP_GET) {
 		curl_easy_setopt(f->easy, CURLOPT_FOLLOWLOCATION, 1L);
 		curl_easy_setopt(f->easy, CURLOPT_MAXREDIRS, (long)MAX_REDIRECTS);
-		curl_easy_setopt(f->easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+		curl_easy_setopt(f->easy, CURLOPT_REDIR_PROTOCOLS_STR,
+				 c->https_only ? "https" : "http,https");
 		return;
 	}
 	curl_easy_setopt(f->easy, CURLOPT_POST, 1L);

@@ -159,6 +159,11 @@ static void after_a_rotation_lines_go_to_the_new_file(void **state)
 	assert_non_null(strstr(read_log(moved), "second"));
 	assert_null(strstr(content, "third"));
 	assert_non_null(strstr(read_log(path), "third"));
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(log_follow(), 0);
+	log_msg(LOG_INFO, "a", "of a file that was removed");
+	assert_int_equal(log_follow(), 0); /* nothing to be done */
+	assert_non_null(strstr(read_log(path), "removed"));
 	assert_int_equal(log_open(&(struct log_conf){.path = "/nonexistent/x"}), -ENOENT);
 	log_msg(LOG_INFO, "a", "fourth");
 	assert_non_null(strstr(read_log(path), "fourth"));

@@ -125,6 +125,41 @@ static void the_newest_are_kept(void **state)
 	assert_true(there("weir.log"));
 }
 
+static void what_a_crash_has_left_takes_no_place(void **state)
+{
+	struct log_keep k = {.max_backups = 1, .compress = true};
+
+	put("weir.log.20260131T120000.000.gz.part", "half");
+	put("weir.log.20260131T120000.000", "whole");
+	assert_int_equal(log_files_tidy(path, &k, noon.tv_sec), 0);
+	assert_true(there("weir.log.20260131T120000.000.gz"));
+	assert_false(there("weir.log.20260131T120000.000.gz.part"));
+
+	/* Packed, and not yet removed. */
+	k.max_backups = 2;
+	put("weir.log.20260130T120000.000.gz", "older");
+	put("weir.log.20260131T120000.000", "whole");
+	assert_int_equal(log_files_tidy(path, &k, noon.tv_sec), 0);
+	assert_true(there("weir.log.20260131T120000.000.gz"));
+	assert_false(there("weir.log.20260131T120000.000"));
+	assert_true(there("weir.log.20260130T120000.000.gz"));
+}
+
+static void a_link_is_never_moved_nor_packed(void **state)
+{
+	struct log_keep k = {.max_size = 1, .compress = true};
+	char file[160];
+
+	put("elsewhere", "0123456789");
+	assert_int_equal(symlink("elsewhere", path), 0);
+	assert_int_equal(log_files_rotate(path, &k, &noon), 0);
+	assert_true(there("weir.log"));
+	at(file, "weir.log.20260131T120000.000");
+	assert_int_equal(symlink("elsewhere", file), 0);
+	assert_int_equal(log_files_tidy(path, &k, noon.tv_sec), -ELOOP);
+	assert_true(there("elsewhere"));
+}
+
 static void the_old_are_let_go_of(void **state)
 {
 	struct log_keep k = {.max_age = 86400};
@@ -167,7 +202,7 @@ static void what_cannot_be_done_is_told(void **state)
 	at(folder, "weir.log.20260131T120000.124");
 	assert_int_equal(mkdir(folder, 0700), 0);
 	put("weir.log.20260131T120000.123", "text");
-	assert_int_equal(log_files_tidy(path, &k, noon.tv_sec), -EISDIR);
+	assert_int_equal(log_files_tidy(path, &k, noon.tv_sec), -EINVAL);
 	assert_true(there("weir.log.20260131T120000.123.gz"));
 	assert_false(there("weir.log.20260131T120000.124.gz"));
 	assert_int_equal(rmdir(folder), 0);
@@ -181,6 +216,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_was_put_aside_is_compressed_whole, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(the_newest_are_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_a_crash_has_left_takes_no_place, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_link_is_never_moved_nor_packed, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_old_are_let_go_of, setup, teardown),
 		cmocka_unit_test_setup_teardown(files_of_others_stay, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_cannot_be_done_is_told, setup, teardown),

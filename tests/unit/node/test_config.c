@@ -582,7 +582,7 @@ static void an_address_that_fails_is_an_error_without_its_token(void **state)
 	put("one.json", "{" NODE7 "}");
 	put("main.json", "{\"Nodes\":[{\"Include\":\"http://h/one\"},"
 			 "{\"Include\":\"https://h/circle\"},{\"Include\":\"https://h/file\"},"
-			 "{\"Include\":\"https://h/none?token=secret\"},"
+			 "{\"Include\":\"https://secret:secret@h/none?token=secret\"},"
 			 "{\"Include\":\"https://h/bad?token=secret\"}]}");
 	assert_null(load("main.json"));
 	assert_int_equal(report.errors, 5);
@@ -590,9 +590,11 @@ static void an_address_that_fails_is_an_error_without_its_token(void **state)
 	assert_non_null(strstr(told(), "https://h/circle:1:13: [0].Include: \"https://h/circle\" "
 				       "includes itself"));
 	assert_non_null(strstr(told(), "https://h/file:1:12: Include: what is behind an address"));
-	assert_non_null(strstr(told(), "cannot read \"https://h/none\": the server says 404"));
-	assert_non_null(strstr(told(), "https://h/bad:2:10: expected ':'"));
+	assert_non_null(
+		strstr(told(), "cannot read \"https://***@h/none?***\": the server says 404"));
+	assert_non_null(strstr(told(), "https://h/bad?***:2:10: expected ':'"));
 	assert_null(strstr(told(), "secret"));
+	assert_true(report.away);
 	fetch = NULL;
 }
 
