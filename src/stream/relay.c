@@ -350,10 +350,12 @@ static size_t bite(const struct relay *r, const struct relay_flow *f)
 	return loop_woken(r->loop) <= FEW ? SPLICE_FEW : SPLICE_MAX;
 }
 
-/* After a read of less the source is most likely empty, or taken for it. */
-static size_t little(const struct relay *r, const struct relay_flow *f)
+/* After a read of less, of `max` allowed, the source is most likely empty, or taken for it.  Who is
+ * under a limit looks again a turn later: those who share it with him must not always come second.
+ */
+static size_t little(const struct relay *r, const struct relay_flow *f, size_t max)
 {
-	if (f->mode != FLOW_SPLICE)
+	if (f->mode != FLOW_SPLICE || max < bite(r, f))
 		return BIG;
 	return f->gathering ? bite(r, f) : LITTLE;
 }
@@ -376,15 +378,15 @@ static size_t flow_allowance(struct relay *r, struct relay_flow *f, nsec_t now)
 }
 
 /* >0: in flight now, and counted.  0: src has ended.  -EAGAIN: src or the timer will wake us. */
-static ssize_t flow_take(struct relay *r, struct relay_flow *f)
+static ssize_t flow_take(struct relay *r, struct relay_flow *f, size_t *max)
 {
 	nsec_t now = loop_now(r->loop);
-	size_t max = flow_allowance(r, f, now);
 	ssize_t n;
 
-	if (max == 0)
+	*max = flow_allowance(r, f, now);
+	if (*max == 0)
 		return -EAGAIN;
-	n = take(r, f, max);
+	n = take(r, f, *max);
 	if (n == -EAGAIN)
 		stream_want(f->src, STREAM_RD, &r->run);
 	if (n < 0)
@@ -444,6 +446,7 @@ static int flow_broken(struct relay *r, struct relay_flow *f, int err)
  */
 static int flow_step(struct relay *r, struct relay_flow *f)
 {
+	size_t max = SIZE_MAX;
 	ssize_t n = 0;
 	int err;
 
@@ -457,9 +460,9 @@ static int flow_step(struct relay *r, struct relay_flow *f)
 			return flow_broken(r, f, err);
 		if (f->eof)
 			return flow_shut(r, f);
-		if (reads == 2 || n >= (ssize_t)little(r, f))
+		if (reads == 2 || n >= (ssize_t)little(r, f, max))
 			return 1;
-		n = flow_take(r, f);
+		n = flow_take(r, f, &max);
 		if (n == -EAGAIN)
 			return 0;
 		if (n < 0)
