@@ -548,12 +548,13 @@ static const struct conf_row node_rows[] = {
 		 "oldest goes. 0: no limit."},
 	{.name = "StrangerLimitPerIP",
 	 CONF_INT(NODE, stranger_limit_per_ip),
-	 .fallback = "256",
+	 .fallback = "0",
 	 .max = 1000000,
 	 .flags = CONF_LOCAL,
 	 .reload = CONF_REBUILD,
 	 .help = "The same of one source (IPv6: a /64); beyond it a new connection is closed "
-		 "without a byte. 0: no limit."},
+		 "without a byte. All users behind a relay without a PROXY header, or behind one "
+		 "carrier's NAT, are one source: a stranger among them shuts them out. 0: no limit."},
 	{.name = "StrangerTimeout",
 	 CONF_INT(NODE, stranger_timeout_s),
 	 .fallback = "600",

@@ -10,6 +10,7 @@
 #include "net/addr.h"
 #include "node/config_load.h"
 #include "node/info.h"
+#include "session/half_open.h"
 
 #define IS_SET(n, field) conf_is_set(&config_node_schema, n, field)
 
@@ -101,6 +102,18 @@ static void settle_fallback(struct config_loader *l, struct config_node *n)
 	n->enable_sniff = n->enable_sniff && !n->disable_sniffing;
 }
 
+/* Beyond it the counters of sources fill up, and are shared by who has nothing to do with each other. */
+static void settle_strangers(struct config_loader *l, struct config_node *n)
+{
+	int64_t most = n->stranger_limit_per_ip * HALF_OPEN_EACH;
+
+	if (n->stranger_limit_per_ip && (n->stranger_limit == 0 || n->stranger_limit > most))
+		conf_warn(&l->r, n->at, "StrangerLimitPerIP",
+			  "newcomers may be refused for what others hold, unless StrangerLimit is "
+			  "%" PRId64 " or less",
+			  most);
+}
+
 static void settle_cert(struct config_loader *l, struct config_node *n)
 {
 	if (n->cert.mode == CONFIG_CERT_DNS && !*n->cert.provider)
@@ -168,6 +181,7 @@ int config_node_settle(struct config_loader *l, struct config_node *n)
 	settle_addresses(l, n);
 	settle_dns(l, n);
 	settle_fallback(l, n);
+	settle_strangers(l, n);
 	settle_cert(l, n);
 	settle_times(l->conf, n);
 	settle_core(l, n);

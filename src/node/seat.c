@@ -106,6 +106,29 @@ static void log_session(const struct session_report *r)
 	log_end(&line);
 }
 
+/* Who is shut out may be a user, whose request nobody has read: the operator must be able to know. */
+static void warn_of_limit(struct generation *g, const struct session_report *r)
+{
+	static const char one[] =
+		"newcomers are refused: StrangerLimitPerIP connections of their source "
+		"are there; users behind one relay or carrier's NAT are one source",
+			  all[] = "StrangerLimit connections are no user's: the oldest go";
+	struct log_limit *l = r->crowded ? &g->seat->crowded : &g->seat->full;
+	char peer[ADDR_TEXT_MAX] = "-";
+	struct log_line line;
+	unsigned missed;
+
+	if (!log_allow(l, loop_now(g->si.loop), COMPLAIN_EVERY, &missed) ||
+	    !log_begin(&line, LOG_WARN, "node", r->crowded ? one : all))
+		return;
+	if (r->peer)
+		addr_format(r->peer, peer);
+	log_num(&line, "port", g->in->nlisten ? addr_port(&g->in->listen[0]) : 0);
+	log_str(&line, "peer", peer);
+	log_num(&line, "more", missed);
+	log_end(&line);
+}
+
 static void on_ended(struct session_inbound *si, const struct session_report *r)
 {
 	struct generation *g = of(si);
@@ -113,6 +136,8 @@ static void on_ended(struct session_inbound *si, const struct session_report *r)
 	g->seat->worker->moves++;
 	atomic_fetch_sub_explicit(&g->seat->sessions, 1, memory_order_relaxed);
 	log_session(r);
+	if (r->err == -ERR_LIMIT && !r->user)
+		warn_of_limit(g, r);
 	if (g->retired)
 		loop_queue(si->loop, &g->reap);
 }

@@ -8,6 +8,7 @@
 #ifndef WEIR_NODE_SEAT_H
 #define WEIR_NODE_SEAT_H
 
+#include "base/log.h"
 #include "node/inbound.h"
 
 struct seat_listener {
@@ -28,8 +29,9 @@ struct seat {
 	const struct user_table *users;
 	/* On control, when a generation has gone from this worker. */
 	void (*let_go)(struct inbound *in);
-	_Atomic uint64_t strangers[2]; /* bytes by enum relay_dir, ever; read by control */
-	_Atomic uint64_t sessions;     /* now, all generations; read by control */
+	_Atomic uint64_t strangers[2];	/* bytes by enum relay_dir, ever; read by control */
+	_Atomic uint64_t sessions;	/* now, all generations; read by control */
+	struct log_limit crowded, full; /* newcomers refused, strangers sent away for them */
 };
 
 void seat_init(struct seat *s, struct node_worker *w, void (*let_go)(struct inbound *in));

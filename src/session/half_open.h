@@ -3,11 +3,14 @@
  *
  * Over the limit of a source its newest is closed before anything is done for him.  Over the limit
  * of all the oldest goes, as a web server that runs out of connections drops those that have been
- * there longest: whoever floods the port keeps no user out, whose handshake takes a moment.
+ * there longest: whoever floods the port keeps no user out, whose handshake takes a moment, unless
+ * he brings as many as there may be within that moment.
  *
- * Sources are counted by hash, in three rows of which the least is believed: two sources may be
- * taken for one where all three meet, which takes more of them than there are places.  IPv6 counts
- * by /64.  Nothing is allocated for a source.
+ * Sources are counted by hash, in three rows of which the least is believed: who shares all three
+ * places with others is counted with them.  Who floods from many sources can fill the rows: with
+ * max * HALF_OPEN_EACH connections in all, a quarter of each row, one newcomer in 64 is refused for
+ * what others hold; with max * HALF_OPEN_ROW everybody may be.  The limit of all has to keep below.
+ * IPv6 counts by /64.  Nothing is allocated for a source.
  *
  * Threads: a half_open is one worker's; `sources` is shared by all, without locks.
  */
@@ -22,6 +25,7 @@
 
 #define HALF_OPEN_ROWS 3
 #define HALF_OPEN_ROW  1024
+#define HALF_OPEN_EACH (HALF_OPEN_ROW / 4)
 
 struct half_open_sources {
 	struct hash_key key; /* random */

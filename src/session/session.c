@@ -62,6 +62,7 @@ static void report(struct session *s, int err)
 		.lasted = loop_now(s->in->loop) - s->started,
 		.rejected = s->rejected,
 		.carrier = s->phase == PHASE_MUX,
+		.crowded = s->crowded,
 		.err = err,
 	};
 
@@ -100,7 +101,8 @@ int session_enter_half_open(struct session *s)
 	if (!s->half_open || s->source || stream_query(s->client, STREAM_SOURCE, &v))
 		return 0;
 	source = half_open_source(h->sources, v.addr);
-	if (half_open_enter(h->sources, source))
+	s->crowded = half_open_enter(h->sources, source) != 0;
+	if (s->crowded)
 		return -ERR_LIMIT;
 	s->source = source;
 	return 0;

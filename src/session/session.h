@@ -48,7 +48,9 @@ struct session_report {
 	nsec_t lasted;
 	bool rejected; /* went to the reject policy */
 	bool carrier;  /* of a multiplexer, whose children report for themselves */
-	int err;       /* 0: an orderly end */
+	/* With -ERR_LIMIT and no user: too many of his source are half open; else of all. */
+	bool crowded;
+	int err; /* 0: an orderly end */
 };
 
 /* One generation of an inbound on one worker.  The owner fills it, and keeps it until `sessions` is

@@ -37,6 +37,7 @@ struct session {
 	uint8_t phase, network;
 	bool rejected : 1, mirrored : 1;
 	bool half_open : 1; /* in that list */
+	bool crowded : 1;   /* refused: too many of his source are in it */
 	bool child : 1;	    /* of a multiplexer: whose user is known, and who is no stranger */
 	uint32_t source;    /* counted there as; 0: not */
 	union {		    /* by phase: there are very many sessions that only relay */

@@ -75,8 +75,8 @@ def look(port, parts, half_close=False, seconds=1.5):
 class Tap:
     """A port in front of another; what passes is kept, by connection: `said[i]` by the client, `heard[i]` by him."""
 
-    def __init__(self, port):
-        self.to, self.said, self.heard = port, [], []
+    def __init__(self, port, source="127.0.0.1"):
+        self.to, self.source, self.said, self.heard = port, source, [], []
         self.sock = socket.create_server(("127.0.0.1", 0))
         self.port = self.sock.getsockname()[1]
         threading.Thread(target=self._run, daemon=True).start()
@@ -87,7 +87,7 @@ class Tap:
                 a, _ = self.sock.accept()
             except OSError:
                 return
-            b = socket.create_connection(("127.0.0.1", self.to))
+            b = socket.create_connection(("127.0.0.1", self.to), source_address=(self.source, 0))
             self.said.append(b"")
             self.heard.append(b"")
             i = len(self.said) - 1

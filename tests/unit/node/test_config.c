@@ -364,6 +364,21 @@ static void dns_type_alone_has_no_effect_but_a_warning(void **state)
 	assert_non_null(strstr(told(), "DNSType: warning: has no meaning without EnableDNS"));
 }
 
+static void counters_of_sources_that_may_fill_up_are_warned_of(void **state)
+{
+	static const char said[] = "StrangerLimitPerIP: warning: newcomers may be refused";
+
+	assert_int_equal(node("\"StrangerLimit\":0")->stranger_limit_per_ip, 0);
+	assert_null(strstr(told(), said));
+	node("\"StrangerLimit\":2560,\"StrangerLimitPerIP\":10");
+	assert_null(strstr(told(), said));
+	node("\"StrangerLimit\":2561,\"StrangerLimitPerIP\":10");
+	assert_non_null(strstr(told(), said));
+	assert_non_null(strstr(told(), "StrangerLimit is 2560 or less"));
+	node("\"StrangerLimit\":0,\"StrangerLimitPerIP\":10");
+	assert_non_null(strstr(told(), said));
+}
+
 static void addresses_are_checked(void **state)
 {
 	assert_int_equal(node("\"ListenIP\":[\"127.0.0.1\",\"::1\"]")->listen_ip.count, 2);
@@ -662,6 +677,7 @@ int main(void)
 		TEST(cores_are_checked_and_merged),
 		TEST(every_alias_is_read),
 		TEST(dns_type_alone_has_no_effect_but_a_warning),
+		TEST(counters_of_sources_that_may_fill_up_are_warned_of),
 		TEST(addresses_are_checked),
 		TEST(fallbacks_come_as_array_object_or_in_the_form_of_sing),
 		TEST(split_keys_count_at_the_wrong_level_too),

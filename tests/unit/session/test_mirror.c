@@ -342,6 +342,7 @@ static void one_source_has_only_so_many_strangers(void **state)
 	}
 	assert_int_equal(g.fall.dials, 5); /* and the target has heard of nobody else */
 	assert_int_equal(g.report.err, -ERR_LIMIT);
+	assert_true(g.report.crowded);
 	hang_up(far[0]);
 	for (int t = 0; t < 20; t++)
 		loop_turn(g.l, NSEC_MS);
@@ -374,6 +375,7 @@ static void beyond_the_limit_of_all_the_oldest_stranger_goes(void **state)
 		if (i >= 3) { /* an end in order, as of a server that makes room */
 			assert_false(is_there(&g, far[i - 3]));
 			assert_int_equal(g.report.err, -ERR_LIMIT);
+			assert_false(g.report.crowded);
 		}
 	}
 	for (int i = 0; i < 6; i++)
