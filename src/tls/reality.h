@@ -41,7 +41,8 @@ struct reality_conf *reality_conf_get(struct reality_conf *c);
 void reality_conf_put(struct reality_conf *c); /* NULL is fine */
 
 /* What `old` knows of its target holds for `c` as well, where target and server name are the same: a
- * reload does not begin without look-alikes.  Before `c` is shared; NULLs are fine.
+ * reload begins neither without look-alikes nor with doubts whether the target is another server.
+ * Before `c` is shared; NULLs are fine.
  */
 void reality_conf_inherit(struct reality_conf *c, const struct reality_conf *old);
 

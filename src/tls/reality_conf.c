@@ -94,6 +94,9 @@ void reality_conf_inherit(struct reality_conf *c, const struct reality_conf *old
 
 	if (!c || !old || !same_target(&c->o, &old->o))
 		return;
+	/* A listener elsewhere may be where the target was. */
+	if (c->o.port == old->o.port)
+		atomic_store(&c->answered, atomic_load(&old->answered));
 	for (size_t i = 0; i < c->o.nnames; i++) {
 		const char *name = c->o.names[i];
 		size_t from = reality_name_index(

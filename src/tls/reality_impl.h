@@ -37,9 +37,11 @@ struct reality_conf {
 	struct mldsa65_key *mldsa; /* NULL: none */
 	struct shared_tail *tails; /* by name, then enum alpn_class; all zero: nothing known */
 	/* Of the hello with which the target is being asked; 0: none.  Who gets it back is the target,
-	 * by whatever way it came: `loops` once such a question has failed, until one has not. */
+	 * by whatever way it came: `loops` once such a question has failed, until one has not.  But it
+	 * has crossed the wire in clear: somebody on the way can bring it here, and let the question
+	 * itself fail.  So a target that has `answered` once is no loop, whatever comes back. */
 	_Atomic uint64_t asking;
-	atomic_bool came_back, loops;
+	atomic_bool came_back, loops, answered;
 };
 
 void reality_tail_set(struct reality_conf *c, size_t i, const struct reality_tail *t);

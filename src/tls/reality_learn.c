@@ -85,8 +85,10 @@ static void finish(struct reality_learn *r, int err)
 	size_t i = r->question++;
 
 	let_go(r);
+	if (!err)
+		atomic_store(&r->conf->answered, true);
 	if (atomic_exchange(&r->conf->came_back, false) || !err)
-		atomic_store(&r->conf->loops, err != 0);
+		atomic_store(&r->conf->loops, err && !atomic_load(&r->conf->answered));
 	if (err && atomic_load(&r->conf->loops))
 		err = -ELOOP;
 	r->state = RESTING;

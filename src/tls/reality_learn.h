@@ -15,8 +15,8 @@
 struct reality_learn;
 
 /* About one question: `name` with `alpn` ("", "http/1.1", "h2"); 0, or why it has no answer.  Told
- * when that changes.  -ELOOP: the question has come to our own listener and nowhere else; no
- * target is dialled until there is an answer. */
+ * when that changes.  -ELOOP: the question has come to our own listener, and the target has never
+ * answered one; none is dialled until it does. */
 typedef void reality_told(void *arg, const char *name, const char *alpn, int err);
 
 /* NULL: no memory.  The conf keeps alive; the dialer outlives it. */

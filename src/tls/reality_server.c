@@ -173,7 +173,9 @@ static int keep_hello(struct tls *t, struct reality *r, const struct tls_hello *
 }
 
 /* A question of ours to the target that has come here.  Nothing changes for who brings it: somebody
- * may have seen it on its way, and wants to know who knows it.
+ * may have seen it on its way, and wants to know who knows it.  Nor for anybody else, once the
+ * target has answered; before, who also keeps the question from it can have the node take the target
+ * for itself, until the next question is answered.
  */
 static void look_for_question(struct reality *r, const struct tls_hello *h)
 {

@@ -803,6 +803,75 @@ static void a_target_that_is_ourselves_is_found_out_and_not_dialled_again(void *
 	free(c);
 }
 
+/* Somebody on the way reads the question, says it to the node himself, and cuts it off. */
+static void bring_the_question_home(struct loop *l, struct reality_conf *conf, struct outside *way)
+{
+	struct outside other = {.dialer.ops = &outside_ops, .raw = true};
+	struct talker server = {0};
+	struct stream *x, *y;
+	struct bufq q;
+
+	bufq_init(&q, loop_pool(l), SIZE_MAX);
+	while (!way->raw_end)
+		assert_true(loop_turn(l, -1) > 0);
+	for (int i = 0; i < 20; i++)
+		loop_turn(l, NSEC_MS);
+	assert_true(stream_pull(way->raw_end, &q, 5000) > 100);
+	assert_int_equal(pair_new(l, 5000, &x, &y), 0);
+	talker_start(&server, reality_server_new(y, conf, &other.dialer), 0, 2, 1);
+	assert_true(stream_push(x, &q) > 100);
+	for (int i = 0; i < 20; i++)
+		loop_turn(l, NSEC_MS);
+	assert_true(atomic_load(&conf->came_back));
+	stream_free(way->raw_end);
+	way->raw_end = NULL;
+	stream_free(x);
+	talker_stop(&server);
+	stream_free(other.raw_end);
+	bufq_done(&q);
+}
+
+/* The answer to the first question that was brought home. */
+static int told_behind_an_observer(struct loop *l, struct reality_conf *conf, bool answers_first)
+{
+	struct asked a = {.outside.dialer.ops = &outside_ops, .outside.down = 100};
+	struct reality_learn *r = reality_learn_new(l, conf, &a.outside.dialer, on_told, &a);
+	int before = answers_first ? 3 : 0;
+
+	while (a.n < before)
+		assert_true(loop_turn(l, -1) > 0);
+	a.outside.raw = true;
+	bring_the_question_home(l, conf, &a.outside);
+	while (a.n == before)
+		assert_true(loop_turn(l, -1) > 0);
+	reality_learn_free(r);
+	stream_free(a.outside.raw_end);
+	loop_turn(l, 0);
+	return a.told[before];
+}
+
+static void a_target_that_has_answered_is_not_ourselves_whoever_brings_a_question(void **state)
+{
+	struct loop *l = loop_new(LOOP_VIRTUAL, 1);
+	struct reality_conf *fresh = server_conf(), *known = server_conf(), *next = server_conf();
+	int err = told_behind_an_observer(l, known, true);
+
+	assert_true(err < 0 && err != -ELOOP);
+	assert_false(atomic_load(&known->loops));
+	reality_conf_inherit(next, known); /* a reload does not bring the doubt back */
+	err = told_behind_an_observer(l, next, false);
+	assert_true(err < 0 && err != -ELOOP);
+	assert_false(atomic_load(&next->loops));
+	/* of a target that has never answered that cannot be known */
+	assert_int_equal(told_behind_an_observer(l, fresh, false), -ELOOP);
+	assert_true(atomic_load(&fresh->loops));
+	reality_conf_put(fresh);
+	reality_conf_put(known);
+	reality_conf_put(next);
+	loop_turn(l, 0);
+	loop_free(l);
+}
+
 static struct reality_conf *conf_of(const char *target, const char *a, const char *b)
 {
 	const char *const names[] = {a, b};
@@ -872,6 +941,8 @@ int main(void)
 		cmocka_unit_test(what_a_target_says_behind_a_handshake_is_learned),
 		cmocka_unit_test(what_was_learned_of_a_target_outlives_a_reload),
 		cmocka_unit_test(a_target_that_is_ourselves_is_found_out_and_not_dialled_again),
+		cmocka_unit_test(
+			a_target_that_has_answered_is_not_ourselves_whoever_brings_a_question),
 		cmocka_unit_test(who_repeats_a_hello_is_the_targets_after_all),
 		cmocka_unit_test(a_second_change_of_ciphers_is_the_targets_to_judge),
 		cmocka_unit_test(what_the_target_says_while_it_waits_is_kept_for_him),
