@@ -55,6 +55,11 @@ static void retry(struct engine *e)
 	}
 }
 
+static void set_tick(struct engine *e, nsec_t now)
+{
+	timer_set(e->conf.loop, &e->tick, MIN(now + TICK, e->retry_at));
+}
+
 static void on_tick(struct timer *t)
 {
 	struct engine *e = container_of(t, struct engine, tick);
@@ -65,7 +70,7 @@ static void on_tick(struct timer *t)
 		e->retry_at = now + e->conf.retry_every;
 		retry(e);
 	}
-	timer_set(e->conf.loop, t, now + TICK);
+	set_tick(e, now);
 }
 
 /* ---- life -------------------------------------------------------------------------------- */
@@ -93,7 +98,7 @@ int engine_make(const struct engine_ops *ops, const struct engine_conf *conf, st
 		return err;
 	}
 	e->retry_at = loop_now(conf->loop) + e->conf.retry_every;
-	timer_set(conf->loop, &e->tick, loop_now(conf->loop) + TICK);
+	set_tick(e, loop_now(conf->loop));
 	*out = e;
 	return 0;
 }

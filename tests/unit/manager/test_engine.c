@@ -122,7 +122,7 @@ static int settle(void *arg, const uint32_t *slots, size_t n)
 	return 0;
 }
 
-static void open_bed(struct bed *b)
+static void open_bed_that_retries(struct bed *b, nsec_t every)
 {
 	static const uint8_t epoch[COUNTERS_EPOCH_LEN];
 	struct engine_conf conf;
@@ -134,8 +134,18 @@ static void open_bed(struct bed *b)
 	b->loop = loop_new(LOOP_VIRTUAL, 1);
 	assert_int_equal(counters_create(NULL, epoch, 2, &b->counters), 0);
 	conf = (struct engine_conf){
-		.loop = b->loop, .counters = b->counters, .settle = settle, .settle_arg = b};
+		.loop = b->loop,
+		.counters = b->counters,
+		.settle = settle,
+		.settle_arg = b,
+		.retry_every = every,
+	};
 	assert_int_equal(engine_make(&fake_ops, &conf, &b->e, why), 0);
+}
+
+static void open_bed(struct bed *b)
+{
+	open_bed_that_retries(b, 0);
 }
 
 static void note_stopped(void *arg)
@@ -263,6 +273,20 @@ static void one_that_is_wanted_whatever_comes_is_tried_again(void **state)
 }
 
 /* What serves no more while it is said to run: not at once, or it would be all that is done. */
+static void it_is_tried_again_as_often_as_was_said(void **state)
+{
+	for (int every = 1; every <= 3; every++) {
+		struct bed b;
+
+		open_bed_that_retries(&b, every * NSEC_SEC);
+		will.start = -EADDRINUSE;
+		put(&b, 1, "a", 0, true);
+		pass(&b, 12);
+		assert_in_range(will.starts, 1 + 12 / every - 1, 1 + 12 / every);
+		close_bed(&b);
+	}
+}
+
 static void one_that_is_lost_is_stopped_and_tried_again_later(void **state)
 {
 	for (int at_once = 0; at_once < 2; at_once++) {
@@ -493,6 +517,7 @@ int main(void)
 		cmocka_unit_test(the_same_again_changes_nothing_and_keeps_its_generation),
 		cmocka_unit_test(a_server_that_cannot_be_started_leaves_nothing_behind),
 		cmocka_unit_test(one_that_is_wanted_whatever_comes_is_tried_again),
+		cmocka_unit_test(it_is_tried_again_as_often_as_was_said),
 		cmocka_unit_test(one_that_is_lost_is_stopped_and_tried_again_later),
 		cmocka_unit_test(one_that_is_lost_and_put_again_runs_as_soon_as_it_has_gone),
 		cmocka_unit_test(a_replacement_that_fails_brings_the_old_one_back),
