@@ -219,6 +219,20 @@ static const char *usual_cause(const struct session_report *r, const struct outb
 	return "";
 }
 
+/* Where a plugin is between, it is its port on this machine that has refused us. */
+static void tell_unreachable(const struct session_report *r, const struct outbound_conf *conf)
+{
+	bool packets =
+		r->network == NETWORK_UDP && conf->proto == OUTBOUND_SHADOWSOCKS && !conf->uot;
+	const struct dest *via = packets ? &conf->via_udp : &conf->via;
+	bool direct = via->type == DEST_NONE;
+	char dest[DEST_TEXT_MAX];
+
+	dest_format(direct ? &conf->server : via, dest);
+	fprintf(stderr, "weir connect: the %s %s: %s\n", direct ? "server" : "plugin at", dest,
+		err_text(r->err));
+}
+
 /* A link that does not work looks from a browser like a target that does not answer: whatever ends
  * with an error before a byte has come back is told here, where the cause is known.  Certificates
  * are the usual one.
@@ -232,8 +246,7 @@ static void tell_failure(struct session_inbound *si, const struct session_report
 	if (!r->err || r->down || r->err == -ERR_CANCELED)
 		return;
 	if (is_of_server(r->err)) {
-		dest_format(&conf->server, dest);
-		fprintf(stderr, "weir connect: the server %s: %s\n", dest, err_text(r->err));
+		tell_unreachable(r, conf);
 		return;
 	}
 	if (r->dest)

@@ -1,5 +1,7 @@
 """The command line itself (config.md G.14: exit 0 done, 1 failed, 2 usage, 78 configuration)."""
 import json
+import os
+import re
 import signal
 import subprocess
 
@@ -134,6 +136,35 @@ def test_a_server_that_does_not_answer_is_named_and_not_the_target(weir_bin, pro
     assert "192.0.2.7" not in client.text()
     # Who only looked whether somebody listens has asked for nothing: no hint about a node.
     assert "answers nothing" not in client.text()
+
+
+DEAF = """#!/usr/bin/env python3
+import os, socket, time
+s = socket.create_server((os.environ["SS_LOCAL_HOST"], int(os.environ["SS_LOCAL_PORT"])))
+s.accept()
+s.close()
+time.sleep(600)
+"""
+
+
+def test_a_plugin_that_refuses_is_named_and_not_the_server_behind_it(weir_bin, procs):
+    """It listens until it has been looked for."""
+    plugin, port = f"{procs.folder}/deaf", free_port()
+    with open(plugin, "w", encoding="ascii") as f:
+        f.write(DEAF)
+    os.chmod(plugin, 0o700)
+    client = procs.start("connect", [weir_bin, "connect", "ss://YWVzLTEyOC1nY206cA@192.0.2.9:9/?plugin=deaf", "--plugin", plugin,
+                                     "-l", f"127.0.0.1:{port}"]).wait_listening(port)
+
+    def refused():
+        with pytest.raises((OSError, EOFError)):  # it may not have closed its port yet
+            s = socks.connect(port, "192.0.2.7", 7000)
+            s.sendall(b"x")
+            socks.recv_exactly(s, 1)
+        return re.search(r"the plugin at 127\.0\.0\.1:\d+: Connection refused", client.text())
+
+    wait_until("the client to complain", refused)
+    assert "the server" not in client.text()
 
 
 def test_a_node_that_answers_nothing_has_a_hint(procs, cert, target):
