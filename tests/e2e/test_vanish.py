@@ -21,7 +21,7 @@ NAME = "weir.test"
 MANY = 5000 if SOAK else 150  # of each kind
 FEW = 8                       # connections to the panel come and go
 LONG = 10 if SOAK else 2 * SLOW  # all have come by then
-TIMES = {"HandshakeTimeout": int(LONG), "IdleTimeout": int(6 * LONG if SOAK else 3 * LONG), "LingerTimeout": 2,
+TIMES = {"HandshakeTimeout": int(LONG), "IdleTimeout": int(6 * LONG if SOAK else 10 * LONG), "LingerTimeout": 2,
          "StrangerTimeout": int(LONG)}
 
 pytestmark = [pytest.mark.alone, pytest.mark.soak]
@@ -94,8 +94,10 @@ class Lab:
 def lab(module_procs, cert):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    yield Lab(module_procs, cert)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    try:
+        yield Lab(module_procs, cert)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def back_to(lab, descriptors, kb):
