@@ -1,8 +1,8 @@
 /* throttle.h - how fast strangers may be relayed to the server that they are shown: each direction
  * of each connection by itself, as Xray's limitFallbackUpload and limitFallbackDownload say it.
  *
- * The first `after` bytes are free; then a bucket of `burst` bytes, full at the beginning, that is
- * refilled with `rate_Bps`.  Who measures can see it: off unless somebody asks.
+ * The first `after` bytes are free; then a bucket of `burst` bytes, full when these are through, that
+ * is refilled with `rate_Bps`.  Who measures can see it: off unless somebody asks.
  */
 #ifndef WEIR_SESSION_THROTTLE_H
 #define WEIR_SESSION_THROTTLE_H
