@@ -17,6 +17,8 @@
 
 #define STREAMS	    1000
 #define HEADERS_MAX 16384 /* of one request, as HTTP/2 counts: 32 for each besides name and value */
+/* Less than a child may hold: a window that is used up leaves room, and nothing waits. */
+#define CHILD_WINDOW (MUX_CHILD_MAX - 1)
 
 struct h2mux {
 	nghttp2_session *ng;
@@ -445,7 +447,7 @@ static int greet(struct h2mux *h)
 {
 	static const nghttp2_settings_entry settings[] = {
 		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, STREAMS},
-		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, MUX_CHILD_MAX},
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, CHILD_WINDOW},
 		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HEADERS_MAX},
 		{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
 	};

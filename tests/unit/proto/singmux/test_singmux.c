@@ -29,6 +29,7 @@ struct house {
 	struct mux *mux;
 	struct kid kids[PEER_STREAMS];
 	int nkids, limit; /* of those that are served: the others are let go at once */
+	bool stuck;	  /* nobody reads the first one */
 	size_t down;
 	bool idle, closed;
 };
@@ -67,7 +68,7 @@ static void on_stream(struct sink *sink, struct stream *s)
 	k->s = s;
 	k->house = h;
 	waiter_init(&k->w, kid_wake);
-	if (!h->idle)
+	if (!h->idle && !(h->stuck && k == h->kids))
 		loop_queue(s->loop, &k->w);
 }
 
@@ -219,6 +220,51 @@ static void more_than_a_window_goes_through(void **state)
 		shape.down = 600 * 1024;
 		shape.max = 3000;
 		run_once(&many);
+	}
+}
+
+/* All but the first of the streams are through. */
+static bool others_done(void *state)
+{
+	const struct house *h = state;
+
+	return h->p.err || h->closed ||
+	       (h->nkids == 2 && talker_done(&h->kids[1].t) && h->p.st[1].eof);
+}
+
+/* Which may take longer than MUX_STALL: its window is used up, and nobody waits for it. */
+static void a_slow_upload_holds_up_nobody_and_goes_on(void **state)
+{
+	static const uint8_t protocols[] = {SINGMUX_YAMUX, SINGMUX_H2MUX};
+
+	for (size_t i = 0; i < ARRAY_LEN(protocols); i++) {
+		struct loop *l = loop_new(LOOP_VIRTUAL, 7);
+		struct house *h = calloc(1, sizeof(*h));
+
+		set_shape(protocols[i], false);
+		shape.n = 2;
+		shape.up = 400 * 1024;
+		shape.down = 300 * 1024;
+		shape.max = 3000;
+		assert_non_null(l);
+		assert_non_null(h);
+		h->stuck = true;
+		many_start(l, h);
+		assert_true(run_until(l, others_done, h));
+		assert_int_equal(h->p.err, 0);
+		assert_int_equal(h->kids[1].t.received, h->p.up);
+		assert_int_equal(h->p.st[1].received, h->down);
+		for (int k = 0; k < 60; k++)
+			loop_turn(l, NSEC_SEC);
+		assert_true(h->p.st[0].sent >= 256 * 1024 - 1);
+		assert_int_equal(h->p.err, 0);
+		loop_queue(l, &h->kids[0].w);
+		assert_true(run_until(l, house_done, h));
+		house_check(h);
+		house_stop(h);
+		loop_turn(l, 0);
+		free(h);
+		loop_free(l);
 	}
 }
 
@@ -641,6 +687,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(many_streams_carry_what_is_theirs_both_ways),
 		cmocka_unit_test(more_than_a_window_goes_through),
+		cmocka_unit_test(a_slow_upload_holds_up_nobody_and_goes_on),
 		cmocka_unit_test(it_can_be_let_go_at_any_turn),
 		cmocka_unit_test(who_must_pad_and_does_not_is_turned_away),
 		cmocka_unit_test(an_inbound_offers_it_to_all_to_who_pads_or_to_nobody),
