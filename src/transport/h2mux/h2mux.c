@@ -139,11 +139,13 @@ static int refuse(struct h2mux *h, int32_t id, uint32_t code)
 
 static int open_stream(struct h2mux *h, int32_t id)
 {
+	struct mux_session_child *c;
+
 	if (!h->is_connect)
 		return refuse(h, id, NGHTTP2_PROTOCOL_ERROR);
-	if (!mux_session_accept(h->s, (uint32_t)id))
+	if (!mux_session_accept(h->s, (uint32_t)id, &c))
 		return refuse(h, id, NGHTTP2_REFUSED_STREAM);
-	return answer(h, id, "200", true);
+	return c ? answer(h, id, "200", true) : 0;
 }
 
 static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *user)

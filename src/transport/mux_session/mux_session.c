@@ -30,17 +30,24 @@ int mux_session_body(struct mux_session *s)
 	return 0;
 }
 
-struct mux_session_child *mux_session_accept(struct mux_session *s, uint32_t id)
+/* Whoever cannot be told to go elsewhere would only lose his streams. */
+static bool is_closed(const struct mux_core *m)
+{
+	return m->draining && m->codec->go_away;
+}
+
+bool mux_session_accept(struct mux_session *s, uint32_t id, struct mux_session_child **out)
 {
 	struct mux_stream *ms;
 
-	if (s->core.draining || !mux_has_room(&s->core))
-		return NULL;
+	if (is_closed(&s->core) || !mux_has_room(&s->core))
+		return false;
 	ms = mux_stream_new(&s->core, id);
 	if (!ms)
-		return NULL;
+		return false;
 	s->opened(s, ms);
-	return mux_session_find(s, id);
+	*out = mux_session_find(s, id);
+	return true;
 }
 
 int mux_session_given_up(struct mux_session *s, const struct mux_session_child *c)

@@ -35,8 +35,10 @@ static inline struct mux_session *mux_session_of(struct mux_core *m)
  * it, when `left` is 0, or all that is there.  -EAGAIN: no room.  Others: broken. */
 MUST_CHECK int mux_session_body(struct mux_session *s);
 
-/* A new child, handed to `opened`; NULL: refuse it. */
-struct mux_session_child *mux_session_accept(struct mux_session *s, uint32_t id);
+/* A new child, handed to `opened`; *out is NULL when that has let it go at once, and its reset has been
+ * said.  False: there is none, refuse it. */
+MUST_CHECK bool mux_session_accept(struct mux_session *s, uint32_t id,
+				   struct mux_session_child **out);
 
 static inline struct mux_session_child *mux_session_find(struct mux_session *s, uint32_t id)
 {

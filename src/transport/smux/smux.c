@@ -22,9 +22,11 @@ static int emit(struct mux_core *m, enum smux_command command, uint32_t stream, 
 /* The number of a stream that lives, again: the reference takes no notice. */
 static int take_syn(struct mux_session *s, uint32_t id)
 {
+	struct mux_session_child *c;
+
 	if (mux_session_find(s, id))
 		return mux_glitch(&s->core);
-	if (mux_session_accept(s, id))
+	if (mux_session_accept(s, id, &c))
 		return 0;
 	if (mux_glitch(&s->core))
 		return -ERR_PROTOCOL;

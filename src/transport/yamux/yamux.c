@@ -2,6 +2,9 @@
  *
  * Windows are 256 KiB, which is what a child may hold; credit goes back when its consumer pulls, half a
  * window at a time.  A new stream is acknowledged at once: the client's patience for that is 5 s.
+ *
+ * It could be told to go away, but sing-mux's client opens streams in such a session none the less: a
+ * drained carrier goes on until it has none.
  */
 #include <errno.h>
 
@@ -57,11 +60,12 @@ static int take_syn(struct mux_session *s, uint32_t id)
 
 	if (find(s, id))
 		return -ERR_PROTOCOL;
-	base = mux_session_accept(s, id);
-	if (!base) {
+	if (!mux_session_accept(s, id, &base)) {
 		err = mux_glitch(&s->core);
 		return err ? err : say(&s->core, id, YAMUX_RST, 0);
 	}
+	if (!base)
+		return 0;
 	of(&base->ms.c)->send = of(&base->ms.c)->recv = YAMUX_WINDOW;
 	return say(&s->core, id, YAMUX_ACK, 0);
 }
@@ -226,11 +230,6 @@ static size_t yamux_window(const struct mux_child *c)
 	return container_of(c, const struct yamux_child, base.ms.c)->send;
 }
 
-static int yamux_go_away(struct mux_core *m)
-{
-	return emit(m, &(struct yamux_frame){.type = YAMUX_GO_AWAY, .len = YAMUX_NORMAL}, NULL);
-}
-
 static const struct mux_codec yamux_codec = {
 	.name = "yamux",
 	.child_size = sizeof(struct yamux_child),
@@ -242,7 +241,6 @@ static const struct mux_codec yamux_codec = {
 	.reset = yamux_reset,
 	.pulled = yamux_pulled,
 	.window = yamux_window,
-	.go_away = yamux_go_away,
 };
 
 int yamux_begin(struct mux_session *s)

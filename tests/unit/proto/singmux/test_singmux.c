@@ -472,8 +472,8 @@ static void a_yamux_child_that_goes_is_reset_and_nobody_else(void **state)
 	hand_stop(&t);
 }
 
-/* M7 */
-static void a_drained_yamux_takes_no_more_and_ends_with_its_last_child(void **state)
+/* M7.  The clients of neither go elsewhere: they would only lose what they open. */
+static void a_drained_smux_or_yamux_serves_on_and_ends_with_its_last_child(void **state)
 {
 	struct hand t;
 
@@ -483,13 +483,54 @@ static void a_drained_yamux_takes_no_more_and_ends_with_its_last_child(void **st
 	HEARS(&t, "\0\1\0\2\0\0\0\1\0\0\0\0");
 	mux_drain(t.h.mux);
 	SAY(&t, "\0\1\0\1\0\0\0\3\0\0\0\0");
-	HEARS(&t, "\0\3\0\0\0\0\0\0\0\0\0\0\0\1\0\x08\0\0\0\3\0\0\0\0");
-	assert_int_equal(t.h.nkids, 1);
-	assert_false(t.h.closed);
+	HEARS(&t, "\0\1\0\2\0\0\0\3\0\0\0\0");
 	SAY(&t, "\0\1\0\x08\0\0\0\1\0\0\0\0");
+	assert_false(t.h.closed);
+	SAY(&t, "\0\1\0\x08\0\0\0\3\0\0\0\0");
 	assert_true(t.h.closed);
 	assert_int_equal(t.h.mux->result, 0);
 	hand_stop(&t);
+	hand_start(&t, &singmux_kind);
+	t.h.idle = true;
+	SAY(&t, HELLO_SMUX "\1\0\0\0\3\0\0\0");
+	mux_drain(t.h.mux);
+	SAY(&t, "\1\0\0\0\5\0\0\0");
+	HEARS(&t, "");
+	assert_int_equal(t.h.nkids, 2);
+	SAY(&t, "\1\1\0\0\3\0\0\0\1\1\0\0\5\0\0\0");
+	assert_true(t.h.closed);
+	assert_int_equal(t.h.mux->result, 0);
+	hand_stop(&t);
+}
+
+/* As where a worker is full: no fault of the client's. */
+static void a_stream_that_is_let_go_at_once_is_ended_once_and_is_no_glitch(void **state)
+{
+	static const struct {
+		const char *hello, *open, *end;
+		size_t nopen, nend, at;
+	} cases[] = {
+		{HELLO_SMUX, "\1\0\0\0\3\0\0\0", "\1\1\0\0\3\0\0\0", 8, 8, 4},
+		{HELLO_YAMUX, "\0\1\0\1\0\0\0\1\0\0\0\0", "\0\1\0\x08\0\0\0\1\0\0\0\0", 12, 12, 7},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct hand t;
+		uint8_t open[16], end[16];
+
+		hand_start(&t, &singmux_kind);
+		t.h.limit = 0;
+		hand_say(&t, cases[i].hello, 2);
+		memcpy(open, cases[i].open, cases[i].nopen);
+		memcpy(end, cases[i].end, cases[i].nend);
+		for (int n = 0; n < 1200; n++) {
+			open[cases[i].at] = end[cases[i].at] = (uint8_t)(n | 1);
+			hand_say(&t, open, cases[i].nopen);
+			hears(&t, end, cases[i].nend);
+		}
+		assert_false(t.h.closed);
+		hand_stop(&t);
+	}
 }
 
 /* Who has said FIN has forgotten the stream: what he is not going to hear is not sent. */
@@ -646,7 +687,6 @@ static void opening_and_resetting_is_a_flood(void **state)
 		hand_start(&t, &singmux_kind);
 		/* none is kept: what is seen is the opening and the resetting */
 		t.h.idle = true;
-		t.h.limit = 0;
 		hand_say(&t, cases[i].hello, cases[i].nhello);
 		for (; !t.h.closed && id < 4000; id += 2) {
 			uint8_t mem[64];
@@ -696,7 +736,8 @@ int main(void)
 		cmocka_unit_test(yamux_credit_comes_back_when_the_consumer_pulls),
 		cmocka_unit_test(more_than_a_yamux_window_is_broken_off),
 		cmocka_unit_test(a_yamux_child_that_goes_is_reset_and_nobody_else),
-		cmocka_unit_test(a_drained_yamux_takes_no_more_and_ends_with_its_last_child),
+		cmocka_unit_test(a_drained_smux_or_yamux_serves_on_and_ends_with_its_last_child),
+		cmocka_unit_test(a_stream_that_is_let_go_at_once_is_ended_once_and_is_no_glitch),
 		cmocka_unit_test(a_smux_fin_is_the_end_of_both_directions),
 		cmocka_unit_test(a_smux_child_that_goes_says_fin_once),
 		cmocka_unit_test(what_no_frame_begins_with_ends_the_carrier),
