@@ -156,6 +156,8 @@ void mux_stall(struct mux_stream *ms);
 void mux_stalled(struct mux_core *m, nsec_t now); /* the core's: the deadline has come */
 /* The first `n` bytes of `q` are its.  0 or -ENOMEM. */
 MUST_CHECK int mux_stream_feed(struct mux_stream *ms, struct bufq *q, size_t n);
+/* The same of bytes that lie elsewhere: a copy of them. */
+MUST_CHECK int mux_stream_append(struct mux_stream *ms, const void *data, size_t n);
 /* The peer has ended: 0 in order (whatever half), <0 cut off; behind what is queued. */
 void mux_stream_end(struct mux_stream *ms, int err);
 

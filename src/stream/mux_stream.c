@@ -55,6 +55,17 @@ int mux_stream_feed(struct mux_stream *ms, struct bufq *q, size_t n)
 	return 0;
 }
 
+int mux_stream_append(struct mux_stream *ms, const void *data, size_t n)
+{
+	if (bufq_empty(&ms->in))
+		ms->progress = loop_now(ms->s.loop);
+	if (bufq_append(&ms->in, data, n))
+		return -ENOMEM;
+	ms->c.m->held += n;
+	mux_child_wake(&ms->c, STREAM_RD);
+	return 0;
+}
+
 void mux_stream_end(struct mux_stream *ms, int err)
 {
 	if (ms->eof || ms->err)

@@ -25,6 +25,8 @@ struct h2mux {
 	struct mux_session *s;
 	int err;	/* of a callback */
 	bool inside;	/* nghttp2 is on the stack and may not be entered again */
+	bool opened;	/* the connection's window, or all of them: whoever waits is told */
+	bool broken;	/* it has said goodbye for something the peer did */
 	bool paused;	/* it stopped behind a piece of data, and wants to be asked once more */
 	uint32_t full;	/* the stream that has no room; 0: none */
 	size_t headers; /* of the request being read */
@@ -99,6 +101,15 @@ static ssize_t on_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t max
 	if (c && !c->base.ms.fin)
 		return NGHTTP2_ERR_DEFERRED;
 	*flags |= NGHTTP2_DATA_FLAG_EOF;
+	return 0;
+}
+
+static int on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
+{
+	struct h2mux *h = user;
+
+	if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
+		h->broken = true;
 	return 0;
 }
 
@@ -212,7 +223,7 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 	if (frame->hd.type == NGHTTP2_WINDOW_UPDATE && c)
 		mux_child_writable(&c->base.ms.c);
 	else if (frame->hd.type == NGHTTP2_WINDOW_UPDATE || frame->hd.type == NGHTTP2_SETTINGS)
-		all_writable(&h->s->core);
+		h->opened = true;
 	else if (c && frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
 		mux_stream_end(&c->base.ms, 0);
 	return fail(h, err);
@@ -246,16 +257,11 @@ static int on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t
 {
 	struct h2mux *h = user;
 	struct h2_child *c = find(h, id);
-	struct bufq q;
 	int err;
 
 	if (!c)
 		return nghttp2_session_consume(ng, id, len) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
-	bufq_init(&q, h->s->core.in.pool, SIZE_MAX);
-	err = bufq_append(&q, data, len);
-	if (!err)
-		err = mux_stream_feed(&c->base.ms, &q, len);
-	bufq_done(&q);
+	err = mux_stream_append(&c->base.ms, data, len);
 	if (!err && nghttp2_session_consume_connection(ng, len))
 		err = -ERR_PROTOCOL;
 	if (err || mux_stream_room(&c->base.ms))
@@ -300,6 +306,19 @@ static int feed(struct h2mux *h)
 	return 0;
 }
 
+/* Has nghttp2 nothing more to hear or to say?  After a goodbye in order there is no stream left, and the
+ * core ends it like one that is drained.
+ */
+static int look_for_end(struct h2mux *h)
+{
+	if (nghttp2_session_want_read(h->ng) || nghttp2_session_want_write(h->ng))
+		return 0;
+	if (h->broken)
+		return -ERR_PROTOCOL;
+	h->s->core.draining = true;
+	return 0;
+}
+
 static int h2_input(struct mux_core *m)
 {
 	struct h2mux *h = mux_session_of(m)->h2;
@@ -312,13 +331,14 @@ static int h2_input(struct mux_core *m)
 	}
 	if (err && err != -EAGAIN)
 		return err;
+	if (h->opened) {
+		h->opened = false;
+		all_writable(m);
+	}
 	sent = flush(h);
-	if (sent)
-		return sent;
-	/* it has said goodbye, for something the peer did */
-	if (!nghttp2_session_want_read(h->ng) && !nghttp2_session_want_write(h->ng))
-		return -ERR_PROTOCOL;
-	return err;
+	if (!sent)
+		sent = look_for_end(h);
+	return sent ? sent : err;
 }
 
 /* It may have been waiting for us, or for a window; both are right. */
@@ -429,6 +449,7 @@ static int new_session(struct h2mux *h)
 	if (!ng) {
 		nghttp2_session_callbacks_set_send_callback(cb, on_send);
 		nghttp2_session_callbacks_set_send_data_callback(cb, on_send_data);
+		nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_sent);
 		nghttp2_session_callbacks_set_on_begin_frame_callback(cb, on_begin_frame);
 		nghttp2_session_callbacks_set_on_begin_headers_callback(cb, on_begin_headers);
 		nghttp2_session_callbacks_set_on_header_callback(cb, on_header);

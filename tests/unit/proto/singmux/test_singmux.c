@@ -6,6 +6,7 @@
 #include "proto/carriers.h"
 #include "proto/singmux/singmux.h"
 #include "proto/singmux/singmux_carrier.h"
+#include "stream/mux_core.h"
 #include "stream/pair.h"
 #include "transport/smux/smux_wire.h"
 #include "transport/yamux/yamux_wire.h"
@@ -594,6 +595,142 @@ static void what_no_frame_begins_with_ends_the_carrier(void **state)
 	}
 }
 
+/* ---- HTTP/2 by hand ---------------------------------------------------------------------- */
+
+#define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
+/* CONNECT by a literal, :authority "x" */
+#define CONNECT(id) "\0\0\x0c\1\4\0\0\0" id "\x42\7CONNECT\x41\1x"
+#define END_OF(id)  "\0\0\0\0\1\0\0\0" id
+
+/* Is there a frame of this type in what has been answered? */
+static bool h2_heard(struct hand *t, uint8_t type)
+{
+	bool found = false;
+	uint8_t head[9];
+
+	while (stream_pull(t->far, &t->q, 65536) > 0)
+		;
+	while (bufq_take(&t->q, head, 9) == 9) {
+		found |= head[3] == type;
+		bufq_drain(&t->q, MIN(bufq_len(&t->q), (size_t)head[1] << 8 | head[2]));
+	}
+	return found;
+}
+
+/* Whoever ends last. */
+static void a_drained_h2mux_is_over_in_order(void **state)
+{
+	for (int we_last = 0; we_last <= 1; we_last++) {
+		struct hand t;
+
+		hand_start(&t, &singmux_kind);
+		t.h.idle = true;
+		SAY(&t, HELLO_H2MUX PREFACE CONNECT("\1"));
+		mux_drain(t.h.mux);
+		SAY(&t, CONNECT("\3"));
+		assert_int_equal(t.h.nkids, 1);
+		assert_true(h2_heard(&t, NGHTTP2_GOAWAY));
+		if (we_last)
+			SAY(&t, END_OF("\1"));
+		assert_int_equal(stream_shut(t.h.kids[0].s), 0);
+		assert_false(t.h.closed);
+		SAY(&t, "");
+		if (!we_last)
+			SAY(&t, END_OF("\1"));
+		assert_true(t.h.closed);
+		assert_int_equal(t.h.mux->result, 0);
+		hand_stop(&t);
+	}
+}
+
+static void an_h2_client_that_says_goodbye_ends_in_order(void **state)
+{
+	struct hand t;
+
+	hand_start(&t, &singmux_kind);
+	SAY(&t, HELLO_H2MUX PREFACE "\0\0\x08\7\0\0\0\0\0\0\0\0\0\0\0\0\0");
+	assert_true(t.h.closed);
+	assert_int_equal(t.h.mux->result, 0);
+	hand_stop(&t);
+}
+
+static void an_h2_stream_that_is_let_go_at_once_is_no_glitch(void **state)
+{
+	struct hand t;
+
+	hand_start(&t, &singmux_kind);
+	t.h.limit = 0;
+	SAY(&t, HELLO_H2MUX PREFACE);
+	for (uint16_t id = 1; id < 2400; id += 2) {
+		uint8_t mem[] = CONNECT("\1");
+
+		mem[7] = (uint8_t)(id >> 8);
+		mem[8] = (uint8_t)id;
+		hand_say(&t, mem, sizeof(mem) - 1);
+		assert_false(t.h.closed);
+		assert_true(h2_heard(&t, NGHTTP2_RST_STREAM));
+	}
+	hand_stop(&t);
+}
+
+/* What is held is what it costs. */
+static void small_pieces_of_data_share_chunks(void **state)
+{
+	static uint8_t frame[9 + 1025] = {0, 4, 1, 0, 0, 0, 0, 0, 1};
+	struct hand t;
+	size_t before;
+
+	hand_start(&t, &singmux_kind);
+	t.h.idle = true;
+	SAY(&t, HELLO_H2MUX PREFACE CONNECT("\1"));
+	(void)h2_heard(&t, 0);
+	before = loop_pool(t.l)->nused;
+	for (int i = 0; i < 60; i++)
+		hand_say(&t, frame, sizeof(frame));
+	assert_false(t.h.closed);
+	(void)h2_heard(&t, 0);
+	assert_in_range(loop_pool(t.l)->nused - before, 4, 8);
+	hand_stop(&t);
+}
+
+static size_t (*real_window)(const struct mux_child *);
+static int nasked;
+
+static size_t counted_window(const struct mux_child *c)
+{
+	nasked++;
+	return real_window(c);
+}
+
+static void many_window_updates_at_once_are_one_for_those_who_wait(void **state)
+{
+	static const uint8_t update[] = "\0\0\4\x08\0\0\0\0\0\0\0\0\1";
+	static uint8_t flood[1000 * (sizeof(update) - 1)];
+	struct mux_codec codec;
+	struct mux_core *m;
+	struct hand t;
+
+	hand_start(&t, &singmux_kind);
+	t.h.idle = true;
+	/* no stream has a window */
+	SAY(&t, HELLO_H2MUX PREFACE "\0\0\6\4\0\0\0\0\0\0\4\0\0\0\0" CONNECT("\1") CONNECT("\3"));
+	assert_int_equal(t.h.nkids, 2);
+	for (int i = 0; i < 2; i++)
+		stream_want(t.h.kids[i].s, STREAM_WR, &t.h.kids[i].w);
+	m = container_of(t.h.mux, struct mux_core, mux);
+	codec = *m->codec;
+	real_window = codec.window;
+	codec.window = counted_window;
+	m->codec = &codec;
+	nasked = 0;
+	for (size_t i = 0; i < 1000; i++)
+		memcpy(flood + i * (sizeof(update) - 1), update, sizeof(update) - 1);
+	hand_say(&t, flood, sizeof(flood));
+	assert_false(t.h.closed);
+	assert_in_range(nasked, 2, 20);
+	hand_stop(&t);
+}
+
 /* ---- TCP Brutal -------------------------------------------------------------------------- */
 
 static void brutal_is_declined_in_its_own_words(void **state)
@@ -647,8 +784,6 @@ static void frames_that_only_make_work_are_not_taken_for_ever(void **state)
 	FLOOD(HELLO_YAMUX, "\0\3\0\0\0\0\0\0\0\0\0\0"); /* go away */
 }
 
-#define PREFACE "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
-
 static void an_http2_peer_cannot_flood_either(void **state)
 {
 	FLOOD(HELLO_H2MUX PREFACE, "\0\0\0\4\0\0\0\0\0");	    /* SETTINGS */
@@ -659,9 +794,7 @@ static void an_http2_peer_cannot_flood_either(void **state)
 /* Streams that are opened and given up at once; each has a new number. */
 static void opening_and_resetting_is_a_flood(void **state)
 {
-	/* CONNECT by a literal, :authority "x" */
-	static const char h2[] = "\0\0\x0c\1\4\0\0\0\1\x42\7CONNECT\x41\1x"
-				 "\0\0\4\3\0\0\0\0\1\0\0\0\x08";
+	static const char h2[] = CONNECT("\1") "\0\0\4\3\0\0\0\0\1\0\0\0\x08";
 	static const char ya[] = "\0\1\0\1\0\0\0\1\0\0\0\0"
 				 "\0\1\0\x08\0\0\0\1\0\0\0\0";
 	static const char sm[] = "\1\0\0\0\3\0\0\0\1\1\0\0\3\0\0\0";
@@ -741,6 +874,11 @@ int main(void)
 		cmocka_unit_test(a_smux_fin_is_the_end_of_both_directions),
 		cmocka_unit_test(a_smux_child_that_goes_says_fin_once),
 		cmocka_unit_test(what_no_frame_begins_with_ends_the_carrier),
+		cmocka_unit_test(a_drained_h2mux_is_over_in_order),
+		cmocka_unit_test(an_h2_client_that_says_goodbye_ends_in_order),
+		cmocka_unit_test(an_h2_stream_that_is_let_go_at_once_is_no_glitch),
+		cmocka_unit_test(small_pieces_of_data_share_chunks),
+		cmocka_unit_test(many_window_updates_at_once_are_one_for_those_who_wait),
 		cmocka_unit_test(brutal_is_declined_in_its_own_words),
 		cmocka_unit_test(frames_that_only_make_work_are_not_taken_for_ever),
 		cmocka_unit_test(an_http2_peer_cannot_flood_either),
