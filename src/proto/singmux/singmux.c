@@ -17,7 +17,7 @@ struct singmux {
 static void stream_opened(struct mux_session *s, struct mux_stream *ms)
 {
 	struct sink *sink = s->core.terms.sink;
-	struct stream *over = singmux_stream_new(&ms->s, s->core.terms.user);
+	struct stream *over = singmux_stream_new(ms);
 
 	if (over)
 		sink->stream(sink, over);

@@ -30,10 +30,13 @@ static struct dgram *packets(struct stream *s, const struct framing *framing)
 	struct dest dest = of(s)->request.dest;
 	struct stream *lower;
 	struct bufq first;
+	struct dgram *d;
 
 	bufq_init(&first, loop_pool(s->loop), SIZE_MAX);
 	lower = stream_peel(s, &first);
-	return framed_new(lower, framing, false, &dest, &first);
+	d = framed_new(lower, framing, false, &dest, &first);
+	bufq_done(&first);
+	return d;
 }
 
 static struct dgram *fixed_packets(struct stream *s)
@@ -55,6 +58,8 @@ static int stream_parse(struct header_server *h, struct rd *in)
 
 	if (err)
 		return err;
+	if (!q.udp && h->request.mux_udp_only)
+		return -ERR_UNSUPPORTED;
 	h->request.network = q.udp ? NETWORK_UDP : NETWORK_TCP;
 	h->request.udp = !q.udp ? NULL : q.packet_addr ? addr_packets : fixed_packets;
 	h->request.dest = q.dest;
@@ -119,12 +124,26 @@ static int refuse_brutal(struct header_server *h)
 	return n < 0 ? (int)n : -ERR_UNSUPPORTED;
 }
 
+/* A request that is none is a glitch (M9), once; where the stream has gone that has been counted, and
+ * it is not a fault what the kernel says.
+ */
+static void blame(struct header_server *h, int err)
+{
+	struct mux_child *c = &container_of(h->lower, struct mux_stream, s)->c;
+
+	if (c->attached && err < -ERR_FIRST && mux_glitch(c->m))
+		mux_fail(c->m, -ERR_PROTOCOL);
+}
+
 /* What is wrong here is a user's: there is nobody to hide from. */
 static int stream_open_request(struct stream *s)
 {
 	struct header_server *h = of(s);
+	bool settled = h->state;
 	int err = header_open(s);
 
+	if (!settled && h->state < 0)
+		blame(h, err);
 	if (err == -ERR_AUTH)
 		return -ERR_TRUNCATED;
 	if (!err && h->request.network == NETWORK_TCP && singmux_is_brutal(&h->request.dest))
@@ -151,13 +170,15 @@ static const struct header_ops singmux_stream_ops = {
 	.answer = say_ok,
 };
 
-struct stream *singmux_stream_new(struct stream *lower, struct user *user)
+struct stream *singmux_stream_new(struct mux_stream *ms)
 {
-	struct stream *s = header_server_new(lower, &singmux_stream_ops, NULL);
+	const struct mux_terms *terms = &ms->c.m->terms;
+	struct stream *s = header_server_new(&ms->s, &singmux_stream_ops, NULL);
 
 	if (!s)
 		return NULL;
-	of(s)->request.user = user;
+	of(s)->request.user = terms->user;
+	of(s)->request.mux_udp_only = terms->udp_only;
 	of(s)->known = true;
 	return s;
 }

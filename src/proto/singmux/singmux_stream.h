@@ -2,10 +2,10 @@
 #ifndef WEIR_PROTO_SINGMUX_STREAM_H
 #define WEIR_PROTO_SINGMUX_STREAM_H
 
-#include "stream/stream.h"
+#include "stream/mux_core.h"
 
-/* A layer whose open() reads the request, and which then steps out.  `lower` passes; `user` is whose
- * it is.  NULL: no memory, `lower` is freed. */
-struct stream *singmux_stream_new(struct stream *lower, struct user *user);
+/* A layer whose open() reads the request, and which then steps out.  `ms` passes; the terms of its mux
+ * say whose it is and what it may ask for.  NULL: no memory, `ms` is freed. */
+struct stream *singmux_stream_new(struct mux_stream *ms);
 
 #endif

@@ -100,12 +100,14 @@ static int take_update(struct mux_session *s, struct yamux_child *c, const struc
 	return 0;
 }
 
-/* More than was granted is no window at all: the reference ends everything, too. */
+/* More than was granted is no window at all: the reference ends everything, too.  Nor is there anything
+ * behind an end.
+ */
 static int take_data(struct mux_session *s, struct yamux_child *c, const struct yamux_frame *f)
 {
 	if (f->len == 0 && !f->flags)
 		return mux_glitch(&s->core);
-	if (f->len > c->recv)
+	if (f->len > c->recv || c->base.ms.eof)
 		return -ERR_PROTOCOL;
 	c->recv -= f->len;
 	c->ending = f->flags & YAMUX_FIN;

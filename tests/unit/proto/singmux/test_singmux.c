@@ -32,7 +32,7 @@ struct house {
 	int nkids, limit; /* of those that are served: the others are let go at once */
 	bool stuck;	  /* nobody reads the first one */
 	size_t down;
-	bool idle, closed;
+	bool idle, closed, udp_only;
 };
 
 static void kid_wake(struct waiter *w)
@@ -83,7 +83,8 @@ static void house_serve(struct house *h, struct stream *carrier, const struct mu
 	h->sink = (struct sink){.stream = on_stream, .closed = on_closed};
 	if (!h->limit)
 		h->limit = PEER_STREAMS;
-	h->mux = kind->serve(carrier, &(struct mux_terms){.sink = &h->sink});
+	h->mux = kind->serve(carrier,
+			     &(struct mux_terms){.sink = &h->sink, .udp_only = h->udp_only});
 }
 
 static void kids_stop(struct house *h)
@@ -315,16 +316,22 @@ static void hand_say(struct hand *t, const void *bytes, size_t len)
 
 #define SAY(t, s) hand_say(t, s, sizeof(s) - 1)
 
-static void hand_start(struct hand *t, const struct mux_kind *kind)
+static void hand_start_with(struct hand *t, const struct mux_kind *kind, bool udp_only)
 {
 	struct stream *near;
 
 	memset(t, 0, sizeof(*t));
+	t->h.udp_only = udp_only;
 	t->l = loop_new(LOOP_VIRTUAL, 1);
 	assert_non_null(t->l);
 	assert_int_equal(pair_new(t->l, 4 << 20, &near, &t->far), 0);
 	bufq_init(&t->q, loop_pool(t->l), SIZE_MAX);
 	house_serve(&t->h, near, kind);
+}
+
+static void hand_start(struct hand *t, const struct mux_kind *kind)
+{
+	hand_start_with(t, kind, false);
 }
 
 static void hand_stop(struct hand *t)
@@ -449,6 +456,20 @@ static void more_than_a_yamux_window_is_broken_off(void **state)
 
 	hand_start(&t, &singmux_kind);
 	SAY(&t, HELLO_YAMUX "\0\1\0\1\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\1\0\4\0\1");
+	assert_int_equal(t.h.mux->result, -ERR_PROTOCOL);
+	hand_stop(&t);
+}
+
+static void yamux_data_behind_a_fin_is_broken_off(void **state)
+{
+	struct hand t;
+
+	hand_start(&t, &singmux_kind);
+	t.h.idle = true;
+	SAY(&t, HELLO_YAMUX "\0\1\0\1\0\0\0\1\0\0\0\0\0\0\0\4\0\0\0\1\0\0\0\x0b" REQUEST "ab");
+	assert_false(t.h.closed);
+	SAY(&t, "\0\0\0\0\0\0\0\1\0\0\0\1c");
+	assert_true(t.h.closed);
 	assert_int_equal(t.h.mux->result, -ERR_PROTOCOL);
 	hand_stop(&t);
 }
@@ -752,6 +773,27 @@ static void brutal_is_declined_in_its_own_words(void **state)
 	hand_stop(&t);
 }
 
+/* ---- what a request may be --------------------------------------------------------------- */
+
+/* The flow of Vision allows nothing else inside. */
+static void where_only_udp_may_be_inside_a_tcp_stream_is_refused(void **state)
+{
+	struct hand t;
+	union stream_value v;
+
+	hand_start_with(&t, &singmux_kind, true);
+	t.h.idle = true;
+	SAY(&t, HELLO_SMUX "\1\0\0\0\3\0\0\0\1\2\x09\0\3\0\0\0" REQUEST
+			   "\1\0\0\0\5\0\0\0\1\2\x09\0\5\0\0\0\0\1\1\xc0\0\2\1\0\1");
+	assert_int_equal(t.h.nkids, 2);
+	assert_int_equal(stream_open(t.h.kids[0].s), -ERR_UNSUPPORTED);
+	assert_int_equal(stream_query(t.h.kids[0].s, STREAM_REQUEST, &v), -ENOTSUP);
+	assert_int_equal(stream_open(t.h.kids[1].s), 0);
+	assert_int_equal(stream_query(t.h.kids[1].s, STREAM_REQUEST, &v), 0);
+	assert_int_equal(v.request->network, NETWORK_UDP);
+	hand_stop(&t);
+}
+
 /* ---- floods (M9) ------------------------------------------------------------------------- */
 
 static void flood(const char *hello, size_t nhello, const void *frame, size_t len, int limit)
@@ -841,6 +883,55 @@ static void opening_and_resetting_is_a_flood(void **state)
 	}
 }
 
+/* Each stream of a new number asks for nothing that there is; it is the server who ends it. */
+static void requests_that_are_none_are_a_flood(void **state)
+{
+	static const char h2[] = "\0\0\x0c\1\5\0\0\0\1\x42\7CONNECT\x41\1x";
+	static const char ya[] = "\0\0\0\1\0\0\0\1\0\0\0\3\0\0\x09";
+	static const char sm[] = "\1\0\0\0\3\0\0\0\1\2\3\0\3\0\0\0\0\0\x09";
+	static const struct {
+		const char *hello, *open;
+		size_t nhello, len, at[2];
+		bool little;
+	} cases[] = {
+		{HELLO_H2MUX PREFACE,
+		 h2,
+		 sizeof(HELLO_H2MUX PREFACE) - 1,
+		 sizeof(h2) - 1,
+		 {5, 5},
+		 false},
+		{HELLO_YAMUX, ya, 2, sizeof(ya) - 1, {4, 4}, false},
+		{HELLO_SMUX, sm, 2, sizeof(sm) - 1, {4, 12}, true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct hand t;
+		uint32_t id = 1;
+
+		hand_start(&t, &singmux_kind);
+		hand_say(&t, cases[i].hello, cases[i].nhello);
+		for (; !t.h.closed && id < 4000; id += 2) {
+			uint8_t mem[64];
+
+			memcpy(mem, cases[i].open, cases[i].len);
+			for (int k = 0; k < 2; k++) {
+				struct wr w = wr_of(mem + cases[i].at[k], 4);
+
+				cases[i].little ? wr_le32(&w, id) : wr_be32(&w, id);
+			}
+			hand_say(&t, mem, cases[i].len);
+			if (!t.h.closed)
+				assert_true(t.h.kids[0].err < 0);
+			kids_stop(&t.h);
+			t.h.nkids = 0;
+		}
+		assert_true(t.h.closed);
+		assert_int_equal(t.h.mux->result, -ERR_PROTOCOL);
+		assert_in_range(id, 900, 1100);
+		hand_stop(&t);
+	}
+}
+
 static void a_header_list_without_an_end_is_a_flood(void **state)
 {
 	struct hand t;
@@ -868,6 +959,7 @@ int main(void)
 		cmocka_unit_test(a_yamux_stream_is_acknowledged_and_a_ping_answered),
 		cmocka_unit_test(yamux_credit_comes_back_when_the_consumer_pulls),
 		cmocka_unit_test(more_than_a_yamux_window_is_broken_off),
+		cmocka_unit_test(yamux_data_behind_a_fin_is_broken_off),
 		cmocka_unit_test(a_yamux_child_that_goes_is_reset_and_nobody_else),
 		cmocka_unit_test(a_drained_smux_or_yamux_serves_on_and_ends_with_its_last_child),
 		cmocka_unit_test(a_stream_that_is_let_go_at_once_is_ended_once_and_is_no_glitch),
@@ -880,9 +972,11 @@ int main(void)
 		cmocka_unit_test(small_pieces_of_data_share_chunks),
 		cmocka_unit_test(many_window_updates_at_once_are_one_for_those_who_wait),
 		cmocka_unit_test(brutal_is_declined_in_its_own_words),
+		cmocka_unit_test(where_only_udp_may_be_inside_a_tcp_stream_is_refused),
 		cmocka_unit_test(frames_that_only_make_work_are_not_taken_for_ever),
 		cmocka_unit_test(an_http2_peer_cannot_flood_either),
 		cmocka_unit_test(opening_and_resetting_is_a_flood),
+		cmocka_unit_test(requests_that_are_none_are_a_flood),
 		cmocka_unit_test(a_header_list_without_an_end_is_a_flood),
 	};
 
