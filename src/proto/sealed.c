@@ -217,7 +217,10 @@ static ssize_t open_one(struct sealed *l, struct bufq *dst, size_t max)
 		return l->ops->open(l, dst);
 	bufq_init(&over, dst->pool, SIZE_MAX);
 	n = l->ops->open(l, &over);
-	return n > 0 ? give(l, &over, dst, max) : n;
+	if (n > 0)
+		return give(l, &over, dst, max);
+	bufq_done(&over);
+	return n;
 }
 
 /* As many records as are there and fit: their bytes; 0 at the end of the direction; -ERR_MORE; or what

@@ -103,31 +103,39 @@ static int open_small(struct ss_dir *d, struct bufq *in, size_t len, struct bufq
 	return err;
 }
 
-/* SIP022 allows chunks of 64 KiB.  Those are opened where they lie, and the buffers handed on. */
+/* What has been cut off the front goes back there: whole chunks, for which no memory is needed. */
+static void put_back(struct bufq *in, struct bufq *part)
+{
+	bufq_move(part, in, SIZE_MAX);
+	*in = *part;
+}
+
+/* SIP022 allows chunks of 64 KiB.  Those are opened where they lie, and the buffers handed on.  All that
+ * takes memory comes first: what has been opened cannot be opened again.  Moving puts small pieces
+ * together.
+ */
 static int open_large(struct ss_dir *d, struct bufq *in, size_t len, struct bufq *out)
 {
 	uint8_t nonce[AEAD_NONCE_MAX], tag[AEAD_TAG], *outs[LARGE_PIECES];
 	struct iovec iov[LARGE_PIECES];
-	struct bufq joined;
+	struct bufq part;
 	int n, err;
 
-	if (bufq_iov(in, iov, LARGE_PIECES, len) == LARGE_PIECES) {
-		/* Dribbled.  Moving puts small pieces together. */
-		bufq_init(&joined, in->pool, in->limit);
-		bufq_move(&joined, in, bufq_len(in));
-		if (!bufq_empty(in)) {
-			bufq_move(&joined, in, bufq_len(in));
-			return -ENOMEM;
-		}
-		*in = joined;
+	assert(in->pool == out->pool);
+	bufq_init(&part, in->pool, in->limit);
+	if (bufq_move(&part, in, len) < len) {
+		put_back(in, &part);
+		return -ENOMEM;
 	}
-	n = bufq_iov(in, iov, LARGE_PIECES, len);
+	n = bufq_iov(&part, iov, LARGE_PIECES, len);
 	for (int i = 0; i < n; i++)
 		outs[i] = iov[i].iov_base;
-	bufq_peek(in, len, tag, sizeof(tag));
+	bufq_peek(in, 0, tag, sizeof(tag));
 	err = aead_open_pieces(&d->key, nonce_of(d, nonce), NULL, 0, iov, n, tag, outs);
-	if (!err && bufq_move(out, in, len) < len)
-		err = -ENOMEM;
+	if (err)
+		put_back(in, &part);
+	else
+		bufq_move(out, &part, len);
 	return err;
 }
 

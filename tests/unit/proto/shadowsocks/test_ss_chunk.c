@@ -1,6 +1,8 @@
 /* The pieces of a sealed stream: what is sealed opens, however it lies in buffers. */
 #include "unit.h"
 
+#include <errno.h>
+
 #include "crypto/random.h"
 #include "proto/shadowsocks/ss_chunk.h"
 #include "vectors.h"
@@ -177,6 +179,44 @@ static void the_largest_chunk_of_2022_opens_from_one_buffer_or_from_many(void **
 	}
 }
 
+/* The pool is at its limit at each point at which opening takes a buffer. */
+static void a_large_chunk_opens_once_there_is_memory_again(void **state)
+{
+	static const uint8_t length[2] = {0xea, 0x60};
+	static uint8_t text[60000], sealed[sizeof(text) + SS_MORE];
+	bool refused = false;
+
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = byte_at(i);
+	for (size_t spare = 0; spare < 4; spare++) {
+		struct bench b;
+		ssize_t n;
+
+		bench_init(&b, names[2]);
+		b.sent = sizeof(text);
+		assert_int_equal(ss_seal_piece(&b.seal, length, 2, sealed), 0);
+		assert_int_equal(ss_seal_piece(&b.seal, text, sizeof(text), sealed + SS_LEN), 0);
+		assert_int_equal(bufq_append(&b.wire, sealed, sizeof(sealed)), 0);
+		/* what stands behind it must not be lost either */
+		assert_int_equal(bufq_append(&b.wire, text, 100), 0);
+		b.pool.max = b.pool.nused + spare;
+		n = ss_open_chunk(&b.open, &b.wire, &b.got);
+		if (n == -ENOMEM) {
+			refused = true;
+			assert_true(bufq_empty(&b.got));
+			assert_int_equal(bufq_len(&b.wire), sizeof(sealed) - SS_LEN + 100);
+			b.pool.max = 0;
+			n = ss_open_chunk(&b.open, &b.wire, &b.got);
+		}
+		assert_int_equal(n, sizeof(text));
+		check(&b);
+		assert_int_equal(b.read, b.sent);
+		assert_int_equal(bufq_len(&b.wire), 100);
+		bench_done(&b);
+	}
+	assert_true(refused);
+}
+
 static void one_wrong_bit_anywhere_is_refused_and_lets_nothing_out(void **state)
 {
 	struct bench b;
@@ -299,6 +339,7 @@ int main(void)
 		cmocka_unit_test(buffers_of_any_length_and_room_are_sealed),
 		cmocka_unit_test(what_is_sealed_opens_however_it_is_cut),
 		cmocka_unit_test(the_largest_chunk_of_2022_opens_from_one_buffer_or_from_many),
+		cmocka_unit_test(a_large_chunk_opens_once_there_is_memory_again),
 		cmocka_unit_test(one_wrong_bit_anywhere_is_refused_and_lets_nothing_out),
 		cmocka_unit_test(lengths_that_no_chunk_has_are_refused),
 		cmocka_unit_test(an_empty_chunk_says_nothing_and_is_passed_over),
