@@ -330,7 +330,7 @@ static void want_own(struct sealed *l, unsigned ev, unsigned below, struct waite
 
 /* Once there is a connection nothing but bytes helps: a socket can nearly always be written to, and a
  * wake for that would come again and again.  A server that has nothing to send yet may step out of the
- * stack, and must not leave a waiter of its own below.
+ * stack, unless it stays, and must not leave a waiter of its own below.
  */
 static void want_ready(struct sealed *l, unsigned ev, struct waiter *w)
 {
@@ -338,7 +338,7 @@ static void want_ready(struct sealed *l, unsigned ev, struct waiter *w)
 
 	if (l->again || l->paused)
 		want_own(l, ev, 0, w);
-	else if (l->ops->client || !bufq_empty(&l->wq))
+	else if (l->ops->client || !bufq_empty(&l->wq) || (l->ops->stays && l->lower_open))
 		want_own(l, ev, below, w);
 	else
 		stream_want(l->lower, below, w);

@@ -50,6 +50,7 @@ struct sealed_ops {
 
 	uint16_t more; /* what a record adds to its payload */
 	bool client;   /* whose head goes first: who only listens must be asked for all the same */
+	bool stays;    /* is never peeled once what is below has opened */
 };
 
 struct sealed {

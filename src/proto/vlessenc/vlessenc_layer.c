@@ -392,8 +392,8 @@ static const struct stream_ops layer_ops = {
 	.clear = layer_clear, .read_head = layer_read_head, .broken = layer_broken,                \
 	.more = VLESSENC_OVERHEAD
 
-static const struct sealed_ops server_ops = {RECORDS};
-static const struct sealed_ops client_ops = {RECORDS, .client = true};
+static const struct sealed_ops server_ops = {RECORDS, .stays = true};
+static const struct sealed_ops client_ops = {RECORDS, .client = true, .stays = true};
 
 static struct stream *layer_new(struct stream *lower, const struct vlessenc_conf *conf,
 				const struct vlessenc_role *role, const struct sealed_ops *ops)

@@ -98,6 +98,7 @@ static void far_says(struct bed *b, const char *text)
 	.clear = toy_clear
 
 static const struct sealed_ops leaving = {TOY};
+static const struct sealed_ops staying = {TOY, .stays = true};
 
 /* The caller wants less than the longest record, so that it is opened aside. */
 static void what_was_opened_of_a_record_that_fails_is_given_back(void **state)
@@ -125,10 +126,65 @@ static void what_was_opened_of_a_record_that_fails_is_given_back(void **state)
 	}
 }
 
+struct sleeper {
+	struct waiter w;
+	int woken;
+};
+
+static void on_wake(struct waiter *w)
+{
+	container_of(w, struct sleeper, w)->woken++;
+}
+
+/* Before it is ready, and with nothing to send. */
+static int woken_by_the_layer(const struct sealed_ops *ops, bool lower_open)
+{
+	struct sleeper s = {0};
+	struct bed b;
+
+	bed_open(&b, ops);
+	b.toy->base.lower_open = lower_open;
+	waiter_init(&s.w, on_wake);
+	stream_want(&b.toy->base.s, STREAM_RD, &s.w);
+	turn(&b);
+	s.woken = 0;
+	sealed_wake(&b.toy->base);
+	turn(&b);
+	waiter_cancel(&s.w);
+	bed_close(&b);
+	return s.woken;
+}
+
+static void who_stays_wakes_its_caller_by_itself(void **state)
+{
+	assert_int_equal(woken_by_the_layer(&staying, true), 1);
+	/* who may step out leaves no waiter of its own below */
+	assert_int_equal(woken_by_the_layer(&staying, false), 0);
+	assert_int_equal(woken_by_the_layer(&leaving, true), 0);
+}
+
+static void who_stays_is_woken_by_what_comes(void **state)
+{
+	struct sleeper s = {0};
+	struct bed b;
+
+	bed_open(&b, &staying);
+	b.toy->base.lower_open = true;
+	waiter_init(&s.w, on_wake);
+	stream_want(&b.toy->base.s, STREAM_RD, &s.w);
+	turn(&b);
+	assert_int_equal(s.woken, 0);
+	far_says(&b, "x");
+	assert_int_equal(s.woken, 1);
+	bed_close(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_opened_of_a_record_that_fails_is_given_back),
+		cmocka_unit_test(who_stays_wakes_its_caller_by_itself),
+		cmocka_unit_test(who_stays_is_woken_by_what_comes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
