@@ -18,6 +18,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 
 #include "base/err.h"
 #include "net/pipe_pool.h"
@@ -215,6 +216,14 @@ static int flow_flush(struct relay *r, struct relay_flow *f)
 
 /* ---- taking ------------------------------------------------------------------------------ */
 
+/* Too little to wake us by itself?  A short splice does not tell: fragments may have filled the pipe. */
+static bool holds_little(int fd)
+{
+	int left;
+
+	return ioctl(fd, FIONREAD, &left) == 0 && left < GATHER;
+}
+
 /* As stream_pull(), into the pipe; -ENOTSUP: not now, or never. */
 static ssize_t take_spliced(struct relay *r, struct relay_flow *f, size_t max)
 {
@@ -240,7 +249,7 @@ static ssize_t take_spliced(struct relay *r, struct relay_flow *f, size_t max)
 	} while (n < 0 && errno == EINTR);
 	if (n > 0) {
 		/* A look that finds a record or two is what gathering spares; the timer looks. */
-		if (f->gathering && (size_t)n < max && !in.io->hup)
+		if (f->gathering && (size_t)n < max && !in.io->hup && holds_little(in.io->fd))
 			in.io->ready &= ~IO_RD;
 		pipe_holds(r, f, (size_t)n);
 		r->spliced += (uint64_t)n;
