@@ -505,7 +505,7 @@ static const struct conf_row node_rows[] = {
 	{.name = "EnableFallback",
 	 CONF_BOOL(NODE, enable_fallback),
 	 .reload = CONF_REBUILD,
-	 .help = "Use `FallBackConfigs`; VLESS and Trojan over TCP."},
+	 .help = "Use `FallBackConfigs`; VLESS and Trojan over TCP, refused with others."},
 	{.name = "FallBackConfigs",
 	 CONF_ARRAY(NODE, fallbacks, &config_fallback_schema),
 	 .reload = CONF_REBUILD,

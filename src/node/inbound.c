@@ -193,14 +193,27 @@ static bool fallback_on(const struct config_node *conf, const struct node_info *
 	return info->remote.set & REMOTE_FALLBACK ? info->remote.enable_fallback : false;
 }
 
+/* With a fallback the first read decides.  A client of these may send its salt in a segment of its own,
+ * and nobody could tell him from who belongs to the web server. */
+static int no_fallback(const struct node_info *info, char why[INBOUND_WHY_MAX])
+{
+	if (info->type == NODE_SHADOWSOCKS || info->type == NODE_VMESS)
+		return refuse(why, "EnableFallback does not go with %s",
+			      node_type_name(info->type));
+	return 0;
+}
+
 /* Default: the web server behind, if there is one; else say nothing until the deadline.  To close
  * at once would be to say which beginnings could still become a request.
  */
 static int rejection(struct inbound *in, const struct config_node *conf,
 		     const struct node_info *info, char why[INBOUND_WHY_MAX])
 {
-	int err = fallback_on(conf, info) ? fallback_list(in, conf, info, why) : 0;
+	bool on = fallback_on(conf, info);
+	int err = on ? no_fallback(info, why) : 0;
 
+	if (!err && on)
+		err = fallback_list(in, conf, info, why);
 	if (err)
 		return err;
 	switch (conf->reject) {

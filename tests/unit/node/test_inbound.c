@@ -127,6 +127,29 @@ static void strangers_get_what_the_inbound_can_give(void **state)
 	close_bed(&b);
 }
 
+/* Of a salt that comes alone nobody can say whether more follows. */
+static void a_fallback_behind_shadowsocks_or_vmess_is_refused(void **state)
+{
+	static const enum node_type types[] = {NODE_SHADOWSOCKS, NODE_VMESS};
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		struct bed b;
+
+		open_bed(&b, "\"EnableFallback\":true,\"FallBackConfigs\":[{\"Dest\":\"80\"}]");
+		b.info->type = types[i];
+		b.info->ss.cipher = "aes-128-gcm";
+		assert_int_equal(build(&b), -ERR_UNSUPPORTED);
+		assert_non_null(strstr(b.why, "EnableFallback does not go with"));
+		close_bed(&b);
+
+		open_bed(&b, "\"EnableFallback\":false,\"FallBackConfigs\":[{\"Dest\":\"80\"}]");
+		b.info->type = types[i];
+		b.info->ss.cipher = "aes-128-gcm";
+		assert_int_equal(build(&b), 0);
+		close_bed(&b);
+	}
+}
+
 static void a_self_signed_certificate_is_made_once_and_kept(void **state)
 {
 	struct inbound_plan plan;
@@ -426,6 +449,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_files_addresses_go_before_the_panels),
 		cmocka_unit_test(strangers_get_what_the_inbound_can_give),
+		cmocka_unit_test(a_fallback_behind_shadowsocks_or_vmess_is_refused),
 		cmocka_unit_test(a_self_signed_certificate_is_made_once_and_kept),
 		cmocka_unit_test(the_flow_is_the_panels_or_that_of_enable_xtls),
 		cmocka_unit_test(what_this_build_lacks_is_named),
