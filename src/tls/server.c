@@ -63,6 +63,16 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen,
 
 /* ---- building ---------------------------------------------------------------------------- */
 
+/* The hybrid where the libssl that we run with has it: 3.0 does not, 3.5 does. */
+static bool set_groups(SSL_CTX *ctx, bool *hybrid)
+{
+	*hybrid = SSL_CTX_set1_groups_list(ctx, "X25519MLKEM768:X25519:P-256:P-384:P-521") == 1;
+	if (*hybrid)
+		return true;
+	ERR_clear_error();
+	return SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384:P-521");
+}
+
 static bool set_suites(SSL_CTX *ctx, const struct tls_server_options *o)
 {
 	/* The fastest that both have.  A client that puts ChaCha20 first has no AES in hardware. */
@@ -74,8 +84,7 @@ static bool set_suites(SSL_CTX *ctx, const struct tls_server_options *o)
 
 	SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
 	return SSL_CTX_set_ciphersuites(ctx, suites) &&
-	       (!o->ciphers || SSL_CTX_set_cipher_list(ctx, o->ciphers)) &&
-	       SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384:P-521");
+	       (!o->ciphers || SSL_CTX_set_cipher_list(ctx, o->ciphers));
 }
 
 static bool set_versions(SSL_CTX *ctx, const struct tls_server_options *o)
@@ -106,7 +115,8 @@ static SSL_CTX *make_ctx(struct tls_server_conf *c, const struct tls_server_opti
 	if (!ctx)
 		return NULL;
 	ssl_handshake_ctx(ctx);
-	if (!set_versions(ctx, o) || !set_suites(ctx, o) || !set_tickets(ctx, o, ticket_key) ||
+	if (!set_versions(ctx, o) || !set_suites(ctx, o) || !set_groups(ctx, &c->hybrid) ||
+	    !set_tickets(ctx, o, ticket_key) ||
 	    SSL_CTX_use_cert_and_key(ctx, cert->leaf, cert->key, cert->chain, 1) != 1) {
 		SSL_CTX_free(ctx);
 		return NULL;

@@ -27,7 +27,8 @@ struct tls_server_conf {
 	SSL_CTX **ctx; /* one for each certificate; the first serves who names none */
 	struct alpn_list alpn;
 	bool reject_unknown_sni;
-	bool own; /* TLS 1.3 by ourselves where we can */
+	bool own;    /* TLS 1.3 by ourselves where we can */
+	bool hybrid; /* libssl has X25519MLKEM768 */
 	unsigned tickets;
 	struct tls13_leaf *leaves; /* one for each certificate, where `own` */
 	struct tls13_ticket_key ticket_key;

@@ -129,12 +129,6 @@ static uint16_t choose_suite(const struct tls_hello *h, bool aes)
 	return 0;
 }
 
-static bool is_share(uint16_t group, size_t len)
-{
-	return (group == GROUP_X25519 && len == X25519_LEN) ||
-	       (group == GROUP_X25519MLKEM768 && len == MLKEM768_PUB + X25519_LEN);
-}
-
 /* As libssl has it: the first share of a group that both know, in the client's order.  Those of groups
  * that the client does not list are against the rules. */
 static bool choose_share(const struct tls_hello *h, struct tls13_offer *o)
@@ -146,20 +140,19 @@ static bool choose_share(const struct tls_hello *h, struct tls13_offer *o)
 		size_t len = rd_be16(&r);
 		const uint8_t *p = rd_bytes(&r, len);
 
-		if (r.err || !tls_hello_lists(h->groups, group))
+		if (r.err || len == 0 || !tls_hello_lists(h->groups, group))
 			return false;
 		if (group >= 23 && group <= 25) /* the curves of NIST, which libssl takes */
 			return false;
-		if (group != GROUP_X25519 && group != GROUP_X25519MLKEM768)
+		if (group != GROUP_X25519)
 			continue;
-		o->group = group;
 		o->share = (struct tls_bytes){p, len};
-		return is_share(group, len);
+		return len == X25519_LEN;
 	}
 	return false;
 }
 
-int tls13_offer_read(const struct tls_hello *h, bool aes, struct tls13_offer *out)
+int tls13_offer_read(const struct tls_hello *h, bool aes, bool hybrid, struct tls13_offer *out)
 {
 	struct tls13_offer o = {0};
 
@@ -170,6 +163,8 @@ int tls13_offer_read(const struct tls_hello *h, bool aes, struct tls13_offer *ou
 	if (h->compression.len != 1 || h->compression.p[0] != 0)
 		return -ERR_UNSUPPORTED;
 	if (!h->groups.p || !h->sigalgs.p || !h->shares.p || !are_usual(h))
+		return -ERR_UNSUPPORTED;
+	if (hybrid && tls_hello_lists(h->groups, GROUP_X25519MLKEM768))
 		return -ERR_UNSUPPORTED;
 	o.suite = choose_suite(h, aes);
 	if (o.suite == 0 || tls_hello_lists(h->ciphers, FALLBACK_SCSV) || !choose_share(h, &o))

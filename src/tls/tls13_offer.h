@@ -10,12 +10,14 @@
 #include "tls/hello.h"
 
 struct tls13_offer {
-	uint16_t suite, group;	/* GROUP_X25519 or GROUP_X25519MLKEM768 */
-	struct tls_bytes share; /* the client's, of the right length */
+	uint16_t suite;
+	struct tls_bytes share; /* the client's for X25519 */
 };
 
-/* `aes`: our AES is fast.  0 or -ERR_UNSUPPORTED. */
-MUST_CHECK int tls13_offer_read(const struct tls_hello *h, bool aes, struct tls13_offer *out);
+/* `aes`: our AES is fast.  `hybrid`: libssl has X25519MLKEM768, so who lists that is libssl's; where it
+ * has not, it is a group like any that nobody knows.  0 or -ERR_UNSUPPORTED. */
+MUST_CHECK int tls13_offer_read(const struct tls_hello *h, bool aes, bool hybrid,
+				struct tls13_offer *out);
 
 /* Would libssl let `scheme` sign, and send a certificate that was signed with `signed_with`? */
 bool tls13_offer_accepts(const struct tls_hello *h, uint16_t scheme, uint16_t signed_with);

@@ -9,6 +9,7 @@
 #include "crypto/aead.h"
 #include "crypto/ct.h"
 #include "crypto/random.h"
+#include "tls/reality_auth.h"
 #include "tls/tls13_exchange.h"
 #include "tls/tls13_finish.h"
 #include "tls/tls13_offer.h"
@@ -30,7 +31,6 @@ struct tls13_server {
 	struct tls13 keys;
 	uint8_t verify[TLS_SECRET_MAX]; /* what the client's Finished must say */
 	struct tls13_finish finish;
-	uint16_t group;
 	bool answered;
 };
 
@@ -63,7 +63,7 @@ static int choose(const struct tls_server_conf *c, const struct tls_hello *h, st
 {
 	struct choice ch = {0};
 	int i = tls_server_find(c, (const char *)h->sni.p, h->sni.len);
-	int err = tls13_offer_read(h, aead_has_hw_aes(), &ch.offer);
+	int err = tls13_offer_read(h, aead_has_hw_aes(), c->hybrid, &ch.offer);
 
 	if (err)
 		return err;
@@ -93,8 +93,8 @@ static int put_hello(struct tls13_server *s, const struct tls_hello *h, const st
 	int err = mine ? 0 : -ENOMEM;
 
 	if (!err)
-		err = tls13_exchange(mine, ch->offer.group, ch->offer.share, share, &sharelen,
-				     secret, &secretlen);
+		err = tls13_exchange(mine, GROUP_X25519, ch->offer.share, share, &sharelen, secret,
+				     &secretlen);
 	x25519_free(mine);
 	if (err)
 		return err;
@@ -116,7 +116,7 @@ static int put_hello(struct tls13_server *s, const struct tls_hello *h, const st
 	wr_be16(&w, 0x0304);
 	wr_be16(&w, EXT_KEY_SHARE);
 	wr_be16(&w, (uint16_t)(4 + sharelen));
-	wr_be16(&w, ch->offer.group);
+	wr_be16(&w, GROUP_X25519);
 	wr_be16(&w, (uint16_t)sharelen);
 	wr_bytes(&w, share, sharelen);
 	err = w.err;
@@ -256,7 +256,6 @@ static int answer(struct tls *t, struct tls13_server *s, const struct tls_hello 
 		err = -ENOMEM;
 	}
 	bufq_done(&out);
-	s->group = ch.offer.group;
 	s->answered = !err;
 	return err;
 }
@@ -341,7 +340,7 @@ static int put_tickets(struct tls *t, struct tls13_server *s)
 	struct tls13_session about = {
 		.sni = sni,
 		.alpn = t->names ? sni + strlen(sni) + 1 : "",
-		.group = s->group,
+		.group = GROUP_X25519,
 		.now = loop_wall(t->base.loop),
 	};
 	int err = 0;

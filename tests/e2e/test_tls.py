@@ -120,7 +120,7 @@ def own(module_procs, cert):
 
 @pytest.mark.parametrize("client,fingerprint", [("xray", "chrome"), ("sing-box", ""), ("sing-box", "safari")])
 def test_who_looks_like_a_browser_is_served_by_our_own_handshake(procs, own, target, client, fingerprint):
-    """With X25519MLKEM768, GREASE and what else browsers say."""
+    """With GREASE, X25519MLKEM768, which OpenSSL 3.0 passes over as we do, and what else browsers say."""
     way = peers.start_client(client, procs, peers.Outbound("vless", own.port, str(own.id), own.cert,
                                                            fingerprint=fingerprint))
     for seed in range(3):

@@ -16,6 +16,7 @@
 #include "tls/layer.h"
 #include "tls/self_signed.h"
 #include "tls/server_impl.h"
+#include "tls/tls13_offer.h"
 
 #define SENT_MAX 60000
 
@@ -244,8 +245,9 @@ static SSL *client_new(const struct client *c, SSL_CTX **ctx)
 	SSL_CTX_sess_set_new_cb(*ctx, on_session);
 	if (c->suites)
 		assert_int_equal(SSL_CTX_set_ciphersuites(*ctx, c->suites), 1);
-	if (c->groups)
-		assert_int_equal(SSL_CTX_set1_groups_list(*ctx, c->groups), 1);
+	/* by itself a newer libssl lists the hybrid, whose hellos are libssl's */
+	assert_int_equal(
+		SSL_CTX_set1_groups_list(*ctx, c->groups ? c->groups : "X25519:P-256:P-384"), 1);
 	if (c->sigalgs)
 		assert_int_equal(SSL_CTX_set1_sigalgs_list(*ctx, c->sigalgs), 1);
 	if (c->alpn)
@@ -582,20 +584,74 @@ static size_t browser_hello(uint8_t *out, size_t cap)
 	return w.len;
 }
 
-static void a_browser_gets_the_group_that_outlives_quantum_computers(void **state)
+/* The same hello in two records. */
+static size_t split_hello(const uint8_t *hello, size_t len, uint8_t *out)
+{
+	const size_t first = 100, rest = len - 5 - first;
+
+	memcpy(out, hello, 5 + first);
+	out[3] = 0;
+	out[4] = (uint8_t)first;
+	memcpy(out + 5 + first, hello, 3);
+	out[8 + first] = (uint8_t)(rest >> 8);
+	out[9 + first] = (uint8_t)rest;
+	memcpy(out + 10 + first, hello + 5 + first, rest);
+	return len + 5;
+}
+
+static uint16_t group_of(const struct host *h)
+{
+	const uint8_t *p = h->sent + 5 + 4 + 2 + 32;
+
+	assert_int_equal(h->sent[0], 22);
+	p += 1 + p[0] + 2 + 1 + 2 + 6; /* session id, suite, compression; the version comes first */
+	assert_int_equal(p[0] << 8 | p[1], 51);
+	return (uint16_t)(p[4] << 8 | p[5]);
+}
+
+/* Whole or in two records, who answers must not show by the group. */
+static void a_browser_gets_the_group_that_libssl_gives_him(void **state)
 {
 	struct options o = {.key = KEY_ED25519, .tickets = 2, .alpn = both};
-	uint8_t hello[3000];
-	size_t len = browser_hello(hello, sizeof(hello));
-	static struct host h;
+	uint8_t whole[3000], split[3000];
+	const size_t len = browser_hello(whole, sizeof(whole));
+	const size_t splitlen = split_hello(whole, len, split);
+	static struct host a, b, c;
 
-	host_open(&h, &o, true);
-	host_feed(&h, hello, len);
-	assert_false(by_libssl(&h));
-	assert_int_equal(h.sent[0], 22);
-	assert_int_equal(h.sent[3] << 8 | h.sent[4],
-			 4 + 2 + 32 + 1 + 32 + 2 + 1 + 2 + 6 + 8 + MLKEM768_CT + 32);
-	host_close(&h);
+	host_open(&a, &o, false);
+	host_open(&b, &o, true);
+	host_open(&c, &o, true);
+	host_feed(&a, whole, len);
+	host_feed(&b, whole, len);
+	host_feed(&c, split, splitlen);
+	assert_int_equal(by_libssl(&b), b.conf->hybrid);
+	assert_true(by_libssl(&c));
+	assert_int_equal(group_of(&a), a.conf->hybrid ? 0x11ec : 29);
+	assert_int_equal(group_of(&b), group_of(&a));
+	assert_int_equal(group_of(&c), group_of(&a));
+	same_shape(&a, &b, false);
+	same_shape(&a, &c, false);
+	host_close(&a);
+	host_close(&b);
+	host_close(&c);
+}
+
+static void where_libssl_has_the_hybrid_who_lists_it_is_libssl_s(void **state)
+{
+	static const struct client plain = {.groups = "X25519:P-256"};
+	static uint8_t scratch[LOOP_SCRATCH];
+	uint8_t hello[3000];
+	struct tls13_offer offer;
+	struct tls_hello h;
+	struct rd in;
+
+	in = rd_of(hello, browser_hello(hello, sizeof(hello)));
+	assert_int_equal(tls_hello_read(&in, scratch, &h), 0);
+	assert_int_equal(tls13_offer_read(&h, true, true, &offer), -ERR_UNSUPPORTED);
+	assert_int_equal(tls13_offer_read(&h, true, false, &offer), 0);
+	in = rd_of(hello, make_hello(hello, sizeof(hello), &plain));
+	assert_int_equal(tls_hello_read(&in, scratch, &h), 0);
+	assert_int_equal(tls13_offer_read(&h, true, true, &offer), 0);
 }
 
 int main(void)
@@ -607,7 +663,8 @@ int main(void)
 		cmocka_unit_test(libssl_takes_up_what_our_tickets_hold),
 		cmocka_unit_test(a_prober_gets_the_answer_of_libssl_whatever_byte_is_wrong),
 		cmocka_unit_test(a_prober_gets_the_answer_of_libssl_to_every_prefix),
-		cmocka_unit_test(a_browser_gets_the_group_that_outlives_quantum_computers),
+		cmocka_unit_test(a_browser_gets_the_group_that_libssl_gives_him),
+		cmocka_unit_test(where_libssl_has_the_hybrid_who_lists_it_is_libssl_s),
 	};
 
 	return cmocka_run_group_tests(tests, make_stores, drop_stores);
