@@ -105,23 +105,37 @@ static bool is_grease(uint16_t v)
 	return (v & 0x0f0f) == 0x0a0a && v >> 8 == (v & 0xff);
 }
 
-/* Who names ChaCha20 first has no AES in hardware. */
-static bool wants_chacha(struct tls_bytes list)
+static uint16_t first_cipher(struct tls_bytes list)
 {
 	for (size_t i = 0; i + 1 < list.len; i += 2) {
 		uint16_t v = (uint16_t)(list.p[i] << 8 | list.p[i + 1]);
 
 		if (!is_grease(v) && v != RENEGOTIATE_SCSV)
-			return v == 0x1303 || (v >= 0xcca8 && v <= 0xccae);
+			return v;
 	}
-	return false;
+	return 0;
+}
+
+/* Who names ChaCha20 first has no AES in hardware. */
+static bool is_chacha(uint16_t v)
+{
+	return v == 0x1303 || (v >= 0xcca8 && v <= 0xccae);
+}
+
+/* libssl looks at the first that it knows.  These it does; of others it knows best. */
+static bool is_known(uint16_t v)
+{
+	return (v >= 0x1301 && v <= 0x1303) || (v >= 0xc02b && v <= 0xc030) || is_chacha(v);
 }
 
 static uint16_t choose_suite(const struct tls_hello *h, bool aes)
 {
 	static const uint16_t fast[] = {0x1301, 0x1302, 0x1303}, slow[] = {0x1303, 0x1301, 0x1302};
-	const uint16_t *order = aes && !wants_chacha(h->ciphers) ? fast : slow;
+	const uint16_t first = first_cipher(h->ciphers);
+	const uint16_t *order = aes && !is_chacha(first) ? fast : slow;
 
+	if (!is_known(first))
+		return 0;
 	for (int i = 0; i < 3; i++) {
 		if (tls_hello_lists(h->ciphers, order[i]))
 			return order[i];

@@ -654,6 +654,52 @@ static void where_libssl_has_the_hybrid_who_lists_it_is_libssl_s(void **state)
 	assert_int_equal(tls13_offer_read(&h, true, true, &offer), 0);
 }
 
+static uint16_t suite_of(const struct host *h)
+{
+	const uint8_t *p = h->sent + 5 + 4 + 2 + 32;
+
+	assert_int_equal(h->sent[0], 22);
+	p += 1 + p[0];
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+/* Whether ChaCha20 comes first hangs on the first number that libssl knows. */
+static void whatever_comes_first_the_suite_is_libssl_s(void **state)
+{
+	static const struct client c = {.groups = "X25519",
+					.suites = "TLS_CHACHA20_POLY1305_SHA256:"
+						  "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384"};
+	/* GREASE, nobody's, IANA's that libssl lacks, AES, an SCSV, ChaCha20 */
+	static const uint16_t firsts[] = {0x2a2a, 0xfefe, 0x1306, 0x1304, 0xc0b0, 0xc02f, 0x00ff,
+					  0x009c, 0xcca9, 0x0001, 0xc0ac, 0x1301, 0xccae, 0x5600};
+	struct options o = {.key = KEY_ED25519, .tickets = 2, .alpn = both};
+	uint8_t hello[2000];
+	size_t len = make_hello(hello, sizeof(hello), &c);
+	uint8_t *ciphers = hello + 5 + 4 + 2 + 32 + 1 + hello[43] + 2;
+
+	assert_int_equal(ciphers[0] << 8 | ciphers[1], 0x1303);
+	for (size_t i = 0; i < ARRAY_LEN(firsts) * 2; i++) {
+		static struct host a, b;
+
+		/* that number, ChaCha20, AES; AES-256 makes room */
+		memcpy(ciphers, "\x13\3\x13\1\x13\2", 6);
+		memmove(ciphers + 2, ciphers, 4);
+		ciphers[0] = (uint8_t)(firsts[i / 2] >> 8);
+		ciphers[1] = (uint8_t)firsts[i / 2];
+		if (i % 2) /* AES before ChaCha20 */
+			memcpy(ciphers + 2, "\x13\1\x13\3", 4);
+		host_open(&a, &o, false);
+		host_open(&b, &o, true);
+		host_feed(&a, hello, len);
+		host_feed(&b, hello, len);
+		same_shape(&a, &b, false);
+		if (a.sent[0] == 22)
+			assert_int_equal(suite_of(&b), suite_of(&a));
+		host_close(&a);
+		host_close(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -664,6 +710,7 @@ int main(void)
 		cmocka_unit_test(a_prober_gets_the_answer_of_libssl_whatever_byte_is_wrong),
 		cmocka_unit_test(a_prober_gets_the_answer_of_libssl_to_every_prefix),
 		cmocka_unit_test(a_browser_gets_the_group_that_libssl_gives_him),
+		cmocka_unit_test(whatever_comes_first_the_suite_is_libssl_s),
 		cmocka_unit_test(where_libssl_has_the_hybrid_who_lists_it_is_libssl_s),
 	};
 
