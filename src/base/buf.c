@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PACK_SMALL 1024	 /* bytes that are cheaper copied than carried in a chunk of their own */
+#define PACK_LONG  65536 /* bytes that wait: nobody is in a hurry */
+
 void buf_pool_init(struct buf_pool *p, size_t keep, size_t max)
 {
 	*p = (struct buf_pool){.keep = keep, .max = max};
@@ -105,6 +108,20 @@ void bufq_push(struct bufq *q, struct buf *b)
 		q->head = b;
 	q->tail = b;
 	q->len += (uint32_t)buf_len(b);
+}
+
+void bufq_pack(struct bufq *q, struct buf *b)
+{
+	size_t n = buf_len(b);
+	bool worth = n <= PACK_SMALL || q->len >= PACK_LONG;
+
+	if (!worth || !q->tail || buf_room(q->tail) < n) {
+		bufq_push(q, b);
+		return;
+	}
+	memcpy(q->tail->data + q->tail->end, buf_head(b), n);
+	bufq_commit(q, n);
+	buf_free(b);
 }
 
 void bufq_unshift(struct bufq *q, struct buf *b)
@@ -264,7 +281,7 @@ size_t bufq_move(struct bufq *dst, struct bufq *src, size_t max)
 
 		/* A short piece that fits behind what is there is cheaper copied: chunks stay full.
 		 */
-		if (n == buf_len(from) && dst->pool == src->pool && !(fits && n <= 1024)) {
+		if (n == buf_len(from) && dst->pool == src->pool && !(fits && n <= PACK_SMALL)) {
 			bufq_push(dst, bufq_shift(src));
 		} else {
 			n = move_copy(dst, src, n);

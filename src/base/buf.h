@@ -108,6 +108,12 @@ MUST_CHECK int bufq_prepend(struct bufq *q, const void *data, size_t len);
 void bufq_push(struct bufq *q, struct buf *b);
 void bufq_unshift(struct bufq *q, struct buf *b);
 
+/* Hand a chunk over to the end, as bufq_push() does, where many small ones may have to wait: its bytes
+ * are copied behind the last ones when they fit there and are few, or when the queue has grown long. So
+ * what waits takes about twice its bytes, whatever it came in.
+ */
+void bufq_pack(struct bufq *q, struct buf *b);
+
 /* Take the first chunk out, or NULL. */
 struct buf *bufq_shift(struct bufq *q);
 

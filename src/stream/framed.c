@@ -199,7 +199,8 @@ static int framed_recv(struct dgram *d, struct packet *p, int max)
 	return -EAGAIN;
 }
 
-/* Header into the chunk's front room where it fits, else in a chunk of its own. */
+/* Header into the chunk's front room where it fits, else in a chunk of its own.  Who does not read makes
+ * us wait with many packets, and they may have a byte each. */
 static void queue_packet(struct framed *f, struct packet *p)
 {
 	uint8_t head[FRAMED_HEAD_MAX];
@@ -221,7 +222,7 @@ static void queue_packet(struct framed *f, struct packet *p)
 		buf_free(b);
 		return;
 	}
-	bufq_push(&f->out, b);
+	bufq_pack(&f->out, b);
 }
 
 static int framed_send(struct dgram *d, struct packet *p, int n)

@@ -21,8 +21,10 @@ struct assoc {
 	struct waiter *rd, *wr;
 	bool over;
 
-	/* of one with a global id */
 	struct house *house;
+
+	/* of one with a global id */
+	bool named;
 	struct list_node link; /* in its slot */
 	struct list_node rest; /* among those at rest */
 	struct timer timer;
@@ -34,13 +36,14 @@ struct muxcool_flow {
 	struct assoc *a; /* NULL: gone */
 };
 
-/* Of a loop: its associations that have a global id. */
+/* Of a loop: its associations that have a global id, and how many packets wait in all. */
 struct house {
 	struct loop_local local;
 	struct hash_key key;
 	struct list_node slots[SLOTS];
 	struct list_node resting; /* the longest first */
 	unsigned nresting;
+	unsigned queued;
 };
 
 static struct assoc *assoc_of(const struct dgram *d)
@@ -159,7 +162,7 @@ static void rest(struct assoc *a)
 	struct house *h = a->house;
 
 	a->flow = NULL;
-	if (!h) {
+	if (!a->named) {
 		end(a);
 		return;
 	}
@@ -224,6 +227,16 @@ static void close_flow(struct muxcool_flow *f)
 
 /* ---- as a dgram ------------------------------------------------------------------------------ */
 
+static struct packet take_packet(struct assoc *a)
+{
+	struct packet p = a->queue[a->head];
+
+	a->head = (a->head + 1) % XUDP_QUEUE;
+	a->npackets--;
+	a->house->queued--;
+	return p;
+}
+
 static int assoc_recv(struct dgram *d, struct packet *p, int max)
 {
 	struct assoc *a = assoc_of(d);
@@ -231,11 +244,8 @@ static int assoc_recv(struct dgram *d, struct packet *p, int max)
 
 	if (a->flow && a->npackets == XUDP_QUEUE)
 		mux_kick(a->flow->c.m); /* it may wait for us */
-	while (n < max && a->npackets > 0) {
-		p[n++] = a->queue[a->head];
-		a->head = (a->head + 1) % XUDP_QUEUE;
-		a->npackets--;
-	}
+	while (n < max && a->npackets > 0)
+		p[n++] = take_packet(a);
 	if (n > 0 && a->npackets == 0) {
 		free(a->queue);
 		a->queue = NULL;
@@ -245,7 +255,8 @@ static int assoc_recv(struct dgram *d, struct packet *p, int max)
 	return a->over ? 0 : -EAGAIN;
 }
 
-/* The frame's head goes into the room before the packet, where it fits. */
+/* The frame's head goes into the room before the packet, where it fits; small packets that wait share
+ * a chunk. */
 static int put(struct mux_core *m, const struct muxcool_frame *f, struct buf *b)
 {
 	uint8_t mem[XUDP_HEAD_MAX];
@@ -260,7 +271,7 @@ static int put(struct mux_core *m, const struct muxcool_frame *f, struct buf *b)
 	} else if (bufq_append(&m->out, mem, w.len)) {
 		return -ENOMEM;
 	}
-	bufq_push(&m->out, b);
+	bufq_pack(&m->out, b);
 	return 0;
 }
 
@@ -325,10 +336,8 @@ static void assoc_free(struct dgram *d)
 		close_flow(a->flow);
 	wake_from_rest(a);
 	list_del(&a->link);
-	for (; a->npackets > 0; a->npackets--) {
-		buf_free(a->queue[a->head].buf);
-		a->head = (a->head + 1) % XUDP_QUEUE;
-	}
+	while (a->npackets > 0)
+		buf_free(take_packet(a).buf);
 	free(a->queue);
 	free(a->fixed);
 	loop_free_later(d->loop, a);
@@ -372,7 +381,8 @@ static struct assoc *assoc_new(struct mux_core *m, const struct muxcool_frame *f
 	list_init(&a->rest);
 	timer_init(&a->timer, on_rested);
 	a->house = h;
-	if (h) {
+	a->named = f->has_global_id;
+	if (a->named) {
 		memcpy(a->id, f->global_id, sizeof(a->id));
 		list_add_tail(slot_of(h, a->request.user, a->id), &a->link);
 	}
@@ -396,13 +406,13 @@ static void attach(struct assoc *a, struct muxcool_flow *f)
 
 struct muxcool_flow *muxcool_flow_new(struct mux_core *m, const struct muxcool_frame *f)
 {
-	struct house *h = f->has_global_id ? house_of(m->mux.loop) : NULL;
-	struct assoc *a = h ? find(h, m->terms.user, f->global_id) : NULL;
+	struct house *h = house_of(m->mux.loop);
+	struct assoc *a = h && f->has_global_id ? find(h, m->terms.user, f->global_id) : NULL;
 	struct muxcool_flow *flow = calloc(1, sizeof(*flow));
 	struct dest *fixed = dest_dup(&f->dest);
 	bool known = a != NULL;
 
-	if (!flow || !fixed || mux_child_add(m, &flow->c, f->session))
+	if (!h || !flow || !fixed || mux_child_add(m, &flow->c, f->session))
 		goto no_memory;
 	flow->c.lost = flow_lost;
 	if (!a)
@@ -430,16 +440,29 @@ bool muxcool_flow_is_full(const struct muxcool_flow *f)
 	return f->a->npackets == XUDP_QUEUE;
 }
 
+/* A packet that waits has a chunk of its own, and flows are many: together they hold no more than
+ * XUDP_QUEUED, half of it for who has nothing waiting yet; when memory is short only they get any. */
+static bool may_queue(const struct assoc *a, const struct buf_pool *pool)
+{
+	unsigned queued = a->house->queued;
+
+	if (a->npackets == 0)
+		return queued < XUDP_QUEUED;
+	return a->npackets < XUDP_QUEUE && queued < XUDP_QUEUED / 2 && !buf_pool_short(pool);
+}
+
 void muxcool_flow_feed(struct muxcool_flow *f, struct bufq *q, size_t n, const struct dest *dest)
 {
 	struct assoc *a = f->a;
 	struct buf *b = NULL;
 	struct packet *p;
 
-	if (!a->queue)
-		a->queue = calloc(XUDP_QUEUE, sizeof(*a->queue));
-	if (a->queue && a->npackets < XUDP_QUEUE)
-		b = buf_new(q->pool);
+	if (may_queue(a, q->pool)) {
+		if (!a->queue)
+			a->queue = calloc(XUDP_QUEUE, sizeof(*a->queue));
+		if (a->queue)
+			b = buf_new(q->pool);
+	}
 	if (!b) {
 		a->d.dropped++;
 		bufq_drain(q, n);
@@ -447,6 +470,7 @@ void muxcool_flow_feed(struct muxcool_flow *f, struct bufq *q, size_t n, const s
 	}
 	b->end += (uint32_t)bufq_take(q, buf_head(b), n);
 	p = &a->queue[(a->head + a->npackets++) % XUDP_QUEUE];
+	a->house->queued++;
 	p->buf = b;
 	dest_copy(&p->dest, dest->type == DEST_NONE ? a->fixed : dest);
 	wake(a, &a->rd);

@@ -14,7 +14,8 @@
 #define XUDP_REST      (60 * NSEC_SEC)
 #define XUDP_REST_USER 64
 #define XUDP_REST_ALL  1024
-#define XUDP_QUEUE     32 /* packets that nobody has taken */
+#define XUDP_QUEUE     32   /* packets that nobody has taken */
+#define XUDP_QUEUED    2048 /* of a worker */
 
 struct muxcool_flow;
 

@@ -414,6 +414,33 @@ static int fill_up(struct one *o)
 	}
 }
 
+static void small_packets_that_wait_take_no_chunk_each(void **state)
+{
+	static const size_t sizes[] = {1, 500, 1025, 1400, 5000};
+
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		size_t used = 0, most = 0;
+		struct one o;
+		int n = 1;
+
+		one_open(&o, 100);
+		for (int sent = 0; n == 1 && sent < 100000; sent++) {
+			struct packet p = packet_of(o.l, "", NULL);
+
+			p.buf->end += (uint32_t)sizes[i];
+			memset(buf_head(p.buf), 0, sizes[i]);
+			n = dgram_send(o.d, &p, 1);
+			if (n != 1)
+				buf_free(p.buf);
+			used = loop_pool(o.l)->nused;
+			most = MAX(most, used);
+		}
+		assert_int_equal(n, -EAGAIN);
+		assert_in_range(most, 1, 2 + 3 * (256 * 1024 / BUF_PAYLOAD) + 65536 / 1025);
+		one_close(&o);
+	}
+}
+
 static void a_full_stream_refuses_and_wakes_who_waits(void **state)
 {
 	struct watcher wr = {0}, rd = {0};
@@ -558,6 +585,7 @@ int main(void)
 		cmocka_unit_test(the_head_goes_alone_before_the_end_when_there_was_no_packet),
 		cmocka_unit_test(what_the_framing_cannot_say_is_dropped_and_counted),
 		cmocka_unit_test(a_chunk_without_front_room_gets_its_header_all_the_same),
+		cmocka_unit_test(small_packets_that_wait_take_no_chunk_each),
 		cmocka_unit_test(a_full_stream_refuses_and_wakes_who_waits),
 		cmocka_unit_test(a_stream_that_breaks_under_it_wakes_who_waits_to_send),
 		cmocka_unit_test(packets_survive_a_dribble_and_a_kill_at_each_turn),

@@ -716,6 +716,69 @@ static void packets_that_nobody_takes_are_lost_among_others_and_wait_alone(void 
 	}
 }
 
+/* Packets that come to `n` flows of which nobody takes any; how many wait. */
+static size_t flood(struct bench *b, unsigned n)
+{
+	size_t before = loop_pool(b->l)->nused;
+
+	for (unsigned i = 0; i < n; i++)
+		for (int k = 0; k < 2 * XUDP_QUEUE; k++)
+			say_packet(b, (uint16_t)(i + 1), MUXCOOL_KEEP, 0, NULL, "x");
+	return loop_pool(b->l)->nused - before;
+}
+
+static size_t take_all(struct dgram *d)
+{
+	struct packet p;
+	size_t n = 0;
+
+	for (; dgram_recv(d, &p, 1) == 1; n++)
+		buf_free(p.buf);
+	return n;
+}
+
+static void packets_that_wait_are_bounded_over_all_flows(void **s)
+{
+	struct bench b;
+
+	bench_open(&b);
+	for (unsigned i = 0; i < CHILDREN; i++)
+		say_packet(&b, (uint16_t)(i + 1), MUXCOOL_NEW, 0, "192.0.2.1:53", "x");
+	for (unsigned i = 0; i < CHILDREN; i++)
+		assert_int_equal(take_all(b.packets[i]), 1);
+	assert_in_range(flood(&b, CHILDREN), XUDP_QUEUED / 2, XUDP_QUEUED / 2 + CHILDREN + 4);
+	assert_int_equal(take_all(b.packets[0]), XUDP_QUEUE);
+	assert_int_equal(take_all(b.packets[CHILDREN - 1]),
+			 1); /* the last has not been locked out */
+	for (unsigned i = 0; i < CHILDREN; i++)
+		(void)take_all(b.packets[i]);
+	/* nothing is lost of the room when they are freed with what they hold */
+	flood(&b, CHILDREN);
+	while (b.npackets > 1)
+		dgram_free(b.packets[--b.npackets]);
+	assert_int_equal(take_all(b.packets[0]), XUDP_QUEUE);
+	flood(&b, 1);
+	assert_int_equal(take_all(b.packets[0]), XUDP_QUEUE);
+	bench_close(&b);
+}
+
+static void when_memory_is_short_one_packet_of_a_flow_waits(void **s)
+{
+	struct bench b;
+
+	bench_open(&b);
+	for (unsigned i = 0; i < 4; i++) {
+		say_packet(&b, (uint16_t)(i + 1), MUXCOOL_NEW, 0, "192.0.2.1:53", "x");
+		assert_int_equal(take_all(b.packets[i]), 1);
+	}
+	loop_pool(b.l)->max = 40;
+	flood(&b, 4);
+	assert_in_range(loop_pool(b.l)->nused, 30, 36);
+	assert_int_equal(take_all(b.packets[3]), 1);
+	loop_pool(b.l)->max = 0;
+	bench_close(&b);
+}
+
 static void a_packet_too_large_for_the_peer_is_dropped(void **s)
 {
 	struct packet p;
@@ -728,6 +791,24 @@ static void a_packet_too_large_for_the_peer_is_dropped(void **s)
 	assert_int_equal(dgram_send(b.packets[0], &p, 1), 1);
 	assert_int_equal(b.packets[0]->dropped, 1);
 	hears_nothing(&b);
+	bench_close(&b);
+}
+
+static void small_answers_to_who_does_not_listen_take_no_chunk_each(void **s)
+{
+	int n = 1, sent;
+	struct bench b;
+
+	bench_init(&b, loop_new(LOOP_VIRTUAL, 1), 100);
+	say_packet(&b, 0, MUXCOOL_NEW, 0, "192.0.2.1:53", "x");
+	for (sent = 0; n == 1 && sent < 100000; sent++) {
+		n = send_text(b.packets[0], "y", "192.0.2.1:53");
+		if (sent % 64 == 0)
+			settle_now(b.l);
+	}
+	assert_int_equal(n, -EAGAIN);
+	assert_true(sent > 5000);
+	assert_in_range(loop_pool(b.l)->nused, 1, 4 + MUX_OUT_MAX / BUF_PAYLOAD);
 	bench_close(&b);
 }
 
@@ -1008,7 +1089,10 @@ int main(void)
 		cmocka_unit_test(with_the_flow_a_stream_ends_the_connection_and_packets_do_not),
 		cmocka_unit_test(packets_go_where_they_say_and_say_where_they_come_from),
 		cmocka_unit_test(packets_that_nobody_takes_are_lost_among_others_and_wait_alone),
+		cmocka_unit_test(packets_that_wait_are_bounded_over_all_flows),
+		cmocka_unit_test(when_memory_is_short_one_packet_of_a_flow_waits),
 		cmocka_unit_test(a_packet_too_large_for_the_peer_is_dropped),
+		cmocka_unit_test(small_answers_to_who_does_not_listen_take_no_chunk_each),
 		cmocka_unit_test(an_association_survives_its_carrier_for_a_minute),
 		cmocka_unit_test(a_global_id_takes_its_association_from_the_flow_that_had_it),
 		cmocka_unit_test(a_global_id_is_its_users_own),
