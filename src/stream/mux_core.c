@@ -43,8 +43,8 @@ int mux_glitch(struct mux_core *m)
 
 static struct mux_child **slot_of(const struct mux_core *m, uint32_t id)
 {
-	/* The peer chooses the numbers: the worst that he can do is a list of MUX_CHILDREN. */
-	return &m->table[(id * 0x9e3779b1u >> 8) & (m->nslots - 1)];
+	/* The peer chooses the numbers, and does not know the key. */
+	return &m->table[hash_bytes(&m->key, &id, sizeof(id)) & (m->nslots - 1)];
 }
 
 static int grow(struct mux_core *m)
@@ -82,7 +82,7 @@ struct mux_child *mux_find(const struct mux_core *m, uint32_t id)
 
 bool mux_has_room(const struct mux_core *m)
 {
-	return m->nchildren < MUX_CHILDREN;
+	return m->refs <= MUX_CHILDREN; /* and those that are ended, and not freed yet */
 }
 
 int mux_child_add(struct mux_core *m, struct mux_child *c, uint32_t id)
@@ -476,6 +476,7 @@ struct mux *mux_core_start(struct mux_core *m, const struct mux_codec *codec, st
 	m->terms = *terms;
 	m->terms.first = NULL;
 	m->refs = 1;
+	loop_random(l, &m->key, sizeof(m->key));
 	m->idle_since = loop_now(l);
 	bufq_init(&m->in, loop_pool(l), MUX_READ_MAX);
 	bufq_init(&m->out, loop_pool(l), SIZE_MAX);

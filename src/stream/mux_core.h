@@ -18,6 +18,7 @@
 #ifndef WEIR_STREAM_MUX_CORE_H
 #define WEIR_STREAM_MUX_CORE_H
 
+#include "base/hash.h"
 #include "base/list.h"
 #include "stream/mux.h"
 
@@ -74,6 +75,7 @@ struct mux_core {
 	struct timer timer;
 	struct list_node children, writers; /* all that the peer can name; who waits for his turn */
 	struct mux_child **table;
+	struct hash_key key;	  /* of the table */
 	size_t nslots, nchildren; /* slots: a power of two */
 	size_t held;		  /* bytes in the queues of children */
 	size_t first;		  /* bytes of `out` that wait for company */
@@ -105,6 +107,7 @@ struct mux_stream {
 	int err;	 /* behind what is queued; 0: none */
 	bool eof;	 /* likewise: an orderly end */
 	bool fin;	 /* we have ended */
+	bool spoken;	 /* we have sent something */
 	struct stream_request request; /* user set; the codec fills the rest, if it knows */
 	bool known;		       /* it has: STREAM_REQUEST is answered */
 };

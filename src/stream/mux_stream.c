@@ -192,6 +192,7 @@ static ssize_t child_push(struct stream *s, struct bufq *src)
 		mux_fail(m, err);
 		return err;
 	}
+	ms->spoken = true;
 	mux_child_sent(&ms->c, n);
 	return (ssize_t)n;
 }

@@ -161,10 +161,12 @@ static int on_keep(struct muxcool *mc, const struct muxcool_frame *f)
 static int on_end(struct muxcool *mc, const struct muxcool_frame *f)
 {
 	struct mux_child *c = mux_find(&mc->core, f->session);
+	struct mux_stream *ms = c ? mux_stream_of(c) : NULL;
+	bool early = ms && !ms->spoken; /* it cost us a connection, and him nothing */
 
 	if (c)
 		end_child(c, f->error);
-	return f->error ? mux_glitch(&mc->core) : 0;
+	return f->error || early ? mux_glitch(&mc->core) : 0;
 }
 
 static int on_frame(struct muxcool *mc, const struct muxcool_frame *f)

@@ -451,6 +451,91 @@ static void m9_too_many_glitches_in_a_second_end_the_mux(void **s)
 	}
 }
 
+/* Sessions that are held by somebody who has not heard of their end. */
+static void children_that_the_peer_has_ended_count_until_they_are_freed(void **s)
+{
+	static struct mux_child held[MUX_CHILDREN];
+	struct mux_core *m;
+	struct bench b;
+
+	bench_open(&b);
+	m = container_of(b.mux, struct mux_core, mux);
+	for (uint32_t i = 0; i < MUX_CHILDREN; i++) {
+		assert_true(mux_has_room(m));
+		held[i] = (struct mux_child){0};
+		assert_int_equal(mux_child_add(m, &held[i], i), 0);
+		mux_child_detach(&held[i]);
+	}
+	assert_false(mux_has_room(m));
+	open_child(&b, 1, "no");
+	assert_int_equal(b.nchildren, 0);
+	hears(&b, 1, MUXCOOL_END, true, NULL);
+	mux_child_gone(&held[0]);
+	open_child(&b, 2, "yes");
+	assert_int_equal(b.nchildren, 1);
+	for (uint32_t i = 1; i < MUX_CHILDREN; i++)
+		mux_child_gone(&held[i]);
+	bench_close(&b);
+}
+
+static void m9_to_end_what_was_never_answered_is_a_glitch(void **s)
+{
+	for (int answered = 0; answered < 2; answered++) {
+		struct bench b;
+		int n;
+
+		bench_open(&b);
+		for (n = 0; n <= MUX_GLITCHES && !b.closed; n++) {
+			open_child(&b, 1, "GET /");
+			if (answered)
+				put_bytes(b.child[0], "x", 1);
+			say_end(&b, 1, false);
+			drop(&b, 0);
+			b.nchildren = 0;
+		}
+		assert_int_equal(b.closed, !answered);
+		bench_close(&b);
+	}
+}
+
+static size_t longest_list(const struct mux_core *m)
+{
+	size_t longest = 0;
+
+	for (size_t i = 0; i < m->nslots; i++) {
+		size_t n = 0;
+
+		for (const struct mux_child *c = m->table[i]; c; c = c->next)
+			n++;
+		longest = MAX(longest, n);
+	}
+	return longest;
+}
+
+static void no_choice_of_numbers_makes_a_long_list(void **s)
+{
+	enum { N = 4096 };
+	static struct mux_child held[N];
+
+	for (unsigned shift = 0; shift <= 20; shift += 4) {
+		struct mux_core *m;
+		struct bench b;
+
+		bench_open(&b);
+		m = container_of(b.mux, struct mux_core, mux);
+		for (uint32_t i = 0; i < N; i++) {
+			held[i] = (struct mux_child){0};
+			assert_int_equal(mux_child_add(m, &held[i], i << shift), 0);
+		}
+		assert_in_range(longest_list(m), 1, 20);
+		for (uint32_t i = 0; i < N; i++) {
+			assert_ptr_equal(mux_find(m, i << shift), &held[i]);
+			mux_child_gone(&held[i]);
+		}
+		bench_close(&b);
+	}
+}
+
 static void a_child_that_takes_nothing_while_others_wait_is_ended_at_its_deadline(void **s)
 {
 	static uint8_t block[65535];
@@ -977,8 +1062,12 @@ static void hostile_hear(struct hostile *t)
 static void hostile_client(struct waiter *w)
 {
 	struct hostile *t = container_of(w, struct hostile, w);
-	ssize_t n;
+	ssize_t n = stream_open(t->lower);
 
+	if (n == -EAGAIN)
+		stream_want(t->lower, STREAM_RD | STREAM_WR, w);
+	if (n < 0)
+		return;
 	while ((n = stream_pull(t->lower, &t->in, 4096)) > 0)
 		hostile_hear(t);
 	if (n != -EAGAIN)
@@ -1017,7 +1106,6 @@ static void hostile_start(struct loop *l, void *state)
 	bufq_init(&t->out, loop_pool(l), SIZE_MAX);
 	bufq_init(&t->in, loop_pool(l), SIZE_MAX);
 	waiter_init(&t->w, hostile_client);
-	assert_int_equal(stream_open(t->lower), 0);
 	loop_queue(l, &t->w);
 }
 
@@ -1076,6 +1164,9 @@ int main(void)
 		cmocka_unit_test(m5_children_take_turns_at_one_output_in_chunks),
 		cmocka_unit_test(m7_a_drained_mux_ends_with_its_last_child),
 		cmocka_unit_test(m9_too_many_glitches_in_a_second_end_the_mux),
+		cmocka_unit_test(children_that_the_peer_has_ended_count_until_they_are_freed),
+		cmocka_unit_test(m9_to_end_what_was_never_answered_is_a_glitch),
+		cmocka_unit_test(no_choice_of_numbers_makes_a_long_list),
 		cmocka_unit_test(
 			a_child_that_takes_nothing_while_others_wait_is_ended_at_its_deadline),
 		cmocka_unit_test(data_of_the_first_frame_is_the_first_data),
