@@ -57,6 +57,7 @@ int session_start_mux(struct session *s, const struct mux_kind *kind, bool udp_o
 		.sink = &s->children,
 		.user = s->conn.user,
 		.first = &s->first,
+		.active = &s->conn.active,
 		.udp_only = udp_only,
 	};
 	struct stream *lower = stream_peel(s->client, &s->first);

@@ -42,7 +42,8 @@ struct mux_terms {
 	struct sink *sink;  /* outlives the mux; called from the loop, never from within a call */
 	struct user *user;  /* whose every request is; the owner of the mux holds him */
 	struct bufq *first; /* goes out with the first of us, or at the end; emptied; may be NULL */
-	bool udp_only;	    /* a child that is no UDP is ended, or ends the mux */
+	_Atomic nsec_t *active; /* when it last did something; outlives the mux; may be NULL */
+	bool udp_only;		/* a child that is no UDP is ended, or ends the mux */
 };
 
 /* A kind of multiplexer, as a server: carriers.h in proto/ knows them by the name that is asked for. */

@@ -2,6 +2,7 @@
 #include "stream/mux_core.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/err.h"
@@ -452,6 +453,8 @@ static void on_turn(struct waiter *w)
 
 	if (m->gone)
 		return;
+	if (m->terms.active)
+		atomic_store_explicit(m->terms.active, loop_now(m->mux.loop), memory_order_relaxed);
 	err = turn(m);
 	if (err)
 		end(m, err == ORDERLY_END ? 0 : err);

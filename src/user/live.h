@@ -22,7 +22,7 @@ struct user_device {
 struct user_live {
 	pthread_mutex_t lock;
 	struct list_node conns; /* of user_conn.link, oldest first */
-	uint32_t nconns, ndevices;
+	uint32_t nconns, ncarriers, ndevices;
 	struct user_device *devices;
 	/* control's */
 	uint32_t reported; /* devices in the last report, which the panel believes for a while */

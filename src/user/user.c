@@ -10,6 +10,11 @@
 #define IDLE_TCP (15 * NSEC_SEC)
 #define IDLE_UDP (8 * NSEC_SEC)
 
+/* Of carriers, which are not connections: as many as he may have connections, since each association of
+ * XUDP comes in one of its own, but a few in any case; and some number where nothing else is limited. */
+#define CARRIERS_MIN 8u
+#define CARRIERS_MAX 1024u
+
 bool user_get(struct user *u)
 {
 	uint32_t v = atomic_load_explicit(&u->refs, memory_order_relaxed);
@@ -74,14 +79,25 @@ void user_worker_done(struct user_worker *w)
 	pthread_mutex_destroy(&w->lock);
 }
 
+/* How many there are of its like: connections, or carriers. */
+static uint32_t *kin(struct user_live *live, const struct user_conn *c)
+{
+	return c->carrier ? &live->ncarriers : &live->nconns;
+}
+
+static void leave(struct user_live *live, struct user_conn *c)
+{
+	list_del(&c->link);
+	--*kin(live, c);
+}
+
 /* The lock of its user is held. */
 static void condemn(struct user_live *live, struct user_conn *c, int why)
 {
 	struct user_worker *w = c->worker;
 	bool post;
 
-	list_del(&c->link);
-	live->nconns -= !c->carrier;
+	leave(live, c);
 	c->condemned = true;
 	if (!w) {
 		c->why = (int16_t)why;
@@ -114,7 +130,7 @@ static bool idle(const struct user_conn *c, nsec_t now)
 	return quiet > (c->udp ? IDLE_UDP : IDLE_TCP);
 }
 
-/* The oldest idle one, else the oldest; never `self`. */
+/* The oldest idle one of its like, else the oldest; never `self`. */
 static struct user_conn *pick_victim(struct user_live *live, const struct user_conn *self,
 				     nsec_t now)
 {
@@ -124,7 +140,7 @@ static struct user_conn *pick_victim(struct user_live *live, const struct user_c
 	list_for_each(n, &live->conns) {
 		struct user_conn *c = list_entry(n, struct user_conn, link);
 
-		if (c == self || c->carrier)
+		if (c == self || c->carrier != self->carrier)
 			continue;
 		if (idle(c, now))
 			return c;
@@ -138,7 +154,9 @@ static void enforce_conn_limit(struct user_live *live, struct user_conn *self, n
 {
 	uint32_t limit = atomic_load_explicit(&self->user->conn_limit, memory_order_relaxed);
 
-	while (limit && live->nconns > limit) {
+	if (self->carrier)
+		limit = limit ? MAX(limit, CARRIERS_MIN) : CARRIERS_MAX;
+	while (limit && *kin(live, self) > limit) {
 		struct user_conn *victim = pick_victim(live, self, now);
 
 		if (!victim)
@@ -170,9 +188,7 @@ static int enter(struct user_live *live, struct user_conn *c, struct user *u,
 	}
 	c->user = u;
 	list_add_tail(&live->conns, &c->link);
-	if (c->carrier)
-		return 0;
-	live->nconns++;
+	++*kin(live, c);
 	enforce_conn_limit(live, c, now);
 	return 0;
 }
@@ -225,8 +241,7 @@ void user_conn_end(struct user_conn *c, nsec_t now)
 	if (c->condemned) {
 		leave_kicks(c);
 	} else {
-		list_del(&c->link);
-		live->nconns -= !c->carrier;
+		leave(live, c);
 	}
 	if (c->device) {
 		c->device->conns--;

@@ -134,7 +134,8 @@ struct user_conn {
 	_Atomic int16_t why;
 	bool udp;
 	/* a multiplexer's: not one of the connections that are counted and limited, those are its
-	 * children; set before user_conn_begin() */
+	 * children, but limited among its like; set before user_conn_begin(), and whoever moves its
+	 * bytes sets `active` */
 	bool carrier;
 	bool condemned; /* under the user's lock: out of its list, on the way to `kicks` */
 };

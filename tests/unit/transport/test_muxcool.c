@@ -967,6 +967,34 @@ static void a_global_id_is_its_users_own(void **s)
 	bench_close(&b);
 }
 
+static void who_owns_the_mux_sees_when_it_last_did_something(void **s)
+{
+	_Atomic nsec_t active = 0;
+	struct mux_terms terms = {.active = &active};
+	struct stream *near;
+	struct bench b;
+	nsec_t began;
+
+	bench_open(&b);
+	mux_free(b.mux);
+	stream_free(b.far);
+	assert_int_equal(pair_new(b.l, 65536, &near, &b.far), 0);
+	terms.sink = &b.sink;
+	b.mux = muxcool_kind.serve(near, &terms);
+	open_child(&b, 1, "up");
+	began = active;
+	let_pass(b.l, 20 * NSEC_SEC);
+	assert_true(active < began + NSEC_SEC);
+	say_text(&b, 1, "again");
+	settle_now(b.l);
+	assert_in_range(active, began + 20 * NSEC_SEC, began + 21 * NSEC_SEC);
+	let_pass(b.l, 20 * NSEC_SEC);
+	put_bytes(b.child[0], "down", 4);
+	settle_now(b.l);
+	assert_in_range(active, began + 40 * NSEC_SEC, began + 41 * NSEC_SEC);
+	bench_close(&b);
+}
+
 static void those_at_rest_are_few_and_the_oldest_goes(void **s)
 {
 	struct packet p;
@@ -1187,6 +1215,7 @@ int main(void)
 		cmocka_unit_test(an_association_survives_its_carrier_for_a_minute),
 		cmocka_unit_test(a_global_id_takes_its_association_from_the_flow_that_had_it),
 		cmocka_unit_test(a_global_id_is_its_users_own),
+		cmocka_unit_test(who_owns_the_mux_sees_when_it_last_did_something),
 		cmocka_unit_test(those_at_rest_are_few_and_the_oldest_goes),
 		cmocka_unit_test(children_survive_a_dribble_and_a_kill_at_each_turn),
 	};

@@ -208,6 +208,75 @@ static void cl1_idle_connections_go_before_older_ones(void **state)
 	village_done(&v);
 }
 
+static void guest_carries(struct guest *g, struct user *u, nsec_t now)
+{
+	guest_init(g, NULL);
+	g->conn.carrier = true;
+	assert_int_equal(user_conn_begin(&g->conn, u, NULL, false, now), 0);
+}
+
+/* Which of `n` have been told to go; the number of the last. */
+static int told_to_go(const struct guest *g, int n, int *which)
+{
+	int told = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (g[i].conn.why == 0)
+			continue;
+		assert_int_equal(g[i].conn.why, -ERR_LIMIT);
+		*which = i;
+		told++;
+	}
+	return told;
+}
+
+static void carriers_are_limited_among_themselves(void **state)
+{
+	static const struct {
+		const char *user;
+		int max;
+	} few[] = {{"1:alice/0/0/2", 8}, {"1:alice/0/0/20", 20}, {"1:alice", 1024}};
+	static struct guest g[1024 + 3];
+
+	for (size_t i = 0; i < ARRAY_LEN(few); i++) {
+		int which = -1, n = few[i].max;
+		struct guest own;
+		struct village v;
+		struct user *u;
+
+		village_init(&v, NULL);
+		village_apply(&v, few[i].user);
+		u = village_find(&v, "alice");
+		guest_init(&own, NULL);
+		assert_int_equal(user_conn_begin(&own.conn, u, NULL, false, 0), 0);
+		for (int k = 0; k < n; k++)
+			guest_carries(&g[k], u, 0);
+		assert_int_equal(told_to_go(g, n, &which), 0);
+		guest_carries(&g[n], u, 0);
+		assert_int_equal(told_to_go(g, n + 1, &which), 1);
+		assert_int_equal(which, 0);
+		/* one that ends makes room, the one that was told to go has made his */
+		user_conn_end(&g[0].conn, 0);
+		user_conn_end(&g[1].conn, 0);
+		guest_carries(&g[n + 1], u, 0);
+		assert_int_equal(told_to_go(&g[2], n, &which), 0);
+		/* the idle one goes before older ones */
+		for (int k = 2; k < n + 2; k++)
+			atomic_store(&g[k].conn.active, (k == 5 ? 1 : 90) * NSEC_SEC);
+		guest_carries(&g[n + 2], u, 100 * NSEC_SEC);
+		assert_int_equal(told_to_go(&g[2], n + 1, &which), 1);
+		assert_int_equal(which + 2, 5);
+		assert_int_equal(own.conn.why, 0); /* a connection is not their like */
+		for (int k = 2; k < n + 3; k++)
+			user_conn_end(&g[k].conn, 0);
+		user_conn_end(&own.conn, 0);
+		assert_int_equal(u->live->ncarriers, 0);
+		assert_int_equal(u->live->nconns, 0);
+		assert_int_equal(u->refs, 0);
+		village_done(&v);
+	}
+}
+
 static void a_conn_may_end_while_its_kick_is_on_the_way(void **state)
 {
 	struct loop *l = loop_new(LOOP_VIRTUAL, 1);
@@ -252,6 +321,7 @@ int main(void)
 		cmocka_unit_test(the_number_of_remembered_devices_is_bounded),
 		cmocka_unit_test(cl1_over_the_limit_the_oldest_goes),
 		cmocka_unit_test(cl1_idle_connections_go_before_older_ones),
+		cmocka_unit_test(carriers_are_limited_among_themselves),
 		cmocka_unit_test(a_conn_may_end_while_its_kick_is_on_the_way),
 		cmocka_unit_test(a_conn_is_at_most_64_bytes),
 	};
