@@ -487,6 +487,7 @@ struct mux *mux_core_start(struct mux_core *m, const struct mux_codec *codec, st
 		m->first = bufq_move(&m->out, terms->first, SIZE_MAX);
 	list_init(&m->children);
 	list_init(&m->writers);
+	list_init(&m->streams);
 	waiter_init(&m->run, on_turn);
 	timer_init(&m->timer, on_time);
 	if (!stream_peer(lower, &m->peer))

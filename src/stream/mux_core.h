@@ -74,10 +74,11 @@ struct mux_core {
 	struct waiter run;
 	struct timer timer;
 	struct list_node children, writers; /* all that the peer can name; who waits for his turn */
+	struct list_node streams;	    /* of mux_stream.link: all that have not been freed */
 	struct mux_child **table;
 	struct hash_key key;	  /* of the table */
 	size_t nslots, nchildren; /* slots: a power of two */
-	size_t held;		  /* bytes in the queues of children */
+	size_t held;		  /* of memory in the queues of children: the sum of their `cost` */
 	size_t first;		  /* bytes of `out` that wait for company */
 	unsigned refs;		  /* the owner's, and one per child that has not been freed */
 	unsigned glitches;
@@ -102,7 +103,9 @@ struct mux_child {
 struct mux_stream {
 	struct mux_child c;
 	struct stream s;
+	struct list_node link;
 	struct bufq in;
+	size_t cost;	 /* what `in` counts for */
 	nsec_t progress; /* when its consumer last took something, or had nothing to take */
 	int err;	 /* behind what is queued; 0: none */
 	bool eof;	 /* likewise: an orderly end */

@@ -5,7 +5,9 @@
 #include "base/err.h"
 #include "stream/mux_core.h"
 
-#define SHORT_MAX 32768 /* of one child, when memory is short */
+#define SHORT_MAX   32768	 /* of one child, when memory is short */
+#define SHORT_TOTAL (512 * 1024) /* of all */
+#define COST_MIN    4096	 /* what a queue with a byte in it counts for: it holds a chunk */
 
 static struct mux_stream *of(const struct stream *s)
 {
@@ -33,24 +35,60 @@ struct mux_stream *mux_stream_of(struct mux_child *c)
 
 /* ---- what the peer sends ------------------------------------------------------------------- */
 
+/* The queue has changed. */
+static void recount(struct mux_stream *ms)
+{
+	size_t len = bufq_len(&ms->in), cost = len ? MAX(len, (size_t)COST_MIN) : 0;
+
+	ms->c.m->held += cost - ms->cost;
+	ms->cost = cost;
+}
+
+static size_t total_max(const struct mux_core *m)
+{
+	return buf_pool_short(loop_pool(m->mux.loop)) ? SHORT_TOTAL : MUX_TOTAL_MAX;
+}
+
 size_t mux_stream_room(const struct mux_stream *ms)
 {
 	const struct mux_core *m = ms->c.m;
 	size_t cap = buf_pool_short(loop_pool(m->mux.loop)) ? SHORT_MAX : MUX_CHILD_MAX;
-	size_t len = bufq_len(&ms->in);
+	size_t len = bufq_len(&ms->in), total = total_max(m);
 
-	if (len >= cap || m->held >= MUX_TOTAL_MAX)
+	if (len >= cap || m->held >= total)
 		return 0;
-	return MIN(cap - len, MUX_TOTAL_MAX - m->held);
+	return MIN(cap - len, total - m->held);
+}
+
+/* Whatever it comes in, what waits takes about twice its bytes: nothing is handed over in a chunk of its
+ * own that has room behind what waits already. */
+static int enqueue(struct bufq *to, struct bufq *q, size_t n)
+{
+	while (n > 0) {
+		size_t piece = MIN(n, buf_len(q->head));
+		bool fits = to->tail && buf_room(to->tail) >= piece;
+
+		if (fits && bufq_append(to, buf_head(q->head), piece))
+			return -ENOMEM;
+		if (fits)
+			bufq_drain(q, piece);
+		else if (bufq_move(to, q, piece) != piece)
+			return -ENOMEM;
+		n -= piece;
+	}
+	return 0;
 }
 
 int mux_stream_feed(struct mux_stream *ms, struct bufq *q, size_t n)
 {
+	int err;
+
 	if (bufq_empty(&ms->in))
 		ms->progress = loop_now(ms->s.loop);
-	if (bufq_move(&ms->in, q, n) != n)
-		return -ENOMEM;
-	ms->c.m->held += n;
+	err = enqueue(&ms->in, q, n);
+	recount(ms);
+	if (err)
+		return err;
 	mux_child_wake(&ms->c, STREAM_RD);
 	return 0;
 }
@@ -68,8 +106,11 @@ int mux_stream_append(struct mux_stream *ms, const void *data, size_t n)
 
 void mux_stream_end(struct mux_stream *ms, int err)
 {
-	if (ms->eof || ms->err)
+	if (ms->eof || ms->err) {
+		if (err) /* a reset behind an end: who waits to say something need not */
+			mux_child_wake(&ms->c, STREAM_WR);
 		return;
+	}
 	ms->eof = !err;
 	ms->err = err;
 	mux_child_wake(&ms->c, STREAM_RD | STREAM_WR);
@@ -88,8 +129,8 @@ void mux_stall(struct mux_stream *ms)
 
 static void drop_queue(struct mux_stream *ms)
 {
-	ms->c.m->held -= bufq_len(&ms->in);
 	bufq_done(&ms->in);
+	recount(ms);
 }
 
 /* It is not the one that is full who has to go where all are too full together. */
@@ -98,12 +139,12 @@ static struct mux_stream *idlest(struct mux_core *m)
 	struct mux_stream *worst = container_of(m->stalled, struct mux_stream, c);
 	struct list_node *pos;
 
-	if (m->held < MUX_TOTAL_MAX)
+	if (m->held < total_max(m))
 		return worst;
-	list_for_each(pos, &m->children) {
-		struct mux_stream *ms = mux_stream_of(list_entry(pos, struct mux_child, link));
+	list_for_each(pos, &m->streams) {
+		struct mux_stream *ms = list_entry(pos, struct mux_stream, link);
 
-		if (ms && !bufq_empty(&ms->in) &&
+		if (!bufq_empty(&ms->in) &&
 		    (bufq_empty(&worst->in) || ms->progress < worst->progress))
 			worst = ms;
 	}
@@ -115,6 +156,12 @@ void mux_stalled(struct mux_core *m, nsec_t now)
 	struct mux_stream *ms = idlest(m);
 	int err;
 
+	/* Memory that is short no more wakes nobody. */
+	if (mux_stream_room(container_of(m->stalled, struct mux_stream, c))) {
+		m->stalled = NULL;
+		mux_kick(m);
+		return;
+	}
 	if (now - ms->progress < MUX_STALL) {
 		m->stalled_since = ms->progress;
 		return;
@@ -150,7 +197,7 @@ static ssize_t child_pull(struct stream *s, struct bufq *dst, size_t max)
 	n = bufq_move(dst, &ms->in, max);
 	if (n == 0)
 		return -ENOMEM;
-	m->held -= n;
+	recount(ms);
 	ms->progress = loop_now(s->loop);
 	err = m->codec->pulled && ms->c.attached ? m->codec->pulled(m, &ms->c, n) : 0;
 	if (err)
@@ -240,6 +287,7 @@ static void child_free(struct stream *s)
 	if (err)
 		mux_fail(m, err);
 	drop_queue(ms);
+	list_del(&ms->link);
 	stream_done(s);
 	mux_kick(m);
 	mux_child_gone(&ms->c);
@@ -293,6 +341,7 @@ struct mux_stream *mux_stream_new(struct mux_core *m, uint32_t id)
 		return NULL;
 	}
 	ms->c.lost = child_lost;
+	list_add_tail(&m->streams, &ms->link);
 	stream_init(&ms->s, &child_ops, m->mux.loop);
 	bufq_init(&ms->in, loop_pool(m->mux.loop), MUX_CHILD_MAX);
 	ms->progress = loop_now(m->mux.loop);

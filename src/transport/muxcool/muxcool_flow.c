@@ -404,7 +404,7 @@ static void attach(struct assoc *a, struct muxcool_flow *f)
 	wake(a, &a->wr);
 }
 
-struct muxcool_flow *muxcool_flow_new(struct mux_core *m, const struct muxcool_frame *f)
+int muxcool_flow_new(struct mux_core *m, const struct muxcool_frame *f, struct muxcool_flow **out)
 {
 	struct house *h = house_of(m->mux.loop);
 	struct assoc *a = h && f->has_global_id ? find(h, m->terms.user, f->global_id) : NULL;
@@ -427,12 +427,15 @@ struct muxcool_flow *muxcool_flow_new(struct mux_core *m, const struct muxcool_f
 	attach(a, flow);
 	if (!known)
 		m->terms.sink->dgram(m->terms.sink, &a->d);
-	return flow->c.attached ? flow : NULL; /* it may have been refused at once */
+	if (!flow->c.attached)
+		return -ECONNREFUSED;
+	*out = flow;
+	return 0;
 
 no_memory:
 	free(flow);
 	free(fixed);
-	return NULL;
+	return -ENOMEM;
 }
 
 bool muxcool_flow_is_full(const struct muxcool_flow *f)

@@ -19,9 +19,10 @@
 
 struct muxcool_flow;
 
-/* New: `f` says which.  A known association leaves the flow it had; a new one goes to the sink.  NULL:
- * no memory, or nobody wants it. */
-struct muxcool_flow *muxcool_flow_new(struct mux_core *m, const struct muxcool_frame *f);
+/* New: `f` says which.  A known association leaves the flow it had; a new one goes to the sink.  0,
+ * -ENOMEM, or -ECONNREFUSED: nobody wants it, and the peer has been told. */
+MUST_CHECK int muxcool_flow_new(struct mux_core *m, const struct muxcool_frame *f,
+				struct muxcool_flow **out);
 /* NULL: it is no flow. */
 struct muxcool_flow *muxcool_flow_of(struct mux_child *c);
 /* No packet fits. Alone in its connection it stops that; among others it loses what comes. */

@@ -115,9 +115,12 @@ static int new_stream(struct muxcool *mc, const struct muxcool_frame *f)
 static int new_flow(struct muxcool *mc, const struct muxcool_frame *f)
 {
 	struct mux_core *m = &mc->core;
-	struct muxcool_flow *flow = muxcool_flow_new(m, f);
+	struct muxcool_flow *flow;
+	int err = muxcool_flow_new(m, f, &flow);
 
-	if (!flow)
+	if (err == -ECONNREFUSED)
+		mc->refused = f->session;
+	if (err)
 		return refuse(mc, f->session);
 	if (f->has_data && f->data_len <= XUDP_DATA_MAX) {
 		muxcool_flow_feed(flow, &m->in, f->data_len, &f->dest);

@@ -559,6 +559,161 @@ static void a_child_that_takes_nothing_while_others_wait_is_ended_at_its_deadlin
 	bench_close(&b);
 }
 
+struct watcher {
+	struct waiter w;
+	int wakes;
+};
+
+static void on_wake(struct waiter *w)
+{
+	container_of(w, struct watcher, w)->wakes++;
+}
+
+static void feed(struct mux_stream *ms, size_t n)
+{
+	static const uint8_t zero[BUF_PAYLOAD];
+	struct bufq q;
+
+	bufq_init(&q, loop_pool(ms->s.loop), SIZE_MAX);
+	assert_int_equal(bufq_append(&q, zero, n), 0);
+	assert_int_equal(mux_stream_feed(ms, &q, n), 0);
+	assert_true(bufq_empty(&q));
+}
+
+static void queues_of_little_are_bounded_by_the_memory_they_take(void **s)
+{
+	enum { N = 3000 };
+	static struct mux_stream *ms[N];
+
+	for (int is_short = 0; is_short < 2; is_short++) {
+		struct mux_core *m;
+		size_t fed = 0;
+		struct bench b;
+
+		bench_open(&b);
+		m = container_of(b.mux, struct mux_core, mux);
+		for (uint32_t i = 0; i < N; i++) {
+			ms[i] = mux_stream_new(m, i);
+			assert_non_null(ms[i]);
+			loop_pool(b.l)->max = is_short ? 1200 : 0;
+			loop_pool(b.l)->nused += is_short ? 1000 : 0;
+			for (; mux_stream_room(ms[i]) && bufq_len(&ms[i]->in) < 2; fed++)
+				feed(ms[i], 1);
+			loop_pool(b.l)->nused -= is_short ? 1000 : 0;
+		}
+		assert_in_range(fed, is_short ? 128 : 1024, 4000);
+		assert_in_range(loop_pool(b.l)->nused, 1, is_short ? 140 : 1100);
+		for (uint32_t i = 0; i < N; i++)
+			stream_free(&ms[i]->s);
+		assert_int_equal(m->held, 0);
+		bench_close(&b);
+	}
+}
+
+static void a_queue_of_pieces_takes_about_twice_its_bytes(void **s)
+{
+	static const size_t sizes[] = {1, 1000, 1025, 3000, 8200, 16384};
+
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		struct mux_stream *ms;
+		size_t room, len = 0;
+		struct bench b;
+
+		bench_open(&b);
+		open_child(&b, 1, NULL);
+		ms = container_of(b.child[0], struct mux_stream, s);
+		while ((room = mux_stream_room(ms)) > 0) {
+			feed(ms, MIN(sizes[i], room));
+			len += MIN(sizes[i], room);
+		}
+		assert_int_equal(len, MUX_CHILD_MAX);
+		assert_in_range(loop_pool(b.l)->nused, 1, 2 * MUX_CHILD_MAX / BUF_PAYLOAD + 4);
+		bench_close(&b);
+	}
+}
+
+static void a_reset_behind_an_end_wakes_who_waits_to_send(void **s)
+{
+	struct watcher wr = {0};
+	struct mux_stream *ms;
+	struct bench b;
+	struct bufq q;
+
+	bench_init(&b, loop_new(LOOP_VIRTUAL, 1), 100);
+	open_child(&b, 1, NULL);
+	ms = container_of(b.child[0], struct mux_stream, s);
+	waiter_init(&wr.w, on_wake);
+	mux_stream_end(ms, 0);
+	bufq_init(&q, loop_pool(b.l), SIZE_MAX);
+	for (int before = -1;
+	     before < wr.wakes;) { /* until it is full, and nobody is woken any more */
+		static const uint8_t zero[BUF_PAYLOAD];
+
+		before = wr.wakes;
+		do
+			assert_int_equal(bufq_append(&q, zero, sizeof(zero)), 0);
+		while (stream_push(b.child[0], &q) > 0);
+		stream_want(b.child[0], STREAM_WR, &wr.w);
+		settle_now(b.l);
+	}
+	wr.wakes = 0;
+	mux_stream_end(ms, -ECONNRESET);
+	mux_child_detach(&ms->c);
+	settle_now(b.l);
+	assert_int_equal(wr.wakes, 1);
+	assert_int_equal(stream_push(b.child[0], &q), -EPIPE);
+	reads(b.child[0], "", 0);
+	bufq_done(&q);
+	bench_close(&b);
+}
+
+static void who_waited_for_memory_that_is_there_again_is_not_ended(void **s)
+{
+	static uint8_t block[65535];
+	struct bench b;
+
+	bench_open(&b);
+	open_child(&b, 1, NULL);
+	open_child(&b, 2, NULL);
+	loop_pool(b.l)->max = 1200;
+	loop_pool(b.l)->nused += 1000;
+	say(&b, frame(1, MUXCOOL_KEEP, 0, NULL), block, sizeof(block));
+	say_text(&b, 2, "behind it");
+	settle_now(b.l);
+	reads(b.child[1], "", -EAGAIN);
+	loop_pool(b.l)->nused -= 1000;
+	let_pass(b.l, MUX_STALL + NSEC_SEC);
+	reads(b.child[1], "behind it", -EAGAIN);
+	assert_int_equal(container_of(b.child[0], struct mux_stream, s)->err, 0);
+	hears_nothing(&b);
+	bench_close(&b);
+}
+
+static void queues_that_the_peer_has_ended_give_way_too(void **s)
+{
+	enum { N = MUX_TOTAL_MAX / MUX_CHILD_MAX };
+	static uint8_t block[65535];
+	struct bench b;
+
+	bench_open(&b);
+	for (uint16_t i = 1; i <= N; i++) {
+		open_child(&b, i, NULL);
+		for (int k = 0; k < 4; k++) {
+			say(&b, frame(i, MUXCOOL_KEEP, 0, NULL), block, sizeof(block));
+			settle_now(b.l);
+		}
+		say(&b, frame(i, MUXCOOL_KEEP, 0, NULL), block, 4);
+		say_end(&b, i, false);
+	}
+	open_child(&b, 100, "the next");
+	reads(b.child[N], "", -EAGAIN);
+	let_pass(b.l, MUX_STALL + NSEC_SEC);
+	reads(b.child[N], "the next", -EAGAIN);
+	reads(b.child[0], "", -ERR_TIMEOUT);
+	hears_nothing(&b);
+	bench_close(&b);
+}
+
 /* ---- mux.cool's ---------------------------------------------------------------------------------- */
 
 static void data_of_the_first_frame_is_the_first_data(void **s)
@@ -861,6 +1016,24 @@ static void when_memory_is_short_one_packet_of_a_flow_waits(void **s)
 	assert_in_range(loop_pool(b.l)->nused, 30, 36);
 	assert_int_equal(take_all(b.packets[3]), 1);
 	loop_pool(b.l)->max = 0;
+	bench_close(&b);
+}
+
+static void refuse_packets(struct sink *k, struct dgram *d)
+{
+	dgram_free(d);
+}
+
+static void a_flow_that_nobody_wants_is_ended_once(void **s)
+{
+	struct bench b;
+
+	bench_open(&b);
+	b.sink.dgram = refuse_packets;
+	say_packet(&b, 1, MUXCOOL_NEW, 0, "192.0.2.1:53", "x");
+	say_packet(&b, 1, MUXCOOL_KEEP, 0, NULL, "x");
+	hears(&b, 1, MUXCOOL_END, false, NULL);
+	hears_nothing(&b);
 	bench_close(&b);
 }
 
@@ -1197,6 +1370,11 @@ int main(void)
 		cmocka_unit_test(no_choice_of_numbers_makes_a_long_list),
 		cmocka_unit_test(
 			a_child_that_takes_nothing_while_others_wait_is_ended_at_its_deadline),
+		cmocka_unit_test(queues_of_little_are_bounded_by_the_memory_they_take),
+		cmocka_unit_test(a_queue_of_pieces_takes_about_twice_its_bytes),
+		cmocka_unit_test(a_reset_behind_an_end_wakes_who_waits_to_send),
+		cmocka_unit_test(who_waited_for_memory_that_is_there_again_is_not_ended),
+		cmocka_unit_test(queues_that_the_peer_has_ended_give_way_too),
 		cmocka_unit_test(data_of_the_first_frame_is_the_first_data),
 		cmocka_unit_test(an_end_is_that_of_both_directions),
 		cmocka_unit_test(an_error_behind_our_own_end_is_none),
@@ -1210,6 +1388,7 @@ int main(void)
 		cmocka_unit_test(packets_that_nobody_takes_are_lost_among_others_and_wait_alone),
 		cmocka_unit_test(packets_that_wait_are_bounded_over_all_flows),
 		cmocka_unit_test(when_memory_is_short_one_packet_of_a_flow_waits),
+		cmocka_unit_test(a_flow_that_nobody_wants_is_ended_once),
 		cmocka_unit_test(a_packet_too_large_for_the_peer_is_dropped),
 		cmocka_unit_test(small_answers_to_who_does_not_listen_take_no_chunk_each),
 		cmocka_unit_test(an_association_survives_its_carrier_for_a_minute),
