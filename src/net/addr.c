@@ -134,6 +134,16 @@ void addr_ip16(const struct addr *a, uint8_t out[16])
 	}
 }
 
+static bool is_mapped(const uint8_t ip[16])
+{
+	return memcmp(ip, v4_mapped, 12) == 0;
+}
+
+bool ip16_same_device(const uint8_t a[16], const uint8_t b[16])
+{
+	return memcmp(a, b, is_mapped(a) || is_mapped(b) ? 16 : 8) == 0;
+}
+
 struct addr addr_unmap(const struct addr *a)
 {
 	uint8_t ip[16];

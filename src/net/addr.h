@@ -46,6 +46,8 @@ bool addr_equal(const struct addr *a, const struct addr *b); /* with port; v4-ma
 
 /* The 16 bytes of the address: IPv4 as v4-mapped. */
 void addr_ip16(const struct addr *a, uint8_t out[16]);
+/* What users' rules take for one device: IPv4 by its address, IPv6 by its /64 (rule D1). */
+bool ip16_same_device(const uint8_t a[16], const uint8_t b[16]);
 
 /* What `direct` refuses unless the configuration allows it: unspecified, loopback, private, CGNAT,
  * link-local, unique-local, multicast, reserved, and IPv6 forms that embed such IPv4 ones

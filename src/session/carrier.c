@@ -56,6 +56,7 @@ int session_start_mux(struct session *s, const struct mux_kind *kind, bool udp_o
 	struct mux_terms terms = {
 		.sink = &s->children,
 		.user = s->conn.user,
+		.realm = s->in,
 		.first = &s->first,
 		.active = &s->conn.active,
 		.udp_only = udp_only,

@@ -39,8 +39,11 @@ struct mux {
 
 /* What a server mux is given with its carrier. */
 struct mux_terms {
-	struct sink *sink;  /* outlives the mux; called from the loop, never from within a call */
-	struct user *user;  /* whose every request is; the owner of the mux holds him */
+	struct sink *sink; /* outlives the mux; called from the loop, never from within a call */
+	struct user *user; /* whose every request is; the owner of the mux holds him */
+	const void
+		*realm; /* whose rules its children follow: what one leaves behind another finds in
+			     * the same only */
 	struct bufq *first; /* goes out with the first of us, or at the end; emptied; may be NULL */
 	_Atomic nsec_t *active; /* when it last did something; outlives the mux; may be NULL */
 	bool udp_only;		/* a child that is no UDP is ended, or ends the mux */

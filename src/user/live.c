@@ -63,21 +63,6 @@ void user_live_yield(struct user *u)
 
 /* ---- devices --------------------------------------------------------------------------------- */
 
-static bool is_mapped(const uint8_t ip[16])
-{
-	static const uint8_t prefix[12] = {[10] = 0xff, [11] = 0xff};
-
-	return memcmp(ip, prefix, sizeof(prefix)) == 0;
-}
-
-/* Rule D1: IPv4 by its address, IPv6 by its /64. */
-static bool same_device(const uint8_t a[16], const uint8_t b[16])
-{
-	if (is_mapped(a) || is_mapped(b))
-		return memcmp(a, b, 16) == 0;
-	return memcmp(a, b, 8) == 0;
-}
-
 void user_live_prune(struct user_live *live, nsec_t grace, nsec_t now)
 {
 	struct user_device **at = &live->devices, *d;
@@ -97,7 +82,7 @@ static struct user_device *find_device(struct user_live *live, const uint8_t ip[
 {
 	struct user_device *d;
 
-	for (d = live->devices; d && !same_device(d->ip, ip); d = d->next)
+	for (d = live->devices; d && !ip16_same_device(d->ip, ip); d = d->next)
 		;
 	return d;
 }

@@ -25,6 +25,7 @@ struct assoc {
 
 	/* of one with a global id */
 	bool named;
+	const void *realm;
 	struct list_node link; /* in its slot */
 	struct list_node rest; /* among those at rest */
 	struct timer timer;
@@ -91,14 +92,29 @@ static struct list_node *slot_of(struct house *h, const struct user *user, const
 	return &h->slots[hash_bytes(&h->key, &both, sizeof(both)) % SLOTS];
 }
 
-static struct assoc *find(struct house *h, const struct user *user, const uint8_t id[8])
+static bool same_device(const struct addr *a, const struct addr *b)
 {
+	uint8_t x[16], y[16];
+
+	if (!a->len || !b->len)
+		return !a->len && !b->len;
+	addr_ip16(a, x);
+	addr_ip16(b, y);
+	return ip16_same_device(x, y);
+}
+
+/* Its session was let in from one device and follows the rules of one inbound: nobody else may go on
+ * with it, were he the same user. */
+static struct assoc *find(struct house *h, const struct mux_core *m, const uint8_t id[8])
+{
+	const struct user *user = m->terms.user;
 	struct list_node *pos, *slot = slot_of(h, user, id);
 
 	list_for_each(pos, slot) {
 		struct assoc *a = list_entry(pos, struct assoc, link);
 
-		if (a->request.user == user && !memcmp(a->id, id, 8))
+		if (a->request.user == user && a->realm == m->terms.realm &&
+		    !memcmp(a->id, id, 8) && same_device(&a->peer, &m->peer))
 			return a;
 	}
 	return NULL;
@@ -382,6 +398,7 @@ static struct assoc *assoc_new(struct mux_core *m, const struct muxcool_frame *f
 	timer_init(&a->timer, on_rested);
 	a->house = h;
 	a->named = f->has_global_id;
+	a->realm = m->terms.realm;
 	if (a->named) {
 		memcpy(a->id, f->global_id, sizeof(a->id));
 		list_add_tail(slot_of(h, a->request.user, a->id), &a->link);
@@ -407,7 +424,7 @@ static void attach(struct assoc *a, struct muxcool_flow *f)
 int muxcool_flow_new(struct mux_core *m, const struct muxcool_frame *f, struct muxcool_flow **out)
 {
 	struct house *h = house_of(m->mux.loop);
-	struct assoc *a = h && f->has_global_id ? find(h, m->terms.user, f->global_id) : NULL;
+	struct assoc *a = h && f->has_global_id ? find(h, m, f->global_id) : NULL;
 	struct muxcool_flow *flow = calloc(1, sizeof(*flow));
 	struct dest *fixed = dest_dup(&f->dest);
 	bool known = a != NULL;

@@ -1113,6 +1113,117 @@ static void a_global_id_takes_its_association_from_the_flow_that_had_it(void **s
 	bench_close(&b);
 }
 
+/* A stream that says where it comes from. */
+struct placed {
+	struct stream s;
+	struct stream *lower;
+	struct addr peer;
+};
+
+static struct stream *below(const struct stream *s)
+{
+	return container_of(s, struct placed, s)->lower;
+}
+
+static int placed_open(struct stream *s)
+{
+	return stream_open(below(s));
+}
+
+static ssize_t placed_pull(struct stream *s, struct bufq *dst, size_t max)
+{
+	return stream_pull(below(s), dst, max);
+}
+
+static ssize_t placed_push(struct stream *s, struct bufq *src)
+{
+	return stream_push(below(s), src);
+}
+
+static void placed_want(struct stream *s, unsigned ev, struct waiter *w)
+{
+	stream_want(below(s), ev, w);
+}
+
+static int placed_shut(struct stream *s)
+{
+	return stream_shut(below(s));
+}
+
+static void placed_free(struct stream *s)
+{
+	stream_free(below(s));
+	stream_done(s);
+	loop_free_later(s->loop, container_of(s, struct placed, s));
+}
+
+static int placed_query(const struct stream *s, enum stream_attr attr, union stream_value *out)
+{
+	if (attr != STREAM_PEER)
+		return -ENOTSUP;
+	out->addr = &container_of(s, const struct placed, s)->peer;
+	return 0;
+}
+
+static int placed_set(struct stream *s, enum stream_attr attr, union stream_value v)
+{
+	return -ENOTSUP;
+}
+
+static struct stream *placed_new(struct stream *lower, const char *from)
+{
+	static const struct stream_ops ops = {
+		.name = "placed",
+		.open = placed_open,
+		.pull = placed_pull,
+		.push = placed_push,
+		.want = placed_want,
+		.shut = placed_shut,
+		.free = placed_free,
+		.query = placed_query,
+		.set = placed_set,
+	};
+	struct placed *p = calloc(1, sizeof(*p));
+
+	assert_non_null(p);
+	stream_init(&p->s, &ops, lower->loop);
+	p->lower = lower;
+	assert_int_equal(addr_parse_ip(&p->peer, from, 1000), 0);
+	return &p->s;
+}
+
+static void a_global_id_is_found_from_the_same_device_and_under_the_same_rules(void **s)
+{
+	static const int old_rules, new_rules;
+	static const struct {
+		const char *from;
+		const int *realm;
+		unsigned known; /* how many there are then */
+	} step[] = {
+		{"192.0.2.1", &old_rules, 1},	    {"::ffff:192.0.2.1", &old_rules, 1},
+		{"192.0.2.2", &old_rules, 2},	    {"192.0.2.1", &old_rules, 2},
+		{"192.0.2.1", &new_rules, 3},	    {"192.0.2.2", &old_rules, 3},
+		{"2001:db8::1", &new_rules, 4},	    {"2001:db8::ffff:1", &new_rules, 4},
+		{"2001:db8:0:1::1", &new_rules, 5},
+	};
+	struct bench b;
+
+	bench_open(&b);
+	for (size_t i = 0; i < ARRAY_LEN(step); i++) {
+		struct mux_terms terms = {.sink = &b.sink, .realm = step[i].realm};
+		struct stream *near;
+
+		mux_free(b.mux);
+		stream_free(b.far);
+		bufq_done(&b.heard);
+		assert_int_equal(pair_new(b.l, 65536, &near, &b.far), 0);
+		b.mux = muxcool_kind.serve(placed_new(near, step[i].from), &terms);
+		say_packet(&b, 0, MUXCOOL_NEW, 7, "192.0.2.1:53", "x");
+		assert_int_equal(b.npackets, step[i].known);
+	}
+	bench_close(&b);
+}
+
 static void a_global_id_is_its_users_own(void **s)
 {
 	static int alice, mallory;
@@ -1393,6 +1504,8 @@ int main(void)
 		cmocka_unit_test(small_answers_to_who_does_not_listen_take_no_chunk_each),
 		cmocka_unit_test(an_association_survives_its_carrier_for_a_minute),
 		cmocka_unit_test(a_global_id_takes_its_association_from_the_flow_that_had_it),
+		cmocka_unit_test(
+			a_global_id_is_found_from_the_same_device_and_under_the_same_rules),
 		cmocka_unit_test(a_global_id_is_its_users_own),
 		cmocka_unit_test(who_owns_the_mux_sees_when_it_last_did_something),
 		cmocka_unit_test(those_at_rest_are_few_and_the_oldest_goes),
