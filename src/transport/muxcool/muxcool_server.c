@@ -21,6 +21,7 @@ struct muxcool {
 	uint16_t to;	      /* whose it is */
 	bool dropped;	      /* nobody's */
 	int32_t refused;      /* the number that End was said to last; -1: none */
+	unsigned owed;	      /* Ends of ours that may be answered with one */
 };
 
 static struct muxcool *of(struct mux_core *m)
@@ -44,6 +45,7 @@ static int say_end(struct mux_core *m, uint32_t id, bool error)
 	const struct muxcool_frame f = {
 		.session = (uint16_t)id, .status = MUXCOOL_END, .error = error};
 
+	of(m)->owed++;
 	return say(m, &f, NULL, 0);
 }
 
@@ -166,10 +168,12 @@ static int on_end(struct muxcool *mc, const struct muxcool_frame *f)
 	struct mux_child *c = mux_find(&mc->core, f->session);
 	struct mux_stream *ms = c ? mux_stream_of(c) : NULL;
 	bool early = ms && !ms->spoken; /* it cost us a connection, and him nothing */
+	bool echo = mc->owed > 0 && (!c || (ms && ms->fin));
 
+	mc->owed -= echo;
 	if (c)
 		end_child(c, f->error);
-	return f->error || early ? mux_glitch(&mc->core) : 0;
+	return !echo && (f->error || early) ? mux_glitch(&mc->core) : 0;
 }
 
 static int on_frame(struct muxcool *mc, const struct muxcool_frame *f)

@@ -770,6 +770,36 @@ static void an_error_behind_our_own_end_is_none(void **s)
 	bench_close(&b);
 }
 
+static void refuse_stream(struct sink *k, struct stream *s)
+{
+	stream_free(s);
+}
+
+static void answers_to_our_own_ends_are_no_glitches(void **s)
+{
+	for (int refused = 0; refused < 2; refused++) {
+		struct bench b;
+
+		bench_open(&b);
+		if (refused)
+			b.sink.stream = refuse_stream;
+		for (int i = 0; i < 2 * MUX_GLITCHES; i++) {
+			open_child(&b, 1, NULL);
+			if (!refused)
+				assert_int_equal(stream_shut(b.child[0]), 0);
+			hears(&b, 1, MUXCOOL_END, refused, NULL);
+			say_end(&b, 1, true);
+			if (!refused)
+				drop(&b, --b.nchildren);
+			assert_int_equal(b.closed, 0);
+		}
+		for (int i = 0; i <= MUX_GLITCHES; i++)
+			say_end(&b, 1, true); /* nobody has asked for these */
+		assert_int_equal(b.closed, 1);
+		bench_close(&b);
+	}
+}
+
 static void an_unknown_number_is_ended_once_and_its_data_passed_over(void **s)
 {
 	struct bench b;
@@ -1489,6 +1519,7 @@ int main(void)
 		cmocka_unit_test(data_of_the_first_frame_is_the_first_data),
 		cmocka_unit_test(an_end_is_that_of_both_directions),
 		cmocka_unit_test(an_error_behind_our_own_end_is_none),
+		cmocka_unit_test(answers_to_our_own_ends_are_no_glitches),
 		cmocka_unit_test(an_unknown_number_is_ended_once_and_its_data_passed_over),
 		cmocka_unit_test(a_second_new_of_a_live_number_ends_the_first),
 		cmocka_unit_test(metadata_may_be_padded_and_data_of_the_odd_frame_is_skipped),
