@@ -197,15 +197,15 @@ def check_options(root, program):
 
 def helps(program):
     """Every command that takes options -> what its -h prints."""
-    todo, seen = [[]], {}
-    while todo:
-        command = todo.pop()
+    waiting, seen = [[]], {}
+    while waiting:
+        command = waiting.pop()
         done = subprocess.run([program, *command, "-h"], capture_output=True, text=True, timeout=60)
         seen[" ".join(command)] = done.stdout
         if command[-1:] != ["panel"]:
-            todo += [command + [w] for w in re.findall(r"^  ([a-z][a-z0-9-]*)  +\S", done.stdout, re.M)]
+            waiting += [command + [w] for w in re.findall(r"^  ([a-z][a-z0-9-]*)  +\S", done.stdout, re.M)]
         else:
-            todo += [["panel", w] for w in ("serve", "node", "user")]
+            waiting += [["panel", w] for w in ("serve", "node", "user")]
     return seen
 
 
