@@ -112,8 +112,12 @@ static int take_plugin(struct connect *c, struct share_link *link, char why[FROM
 	size_t name = strcspn(link->plugin, ";");
 	const char *options = link->plugin + name;
 
-	if (!*link->plugin || (!*c->args->plugin && link_plugin_is_built_in(link->plugin)))
+	if (!*c->args->plugin && (!*link->plugin || link_plugin_is_built_in(link->plugin)))
 		return 0;
+	if (link->kind != SHARE_SHADOWSOCKS) {
+		snprintf(why, FROM_LINK_WHY, "--plugin is for Shadowsocks");
+		return -ERR_CONFIG;
+	}
 	if (!*c->args->plugin && memchr(link->plugin, '/', name)) {
 		snprintf(why, FROM_LINK_WHY,
 			 "the link wants to run a file; name the plugin by --plugin");
