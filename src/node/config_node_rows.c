@@ -196,9 +196,10 @@ static const struct conf_row multiplex_rows[] = {
 	 .help = "Turn away who does not pad; so does a panel's `multiplex` that is enabled with padding."},
 	{.name = "Brutal",
 	 CONF_VALUE(MUX, brutal),
-	 .flags = CONF_NOT_YET,
+	 .flags = CONF_IGNORED,
 	 .reload = CONF_REBUILD,
-	 .help = "`Enable`, `UpMbps`, `DownMbps`. A client that asks is told that there is none."},
+	 .help = "sing-box's congestion control needs a kernel module of its own: a client that asks is told "
+		 "that it is not offered."},
 };
 const struct conf_schema config_multiplex_schema = CONF_SCHEMA(
 	"Nodes[].MultiplexConfig", MUX, multiplex_rows,
