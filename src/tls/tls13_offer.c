@@ -195,6 +195,8 @@ bool tls13_offer_accepts(const struct tls_hello *h, uint16_t scheme, uint16_t si
 		return false;
 	if (!list.p)
 		return true;
+	if (list.len < 2)
+		return false;
 	list.p += 2;
 	list.len -= 2;
 	return signed_with != 0 && tls_hello_lists(list, signed_with);
