@@ -56,17 +56,17 @@ struct asker {
 
 struct server {
 	uint16_t port;
-	enum engine_state state;
 	bool keep;
+	bool before_keep;
+	enum engine_state state;
 	uint32_t generation;
+	uint32_t before_generation;
 	struct profile *profile; /* wanted; NULL: removed, only the rest of its past is left */
 	struct profile *before;	 /* what a replacement that fails falls back to */
-	uint32_t before_generation;
-	bool before_keep;
-	struct instance *run; /* present, maybe still starting */
-	unsigned leaving;     /* earlier ones that have not gone yet */
+	struct instance *run;	 /* present, maybe still starting */
 	struct asker *askers;
 	struct traffic banked; /* of this generation, by earlier instances */
+	unsigned leaving;      /* earlier ones that have not gone yet */
 	int err;
 	unsigned held; /* by functions that go on with it */
 	bool changing; /* no step before the change is complete */

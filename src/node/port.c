@@ -54,10 +54,10 @@ struct port {
 	struct waiter idle; /* the last session has ended */
 	struct timer deadline;
 	nsec_t grace;
-	int err; /* of the first socket that the worker could not take over */
 	void (*closed)(void *arg);
 	void *closed_arg;
 	_Atomic uint64_t sessions;
+	int err;		  /* of the first socket that the worker could not take over */
 	int udp[PORT_LISTEN_MAX]; /* bound, on their way to the worker */
 	uint16_t bound;		  /* of the first socket */
 	uint16_t chosen;	  /* by the kernel, for those that were asked for with 0 */

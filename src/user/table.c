@@ -15,8 +15,8 @@ struct user_table {
 	struct hash_key hash;
 	size_t key_len, mask;
 	uint32_t n, cap;
-	struct place *places;
-	uint8_t *secrets; /* NULL: not packed */
+	struct place *places; /* behind the list */
+	uint8_t *secrets;     /* NULL: not packed */
 	struct user *list[];
 };
 
@@ -27,16 +27,13 @@ struct user_table *user_table_new(size_t cap, size_t key_len, const struct hash_
 
 	while (cap > 1 && places / 8 * 7 < cap)
 		places *= 2;
-	t = malloc(sizeof(*t) + cap * sizeof(t->list[0]));
+	t = malloc(sizeof(*t) + cap * sizeof(t->list[0]) + places * sizeof(*t->places));
 	if (!t)
 		return NULL;
 	*t = (struct user_table){
 		.hash = *hash, .key_len = key_len, .mask = places - 1, .cap = (uint32_t)cap};
-	t->places = calloc(places, sizeof(*t->places));
-	if (!t->places) {
-		free(t);
-		return NULL;
-	}
+	t->places = (struct place *)&t->list[cap];
+	memset(t->places, 0, places * sizeof(*t->places));
 	return t;
 }
 
@@ -44,7 +41,6 @@ void user_table_free(struct user_table *t)
 {
 	if (!t)
 		return;
-	free(t->places);
 	free(t->secrets);
 	free(t);
 }

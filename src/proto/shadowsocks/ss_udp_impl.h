@@ -42,7 +42,6 @@ struct ss_assoc {
 struct ss_udp {
 	struct loop *loop;
 	struct io io;
-	int family;
 	struct waiter run, writable;
 	struct ss_member *member; /* where sessions of all workers are known; NULL: nowhere */
 	struct timer sweep;
@@ -54,6 +53,7 @@ struct ss_udp {
 	uint32_t mask, n; /* buckets - 1; 0: none yet */
 	struct list_node all, blocked;
 	uint32_t held; /* packets that wait in all associations */
+	int family;
 	uint8_t batch;
 	struct ss_udp_count count;
 };

@@ -40,9 +40,9 @@ struct ss_finder {
 	const struct ss_method *method;
 	struct crowd *crowd;
 	struct ss_known *known; /* all workers'; may be NULL */
-	bool identity;
 	unsigned workers;
-	uint8_t psk[SS_KEY_MAX];
+	bool identity;
+	uint8_t psk[]; /* SS_KEY_MAX with identity, else nothing: there are thousands of ports */
 };
 
 /* One search as far as it goes in this turn. */
@@ -60,7 +60,7 @@ struct trial {
 
 int ss_finder_new(const struct ss_finder_conf *conf, struct ss_finder **out)
 {
-	struct ss_finder *f = calloc(1, sizeof(*f));
+	struct ss_finder *f = calloc(1, sizeof(*f) + (conf->psk ? SS_KEY_MAX : 0));
 
 	if (!f)
 		return -ENOMEM;
