@@ -7,7 +7,7 @@ import pytest
 from test_plugin import children
 from weirtest import socks, traffic
 from weirtest.proc import listens, wait_until
-from weirtest.shadowsocks import SsLab, has_plugin, listening_udp
+from weirtest.shadowsocks import SsLab, listening_udp
 
 METHOD = "aes-256-gcm"
 RELAY = str(pathlib.Path(__file__).parent / "weirtest" / "relay_plugin.py")
@@ -52,8 +52,6 @@ def test_tcp_and_udp_go_where_the_mode_says(procs, target, udp_target, mode, tcp
     assert len(plugins(lab)) == 1
 
 
-@pytest.mark.skipif(not has_plugin("obfs-server") or not has_plugin("ss-v2ray-plugin"),
-                    reason="this Debian has given up the plugins")
 @pytest.mark.parametrize("server,opts,local,local_opts", [
     ("obfs-server", "obfs=tls", "obfs-local", "obfs=tls;obfs-host=www.example.com"),
     ("ss-v2ray-plugin", "server;path=/a", "ss-v2ray-plugin", "path=/a")])

@@ -163,11 +163,6 @@ def server(kind, procs, method, multi=False):
 
 # --- managers and plugins ----------------------------------------------------------------------
 
-def has_plugin(name):
-    """Debian 13 has given up the packages of the plugins."""
-    return shutil.which(name) is not None
-
-
 def python_server(folder):
     """A program that starts the Python server of today's Python, to be run as its `ssserver`."""
     path = os.path.join(str(folder), "ssserver-python")
