@@ -1,6 +1,7 @@
 #include "proto/singmux/singmux_udp.h"
 
 #include "base/err.h"
+#include "stream/framed_len.h"
 
 #define PACKET_MAX 16000 /* fits a buffer with its header */
 
@@ -27,34 +28,11 @@ static int named_emit(struct framed_state *st, struct wr *w, const struct dest *
 	return w->err;
 }
 
-static int fixed_parse(struct framed_state *st, struct rd *in, struct framed_head *out)
-{
-	struct framed_head h = {0};
-	struct rd r = *in;
-
-	h.len = rd_be16(&r);
-	if (r.err)
-		return r.err;
-	*in = r;
-	*out = h;
-	return 0;
-}
-
-/* Whoever else answers has no way to be named: his packets are dropped. */
-static int fixed_emit(struct framed_state *st, struct wr *w, const struct dest *dest, size_t len)
-{
-	if (st->fixed && st->fixed->type != DEST_NAME && dest->type != DEST_NONE &&
-	    !dest_equal(dest, st->fixed))
-		return -ERR_DENIED;
-	wr_be16(w, (uint16_t)len);
-	return w->err;
-}
-
 const struct framing singmux_fixed_framing = {
 	.name = "singmux",
 	.max = PACKET_MAX,
-	.parse = fixed_parse,
-	.emit = fixed_emit,
+	.parse = framed_len_parse,
+	.emit = framed_len_emit,
 };
 
 const struct framing singmux_addr_framing = {

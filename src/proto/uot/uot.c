@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "stream/framed_len.h"
 
 #define PACKET_MAX 16000 /* fits a buffer with its header */
 
@@ -127,29 +128,6 @@ static int packet_emit(struct framed_state *st, struct wr *w, const struct dest 
 	return 0;
 }
 
-static int connect_parse(struct framed_state *st, struct rd *in, struct framed_head *out)
-{
-	struct framed_head h = {0};
-	struct rd r = *in;
-
-	h.len = rd_be16(&r);
-	if (r.err)
-		return r.err;
-	*in = r;
-	*out = h;
-	return 0;
-}
-
-/* Whoever else answers has no way to be named: his packets are dropped. */
-static int connect_emit(struct framed_state *st, struct wr *w, const struct dest *dest, size_t len)
-{
-	if (st->fixed && st->fixed->type != DEST_NAME && dest->type != DEST_NONE &&
-	    !dest_equal(dest, st->fixed))
-		return -ERR_DENIED;
-	wr_be16(w, (uint16_t)len);
-	return 0;
-}
-
 const struct framing uot_framing = {
 	.name = "uot",
 	.max = PACKET_MAX,
@@ -160,6 +138,6 @@ const struct framing uot_framing = {
 const struct framing uot_connect_framing = {
 	.name = "uot-connect",
 	.max = PACKET_MAX,
-	.parse = connect_parse,
-	.emit = connect_emit,
+	.parse = framed_len_parse,
+	.emit = framed_len_emit,
 };

@@ -302,10 +302,13 @@ static void who_cannot_be_named_is_not_heard(void **state)
 {
 	struct dest fixed = dest_of("192.0.2.1:53"), other = dest_of("192.0.2.2:53"),
 		    none = {.type = DEST_NONE};
+	struct dest name = dest_of("a.example:53");
 	struct framed_state st = {.fixed = &fixed};
 	uint8_t mem[FRAMED_HEAD_MAX];
 	struct wr w = wr_of(mem, sizeof(mem));
 
+	assert_int_equal(singmux_fixed_framing.emit(&st, &w, &other, 1), -ERR_DENIED);
+	st.fixed = &name;
 	assert_int_equal(singmux_fixed_framing.emit(&st, &w, &other, 1), -ERR_DENIED);
 	assert_int_equal(singmux_addr_framing.emit(&st, &w, &none, 1), -ERR_NO_ADDRESS);
 	assert_int_equal(w.len, 0);
