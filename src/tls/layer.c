@@ -568,6 +568,26 @@ int tls_hand_over(struct tls *t, const struct tls_secrets *s)
 	return 0;
 }
 
+int tls_look_at_hello(struct tls *t, struct rd *in, struct tls_hello *out)
+{
+	uint8_t *scratch = loop_scratch(t->base.loop);
+	const uint8_t *p;
+	struct rd r;
+	size_t n;
+	int err;
+
+	if (bufq_empty(&t->rq))
+		return -ERR_MORE;
+	p = bufq_linear(&t->rq, TLS_HELLO_MAX, &n);
+	if (!p || !scratch)
+		return -ENOMEM;
+	r = rd_of(p, n);
+	err = tls_hello_read(&r, scratch, out);
+	if (!err)
+		*in = r;
+	return err;
+}
+
 int tls_set_names(struct tls *t, const char *sni, const void *alpn, size_t alpnlen)
 {
 	size_t n = strlen(sni);

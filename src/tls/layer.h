@@ -11,6 +11,7 @@
 #define WEIR_TLS_LAYER_H
 
 #include "stream/stream.h"
+#include "tls/hello.h"
 #include "tls/record.h"
 
 struct tls;
@@ -92,6 +93,12 @@ struct tls_secrets {
 /* From a handshake's run(), before it returns 0: the records take over; the layer frees the
  * handshake.  NULL: what they write with is in t->rec.out already, what they read with in t->rec.in. */
 MUST_CHECK int tls_hand_over(struct tls *t, const struct tls_secrets *s);
+
+/* The ClientHello that `rq` begins with, which is left there.  It lies in one piece at `*in`, whose
+ * position is behind it; a hello that came in several records lies in the loop's scratch.  0;
+ * -ERR_MORE; -ENOMEM; others: there is none.
+ */
+MUST_CHECK int tls_look_at_hello(struct tls *t, struct rd *in, struct tls_hello *out);
 
 /* What STREAM_SNI and STREAM_ALPN answer.  -ENOMEM. */
 MUST_CHECK int tls_set_names(struct tls *t, const char *sni, const void *alpn, size_t alpnlen);

@@ -190,18 +190,10 @@ static void look_for_question(struct reality *r, const struct tls_hello *h)
 static int recognise(struct tls *t, struct reality *r)
 {
 	int64_t now_ms = loop_wall(t->base.loop) * 1000;
-	uint8_t *scratch = loop_scratch(t->base.loop);
 	struct tls_hello h;
-	const uint8_t *p;
 	struct rd in;
-	size_t n;
-	int err;
+	int err = tls_look_at_hello(t, &in, &h);
 
-	p = bufq_linear(&t->rq, TLS_HELLO_MAX, &n);
-	if (!p || !scratch)
-		return -ENOMEM;
-	in = rd_of(p, n);
-	err = tls_hello_read(&in, scratch, &h);
 	if (!err)
 		look_for_question(r, &h);
 	if (!err)

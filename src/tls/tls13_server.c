@@ -263,22 +263,17 @@ static int answer(struct tls *t, struct tls13_server *s, const struct tls_hello 
 /* 0: answered.  -EAGAIN: it has not come whole.  Others: it is libssl's. */
 static int look_at_hello(struct tls *t, struct tls13_server *s)
 {
-	uint8_t *scratch = loop_scratch(t->base.loop);
 	struct tls_hello h;
-	const uint8_t *p;
 	struct rd in;
-	size_t n;
-	int err;
+	int err = tls_look_at_hello(t, &in, &h);
 
-	p = bufq_linear(&t->rq, TLS_HELLO_MAX, &n);
-	if (!p || !scratch)
-		return bufq_empty(&t->rq) ? -EAGAIN : -ENOMEM;
-	in = rd_of(p, n);
-	err = tls_hello_read(&in, scratch, &h);
 	if (err == -ERR_MORE)
-		return n < TLS_HELLO_MAX ? -EAGAIN : -ERR_TOO_BIG;
-	if (err || h.raw.p != p + TLS_HEADER || p[2] > 3) /* over several records, or an odd one */
-		return err ? err : -ERR_UNSUPPORTED;
+		return bufq_len(&t->rq) < TLS_HELLO_MAX ? -EAGAIN : -ERR_TOO_BIG;
+	if (err)
+		return err;
+	if (h.raw.p != in.base + TLS_HEADER ||
+	    in.base[2] > 3) /* over several records, or an odd one */
+		return -ERR_UNSUPPORTED;
 	err = answer(t, s, &h);
 	if (!err)
 		bufq_drain(&t->rq, in.pos);
