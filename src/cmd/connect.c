@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "client/from_link.h"
 #include "client/local.h"
 #include "client/udp_forward.h"
@@ -66,37 +67,21 @@ static const struct session_times times = {
 
 /* ---- what to connect to ------------------------------------------------------------------ */
 
-static int read_file(const char *path, char **text, size_t *len)
-{
-	FILE *f = fopen(path, "re");
-	char *mem;
-
-	if (!f)
-		return -errno;
-	mem = malloc(FILE_MAX);
-	if (mem)
-		*len = fread(mem, 1, FILE_MAX, f);
-	fclose(f);
-	*text = mem;
-	return mem ? 0 : -ENOMEM;
-}
-
 static int link_from_file(const char *path, struct arena *mem, struct share_link *link,
 			  struct link_trust *trust, char why[FROM_LINK_WHY])
 {
 	struct json_value *doc;
 	struct json_pos at = {0};
 	const char *what = "";
-	char *text = NULL;
-	size_t len = 0;
-	int err = read_file(path, &text, &len);
+	struct file file;
+	int err = file_read(path, FILE_MAX, 0, &file);
 
 	if (err) {
 		snprintf(why, FROM_LINK_WHY, "%.150s: %s", path, err_text(err));
 		return err;
 	}
-	err = json_parse(text, len, JSON_RELAXED, mem, &doc, &at, &what);
-	free(text);
+	err = json_parse(file.text, file.len, JSON_RELAXED, mem, &doc, &at, &what);
+	file_done(&file);
 	if (err) {
 		snprintf(why, FROM_LINK_WHY, "%.150s:%u:%u: %s", path, at.line, at.column, what);
 		return err;

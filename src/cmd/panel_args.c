@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "cmd/cmd.h"
@@ -165,32 +166,14 @@ int panel_id(const char *word, int64_t *out)
 	return CMD_USAGE;
 }
 
-char *panel_file_read(const char *path, size_t *len)
+int panel_file_read(const char *path, struct file *out)
 {
-	FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "re");
-	size_t cap = 65536, n = 0;
-	char *text = NULL, *more;
+	int err = strcmp(path, "-") == 0 ? file_read_fd(STDIN_FILENO, FILE_MAX, out)
+					 : file_read(path, FILE_MAX, 0, out);
 
-	while (f && !ferror(f) && cap <= FILE_MAX) {
-		more = realloc(text, cap + 1);
-		if (!more)
-			break;
-		text = more;
-		n += fread(text + n, 1, cap - n, f);
-		if (n < cap)
-			break;
-		cap *= 2;
-	}
-	if (!f || ferror(f) || !text || n == cap) {
-		fprintf(stderr, "weir panel: %s: %s\n", path,
-			n == cap ? "too large" : err_text(-errno));
-		free(text);
-		text = NULL;
-	}
-	if (f && f != stdin)
-		fclose(f);
-	*len = n;
-	return text;
+	if (err)
+		fprintf(stderr, "weir panel: %s: %s\n", path, err_text(err));
+	return err ? CMD_FAILED : 0;
 }
 
 int panel_complain(struct store *s, int err, const char *what, const struct fault *why)

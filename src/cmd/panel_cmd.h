@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "base/base.h"
+#include "base/file.h"
 #include "cmd/opt.h"
 #include "panel/store.h"
 
@@ -51,8 +52,8 @@ const char *panel_db_default(void);
 /* A word as an id: 0, or CMD_USAGE with the complaint printed. */
 MUST_CHECK int panel_id(const char *word, int64_t *out);
 
-/* A file, "-" for standard input, with a byte of room behind it.  NULL: complained. */
-char *panel_file_read(const char *path, size_t *len);
+/* A file, "-" for standard input.  0, or CMD_FAILED with the complaint printed. */
+MUST_CHECK int panel_file_read(const char *path, struct file *out);
 
 /* Says on standard error why something did not work; returns CMD_FAILED. */
 int panel_complain(struct store *s, int err, const char *what, const struct fault *why);

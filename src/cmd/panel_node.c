@@ -73,14 +73,13 @@ static int node_pair(json_t *body, const char *key, const char *value)
 static int node_file(struct panel_args *a)
 {
 	json_error_t at;
+	struct file file;
 	json_t *from;
-	size_t len;
-	char *text = panel_file_read(a->file, &len);
 
-	if (!text)
+	if (panel_file_read(a->file, &file))
 		return CMD_FAILED;
-	from = json_loadb(text, len, 0, &at);
-	free(text);
+	from = json_loadb(file.text, file.len, 0, &at);
+	file_done(&file);
 	if (!json_is_object(from)) {
 		fprintf(stderr, "weir panel: %s:%d:%d: %s\n", a->file, at.line, at.column,
 			from ? "expected an object" : at.text);

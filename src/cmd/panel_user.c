@@ -208,21 +208,19 @@ static int import_all(struct panel_args *a, struct store *s, json_t *list)
 static int user_import(struct panel_args *a, struct store *s)
 {
 	json_t *list;
+	struct file file;
 	struct csv c;
-	char *text;
-	size_t len;
-	int status;
+	int status = panel_file_read(a->words[0], &file);
 
-	text = panel_file_read(a->words[0], &len);
-	if (!text)
-		return CMD_FAILED;
+	if (status)
+		return status;
 	list = json_array();
-	csv_init(&c, text, len);
+	csv_init(&c, file.text, file.len);
 	status = csv_users(a->words[0], &c, list);
 	if (!status)
 		status = import_all(a, s, list);
 	json_decref(list);
-	free(text);
+	file_done(&file);
 	return status;
 }
 

@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "base/jout.h"
 #include "base/log.h"
 #include "manager/manager_impl.h"
@@ -136,39 +136,6 @@ int manager_state_save(struct manager *m)
 
 /* ---- loading ----------------------------------------------------------------------------- */
 
-/* NULL with *err 0: there is none. */
-static char *read_file(const char *path, size_t *len, int *err)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	char *text = NULL;
-	struct stat st;
-	ssize_t n = 0;
-
-	*err = 0;
-	if (fd < 0) {
-		*err = errno == ENOENT ? 0 : -errno;
-		return NULL;
-	}
-	if (fstat(fd, &st) < 0)
-		*err = -errno;
-	else if (st.st_size > STATE_MAX)
-		*err = -ERR_TOO_BIG;
-	else if (!(text = malloc((size_t)st.st_size + 1)))
-		*err = -ENOMEM;
-	*len = 0;
-	while (text && *len < (size_t)st.st_size &&
-	       (n = read(fd, text + *len, (size_t)st.st_size - *len)) > 0)
-		*len += (size_t)n;
-	if (n < 0)
-		*err = -errno;
-	close(fd);
-	if (*err) {
-		free(text);
-		return NULL;
-	}
-	return text;
-}
-
 /* The default plugin is in the profile like one that the client has named, but nobody needed leave
  * for it.
  */
@@ -265,18 +232,19 @@ static int put_aside(const struct manager *m)
 int manager_state_load(struct manager *m, char why[PROFILE_WHY_MAX])
 {
 	const char *path = m->conf.state_file;
-	size_t len;
-	char *text;
+	struct file file;
 	int err;
 
 	if (!path)
 		return 0;
-	text = read_file(path, &len, &err);
-	if (text) {
-		err = manager_state_restore(m, text, len);
-		free(text);
+	err = file_read(path, STATE_MAX, FILE_NO_LINK, &file);
+	if (!err) {
+		err = manager_state_restore(m, file.text, file.len);
+		file_done(&file);
 		if (err && err != -ENOMEM)
 			err = put_aside(m);
+	} else if (err == -ENOENT) {
+		err = 0;
 	}
 	if (err)
 		snprintf(why, PROFILE_WHY_MAX, "%.120s: %s", path, err_text(err));

@@ -1,48 +1,10 @@
 /* config_file.c - from a path to a tree, with everything that can be wrong on the way. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/file.h"
 #include "node/config_load.h"
-
-/* The bytes of a regular file, to be freed by the caller.  0 or -errno. */
-static int read_bytes(const char *path, char **text, size_t *len, struct stat *st)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), err = 0;
-	size_t got = 0;
-	char *bytes;
-	ssize_t n;
-
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, st) < 0)
-		err = -errno;
-	else if (S_ISDIR(st->st_mode))
-		err = -EISDIR;
-	else if (st->st_size > CONFIG_FILE_MAX)
-		err = -EFBIG;
-	bytes = err ? NULL : malloc((size_t)st->st_size + 1);
-	if (!err && !bytes)
-		err = -ENOMEM;
-	while (!err && got < (size_t)st->st_size) {
-		n = read(fd, bytes + got, (size_t)st->st_size - got);
-		if (n < 0 && errno != EINTR)
-			err = -errno;
-		if (n == 0)
-			break;
-		got += n > 0 ? (size_t)n : 0;
-	}
-	close(fd);
-	if (err) {
-		free(bytes);
-		return err;
-	}
-	*text = bytes;
-	*len = got;
-	return 0;
-}
 
 static int note_file(struct config_loader *l, const char *path)
 {
@@ -130,10 +92,9 @@ int config_url_load(struct config_loader *l, const struct config_source *source,
 int config_file_load(struct config_loader *l, struct config_source *source, struct json_pos at,
 		     struct json_value **out)
 {
-	struct stat st;
-	char *text = NULL;
-	size_t len = 0;
-	int err = read_bytes(source->path, &text, &len, &st);
+	char why[FILE_WARNING_MAX];
+	struct file file;
+	int err = file_read(source->path, CONFIG_FILE_MAX, 0, &file);
 
 	*out = NULL;
 	if (err == -ENOMEM)
@@ -146,20 +107,19 @@ int config_file_load(struct config_loader *l, struct config_source *source, stru
 			conf_error(&l->r, at, NULL, "cannot be read: %s", err_text(err));
 		return 0;
 	}
-	source->dev = st.st_dev;
-	source->ino = st.st_ino;
+	source->dev = file.st.st_dev;
+	source->ino = file.st.st_ino;
 	if (is_open(source)) {
 		complain_of_circle(l, source, at);
-		free(text);
+		file_done(&file);
 		return 0;
 	}
 	err = note_file(l, source->path);
-	if (!err && st.st_mode & (S_IROTH | S_IWOTH))
-		conf_report_add(l->r.report, true, source->path, (struct json_pos){0}, "",
-				"holds secrets and is open to others (mode %04o); chmod 600",
-				(unsigned)st.st_mode & 07777);
+	if (!err && file_exposed(&file, why))
+		conf_report_add(l->r.report, true, source->path, (struct json_pos){0}, "", "%s",
+				why);
 	if (!err)
-		err = load_read(l, source, text, len, out);
-	free(text);
+		err = load_read(l, source, file.text, file.len, out);
+	file_done(&file);
 	return err;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/file.h"
 #include "tls/cert_store_impl.h"
 
 /* Larger than any chain; smaller than what a mistaken path could lead to. */
@@ -189,46 +190,28 @@ int cert_store_add_pem(struct cert_store *cs, const char *cert, size_t certlen, 
 	return err;
 }
 
-/* The file as one text, in *text; free() it. */
-static int read_file(const char *path, char **text, size_t *len, char *why, size_t whylen)
+static int read_file(const char *path, struct file *out, char *why, size_t whylen)
 {
-	FILE *f = fopen(path, "re");
-	char *p = NULL;
-	size_t n = 0;
+	int err = file_read(path, PEM_FILE_MAX, 0, out);
 
-	if (f)
-		p = malloc(PEM_FILE_MAX);
-	if (p)
-		n = fread(p, 1, PEM_FILE_MAX, f);
-	if (!p || ferror(f)) {
-		snprintf(why, whylen, "%s: %s", path, err_text(-errno));
-		free(p);
-		if (f)
-			fclose(f);
-		return -ERR_CONFIG;
-	}
-	fclose(f);
-	*text = p;
-	*len = n;
-	return 0;
+	if (err)
+		snprintf(why, whylen, "%s: %s", path, err_text(err));
+	return err ? -ERR_CONFIG : 0;
 }
 
 int cert_store_add_files(struct cert_store *cs, const char *certfile, const char *keyfile,
 			 char *why, size_t whylen)
 {
-	char *cert = NULL, *key = NULL;
-	size_t certlen, keylen = 0;
+	struct file cert = {0}, key = {0};
 	int err;
 
-	err = read_file(certfile, &cert, &certlen, why, whylen);
+	err = read_file(certfile, &cert, why, whylen);
 	if (!err)
-		err = read_file(keyfile, &key, &keylen, why, whylen);
+		err = read_file(keyfile, &key, why, whylen);
 	if (!err)
-		err = cert_store_add_pem(cs, cert, certlen, key, keylen, why, whylen);
-	if (key)
-		explicit_bzero(key, keylen);
-	free(key);
-	free(cert);
+		err = cert_store_add_pem(cs, cert.text, cert.len, key.text, key.len, why, whylen);
+	file_done(&key);
+	file_done(&cert);
 	return err;
 }
 
