@@ -5,6 +5,8 @@
 #ifndef WEIR_CMD_CMD_H
 #define WEIR_CMD_CMD_H
 
+#include <stddef.h>
+
 enum cmd_status {
 	CMD_OK = 0,
 	CMD_FAILED = 1,
@@ -16,6 +18,19 @@ struct cmd {
 	const char *name, *help;
 	int (*run)(int argc, char **argv);
 };
+
+/* Those behind one word: `weir`, `weir config`. */
+struct cmd_set {
+	const char *name;
+	const struct cmd *cmds;
+	size_t n;
+	const char *more; /* what the usage says besides, in lines; NULL: nothing */
+};
+
+const struct cmd *cmd_find(const struct cmd_set *set, const char *name); /* NULL: there is none */
+
+/* Runs the one that argv[1] names, or prints the usage. */
+int cmd_dispatch(const struct cmd_set *set, int argc, char **argv);
 
 int cmd_check(int argc, char **argv);
 int cmd_config(int argc, char **argv);

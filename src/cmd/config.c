@@ -1,6 +1,5 @@
 /* config.c - `weir config`: show, validate and make a configuration. */
 #include <stdio.h>
-#include <string.h>
 
 #include "base/base.h"
 #include "cmd/cmd.h"
@@ -63,33 +62,16 @@ int cmd_config_show(int argc, char **argv)
 	return status;
 }
 
-static int usage(FILE *to)
-{
-	fprintf(to, "usage: weir config COMMAND [OPTION...]\n\n"
-		    "  init       ask a panel about nodes and write a configuration for them\n"
-		    "  show       print a configuration as it is understood, secrets masked\n"
-		    "  validate   the same as `weir check`\n");
-	return CMD_USAGE;
-}
-
 int cmd_config(int argc, char **argv)
 {
 	static const struct cmd cmds[] = {
-		{"init", NULL, cmd_config_init},
-		{"show", NULL, cmd_config_show},
-		{"validate", NULL, cmd_config_validate},
+		{"init", "ask a panel about nodes and write a configuration for them",
+		 cmd_config_init},
+		{"show", "print a configuration as it is understood, secrets masked",
+		 cmd_config_show},
+		{"validate", "the same as `weir check`", cmd_config_validate},
 	};
+	static const struct cmd_set set = {"weir config", cmds, ARRAY_LEN(cmds), NULL};
 
-	if (argc < 2)
-		return usage(stderr);
-	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help")) {
-		usage(stdout);
-		return CMD_OK;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(cmds); i++) {
-		if (!strcmp(argv[1], cmds[i].name))
-			return cmds[i].run(argc - 1, argv + 1);
-	}
-	fprintf(stderr, "weir config: no command '%s'\n", argv[1]);
-	return usage(stderr);
+	return cmd_dispatch(&set, argc, argv);
 }

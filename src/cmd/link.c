@@ -39,7 +39,8 @@ static json_t *link_json(const struct share_link *l)
 	add(j, "name", l->name);
 	add(j, "host", l->host);
 	json_object_set_new(j, "port", json_integer(l->port));
-	add(j, l->kind == SHARE_VLESS || l->kind == SHARE_VMESS ? "uuid" : "password", l->credential);
+	add(j, l->kind == SHARE_VLESS || l->kind == SHARE_VMESS ? "uuid" : "password",
+	    l->credential);
 	add(j, "method", l->method);
 	add(j, "plugin", l->plugin);
 	add(j, "uot", l->uot);
@@ -113,32 +114,13 @@ static int cmd_link_show(int argc, char **argv)
 	return show(argv[1], qr);
 }
 
-static int usage(FILE *to)
-{
-	fprintf(to, "usage: weir link COMMAND [OPTION...]\n\n"
-		    "  make   the link of a user of a node\n"
-		    "  show   the parts of a link, as JSON\n"
-		    "\nBoth take --qr.\n");
-	return CMD_USAGE;
-}
-
 int cmd_link(int argc, char **argv)
 {
 	static const struct cmd cmds[] = {
-		{"make", NULL, cmd_link_make},
-		{"show", NULL, cmd_link_show},
+		{"make", "the link of a user of a node", cmd_link_make},
+		{"show", "the parts of a link, as JSON", cmd_link_show},
 	};
+	static const struct cmd_set set = {"weir link", cmds, ARRAY_LEN(cmds), "Both take --qr.\n"};
 
-	if (argc < 2)
-		return usage(stderr);
-	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help")) {
-		usage(stdout);
-		return CMD_OK;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(cmds); i++) {
-		if (!strcmp(argv[1], cmds[i].name))
-			return cmds[i].run(argc - 1, argv + 1);
-	}
-	fprintf(stderr, "weir link: no command '%s'\n", argv[1]);
-	return usage(stderr);
+	return cmd_dispatch(&set, argc, argv);
 }

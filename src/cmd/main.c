@@ -1,6 +1,5 @@
 /* main.c - finds the subcommand and runs it. */
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/base.h"
@@ -30,14 +29,7 @@ static const struct cmd cmds[] = {
 /* Programs that we stand in for: whoever is called by such a name is that command. */
 static const char *const forerunners[] = {"ss-manager", "ssmanager", "ssserver", "yassp-server"};
 
-static const struct cmd *find(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_LEN(cmds); i++) {
-		if (!strcmp(name, cmds[i].name))
-			return &cmds[i];
-	}
-	return NULL;
-}
+static const struct cmd_set weir = {"weir", cmds, ARRAY_LEN(cmds), NULL};
 
 static const struct cmd *called_as(char **argv)
 {
@@ -47,18 +39,9 @@ static const struct cmd *called_as(char **argv)
 		if (strcmp(name, forerunners[i]) != 0)
 			continue;
 		argv[0] = name;
-		return find(name);
+		return cmd_find(&weir, name);
 	}
 	return NULL;
-}
-
-static int usage(FILE *to)
-{
-	fprintf(to, "usage: weir COMMAND [OPTION...]\n\ncommands:\n");
-	for (size_t i = 0; i < ARRAY_LEN(cmds); i++)
-		fprintf(to, "  %-12s %s\n", cmds[i].name, cmds[i].help);
-	fprintf(to, "\n`weir COMMAND -h` tells more.\n");
-	return CMD_USAGE;
 }
 
 int main(int argc, char **argv)
@@ -69,17 +52,7 @@ int main(int argc, char **argv)
 		  NULL); /* splice() raises it */
 	if (c)
 		return c->run(argc, argv);
-	if (argc < 2)
-		return usage(stderr);
-	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
-		usage(stdout);
-		return CMD_OK;
-	}
-	if (!strcmp(argv[1], "-V") || !strcmp(argv[1], "--version"))
+	if (argc > 1 && (!strcmp(argv[1], "-V") || !strcmp(argv[1], "--version")))
 		return cmd_version(argc - 1, argv + 1);
-	c = find(argv[1]);
-	if (c)
-		return c->run(argc - 1, argv + 1);
-	fprintf(stderr, "weir: no command '%s'\n\n", argv[1]);
-	return usage(stderr);
+	return cmd_dispatch(&weir, argc, argv);
 }

@@ -2,32 +2,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/err.h"
 #include "cmd/cmd.h"
 #include "cmd/panel_cmd.h"
 #include "panel/panel.h"
-
-static int usage(FILE *to)
-{
-	fputs("usage: weir panel serve [OPTION…]\n"
-	      "       weir panel node add|list|show|set|rm [OPTION…]\n"
-	      "       weir panel user add|list|show|set|rm|import|link [OPTION…]\n"
-	      "\n"
-	      "The reference panel.  `node` and `user` work on its database (--db FILE, else "
-	      "WEIR_PANEL_DB,\n"
-	      "else " PANEL_DB_DEFAULT
-	      " in this folder), beside a running `serve` or without one.\n"
-	      "Each of them tells more with -h.\n"
-	      "\n"
-	      "example: weir panel node add --type vless --port 443 --host node.example.net \\\n"
-	      "             --set tls=2 tls_settings.server_name=www.example.com\n"
-	      "         weir panel user add --name alice --quota 100GB --expire +30d\n"
-	      "         weir panel serve --listen 127.0.0.1:8080\n",
-	      to);
-	return to == stdout ? CMD_OK : CMD_USAGE;
-}
 
 /* Runs until a signal says stop.  The signals are blocked before the server's threads exist, so
  * that they come here and nowhere else.
@@ -103,16 +82,22 @@ static int serve_run(int argc, char **argv)
 
 int cmd_panel(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		int (*run)(int argc, char **argv);
-	} things[] = {{"serve", serve_run}, {"node", panel_node_run}, {"user", panel_user_run}};
+	static const struct cmd cmds[] = {
+		{"serve", "the panel itself: node APIs and admin API", serve_run},
+		{"node", "its nodes: add, list, show, set, rm", panel_node_run},
+		{"user", "its users: add, list, show, set, rm, import, link", panel_user_run},
+	};
+	static const struct cmd_set set = {
+		"weir panel", cmds, ARRAY_LEN(cmds),
+		"The reference panel.  `node` and `user` work on its database (--db FILE, else "
+		"WEIR_PANEL_DB,\n"
+		"else " PANEL_DB_DEFAULT
+		" in this folder), beside a running `serve` or without one.\n"
+		"\n"
+		"example: weir panel node add --type vless --port 443 --host node.example.net \\\n"
+		"             --set tls=2 tls_settings.server_name=www.example.com\n"
+		"         weir panel user add --name alice --quota 100GB --expire +30d\n"
+		"         weir panel serve --listen 127.0.0.1:8080\n"};
 
-	if (argc > 1 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help")))
-		return usage(stdout);
-	for (size_t i = 0; argc > 1 && i < ARRAY_LEN(things); i++) {
-		if (!strcmp(argv[1], things[i].name))
-			return things[i].run(argc - 1, argv + 1);
-	}
-	return usage(stderr);
+	return cmd_dispatch(&set, argc, argv);
 }

@@ -202,10 +202,7 @@ def helps(program):
         command = waiting.pop()
         done = subprocess.run([program, *command, "-h"], capture_output=True, text=True, timeout=60)
         seen[" ".join(command)] = done.stdout
-        if command[-1:] != ["panel"]:
-            waiting += [command + [w] for w in re.findall(r"^  ([a-z][a-z0-9-]*)  +\S", done.stdout, re.M)]
-        else:
-            waiting += [["panel", w] for w in ("serve", "node", "user")]
+        waiting += [command + [w] for w in re.findall(r"^  ([a-z][a-z0-9-]*)  +\S", done.stdout, re.M)]
     return seen
 
 
