@@ -107,17 +107,52 @@ sqlite3_stmt *store_query(struct store *s, enum query q, const char *sql)
 	return st;
 }
 
+sqlite3_stmt *store_query_id(struct store *s, enum query q, const char *sql, int64_t id)
+{
+	sqlite3_stmt *st = store_query(s, q, sql);
+
+	if (st)
+		sqlite3_bind_int64(st, 1, id);
+	return st;
+}
+
+sqlite3_stmt *store_query_page(struct store *s, enum query q, const char *sql, int64_t after,
+			       size_t limit)
+{
+	sqlite3_stmt *st = store_query_id(s, q, sql, after);
+
+	if (st)
+		sqlite3_bind_int64(st, 2, limit ? (sqlite3_int64)limit : -1);
+	return st;
+}
+
+int store_step(struct store *s, sqlite3_stmt *st)
+{
+	int rc = st ? sqlite3_step(st) : SQLITE_ERROR;
+
+	return rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : store_failed(s);
+}
+
+int store_step_one(struct store *s, sqlite3_stmt *st)
+{
+	int got = store_step(s, st);
+
+	return got > 0 ? 0 : got < 0 ? got : -ENOENT;
+}
+
 int store_run(struct store *s, sqlite3_stmt *st)
 {
-	int rc, err = 0;
+	int err = store_step(s, st);
 
-	if (!st)
-		return store_failed(s);
-	rc = sqlite3_step(st);
-	if (rc != SQLITE_DONE && rc != SQLITE_ROW)
-		err = store_failed(s);
 	sqlite3_reset(st);
-	return err;
+	return MIN(err, 0);
+}
+
+int store_run_on_row(struct store *s, sqlite3_stmt *st)
+{
+	int err = store_run(s, st);
+
+	return err ? err : sqlite3_changes(s->db) ? 0 : -ENOENT;
 }
 
 void store_text(sqlite3_stmt *st, int col, char *out, size_t cap)
@@ -270,15 +305,11 @@ void store_close(struct store *s)
 int store_gen(struct store *s, struct store_gen *out)
 {
 	sqlite3_stmt *st = store_query(s, Q_GEN, "SELECT users, nodes FROM gen");
-	int err = 0;
+	int err = store_step_one(s, st);
 
-	if (!st)
-		return store_failed(s);
-	if (sqlite3_step(st) == SQLITE_ROW) {
+	if (!err) {
 		out->users = sqlite3_column_int64(st, 0);
 		out->nodes = sqlite3_column_int64(st, 1);
-	} else {
-		err = store_failed(s);
 	}
 	sqlite3_reset(st);
 	return err;
@@ -287,16 +318,13 @@ int store_gen(struct store *s, struct store_gen *out)
 int store_note_get(struct store *s, const char *name, char *out, size_t cap)
 {
 	sqlite3_stmt *st = store_query(s, Q_NOTE_GET, "SELECT value FROM notes WHERE name = ?1");
-	int rc, err = 0;
+	int err;
 
-	if (!st)
-		return store_failed(s);
-	sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
-	rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW)
+	if (st)
+		sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
+	err = store_step_one(s, st);
+	if (!err)
 		store_text(st, 0, out, cap);
-	else
-		err = rc == SQLITE_DONE ? -ENOENT : store_failed(s);
 	sqlite3_reset(st);
 	return err;
 }

@@ -5,7 +5,7 @@
 
 #define COLUMNS "id, name, type, host, port, token, enabled, settings, up, down, created, ignored"
 
-/* `settings` must live until the statement has run. */
+/* The parameters of a row that is added or changed; `settings` must live until the statement has run. */
 static void node_bind(sqlite3_stmt *st, const struct panel_node *n, const char *settings)
 {
 	if (n->id)
@@ -19,7 +19,6 @@ static void node_bind(sqlite3_stmt *st, const struct panel_node *n, const char *
 	sqlite3_bind_text(st, 8, settings, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(st, 9, n->up);
 	sqlite3_bind_int64(st, 10, n->down);
-	sqlite3_bind_int64(st, 11, n->created);
 }
 
 static int node_row(sqlite3_stmt *st, struct panel_node *n)
@@ -56,7 +55,7 @@ static int node_write(struct store *s, sqlite3_stmt *st, const struct panel_node
 	if (!settings)
 		return -ENOMEM;
 	node_bind(st, n, settings);
-	err = store_run(s, st);
+	err = store_run_on_row(s, st);
 	sqlite3_clear_bindings(st);
 	free(settings);
 	return err;
@@ -68,8 +67,11 @@ int store_node_add(struct store *s, struct panel_node *n)
 		s, Q_NODE_ADD,
 		"INSERT INTO nodes (id, name, type, host, port, token, enabled, settings,"
 		" up, down, created) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)");
-	int err = node_write(s, st, n);
+	int err;
 
+	if (st)
+		sqlite3_bind_int64(st, 11, n->created);
+	err = node_write(s, st, n);
 	if (!err)
 		n->id = sqlite3_last_insert_rowid(s->db);
 	return err;
@@ -78,17 +80,11 @@ int store_node_add(struct store *s, struct panel_node *n)
 int store_node_get(struct store *s, int64_t id, struct panel_node *out)
 {
 	sqlite3_stmt *st =
-		store_query(s, Q_NODE_GET, "SELECT " COLUMNS " FROM nodes WHERE id = ?1");
-	int rc, err;
+		store_query_id(s, Q_NODE_GET, "SELECT " COLUMNS " FROM nodes WHERE id = ?1", id);
+	int err = store_step_one(s, st);
 
-	if (!st)
-		return store_failed(s);
-	sqlite3_bind_int64(st, 1, id);
-	rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW)
+	if (!err)
 		err = node_row(st, out);
-	else
-		err = rc == SQLITE_DONE ? -ENOENT : store_failed(s);
 	sqlite3_reset(st);
 	return err;
 }
@@ -98,39 +94,26 @@ int store_node_set(struct store *s, const struct panel_node *n)
 	sqlite3_stmt *st = store_query(
 		s, Q_NODE_SET,
 		"UPDATE nodes SET name=?2, type=?3, host=?4, port=?5, token=?6, enabled=?7,"
-		" settings=?8, up=?9, down=?10 WHERE id = ?1 AND ?11 = ?11");
-	int err = node_write(s, st, n);
+		" settings=?8, up=?9, down=?10 WHERE id = ?1");
 
-	return err ? err : sqlite3_changes(s->db) ? 0 : -ENOENT;
+	return node_write(s, st, n);
 }
 
 int store_node_del(struct store *s, int64_t id)
 {
-	sqlite3_stmt *st = store_query(s, Q_NODE_DEL, "DELETE FROM nodes WHERE id = ?1");
-	int err;
-
-	if (st)
-		sqlite3_bind_int64(st, 1, id);
-	err = store_run(s, st);
-	return err ? err : sqlite3_changes(s->db) ? 0 : -ENOENT;
+	return store_run_on_row(
+		s, store_query_id(s, Q_NODE_DEL, "DELETE FROM nodes WHERE id = ?1", id));
 }
 
 int store_nodes(struct store *s, int64_t after, size_t limit, store_node_fn each, void *arg)
 {
-	sqlite3_stmt *st = store_query(
-		s, Q_NODES, "SELECT " COLUMNS " FROM nodes WHERE id > ?1 ORDER BY id LIMIT ?2");
+	sqlite3_stmt *st = store_query_page(
+		s, Q_NODES, "SELECT " COLUMNS " FROM nodes WHERE id > ?1 ORDER BY id LIMIT ?2",
+		after, limit);
 	struct panel_node n;
-	int rc, err = 0;
+	int err = 0;
 
-	if (!st)
-		return store_failed(s);
-	sqlite3_bind_int64(st, 1, after);
-	sqlite3_bind_int64(st, 2, limit ? (sqlite3_int64)limit : -1);
-	while (!err && (rc = sqlite3_step(st)) != SQLITE_DONE) {
-		if (rc != SQLITE_ROW) {
-			err = store_failed(s);
-			break;
-		}
+	while (!err && (err = store_step(s, st)) > 0) {
 		err = node_row(st, &n);
 		if (err)
 			break;

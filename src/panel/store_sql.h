@@ -45,8 +45,26 @@ struct store {
  */
 sqlite3_stmt *store_query(struct store *s, enum query q, const char *sql);
 
+/* The same with ?1 set to an id; and, for a page of a table, to the id that comes before it, with ?2 how
+ * many rows it has at most (0: all).
+ */
+sqlite3_stmt *store_query_id(struct store *s, enum query q, const char *sql, int64_t id);
+sqlite3_stmt *store_query_page(struct store *s, enum query q, const char *sql, int64_t after,
+			       size_t limit);
+
+/* To the next row.  1: `st` stands on it.  0: there is none.  <0: the error.  Whoever has begun
+ * resets.
+ */
+MUST_CHECK int store_step(struct store *s, sqlite3_stmt *st);
+
+/* To the only row: 0, -ENOENT, or the error. */
+MUST_CHECK int store_step_one(struct store *s, sqlite3_stmt *st);
+
 /* Runs a statement that gives no rows: 0 or the error.  It is reset. */
 MUST_CHECK int store_run(struct store *s, sqlite3_stmt *st);
+
+/* The same, and -ENOENT where no row was changed. */
+MUST_CHECK int store_run_on_row(struct store *s, sqlite3_stmt *st);
 
 /* The error of the last call as one of ours. */
 int store_failed(struct store *s);

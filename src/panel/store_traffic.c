@@ -34,16 +34,15 @@ static int key_claim(struct store *s, int64_t node, const char *key, int64_t now
 
 	st = store_query(s, Q_KEY_GET,
 			 "SELECT applied, ignored FROM push_keys WHERE node = ?1 AND key = ?2");
-	if (!st)
-		return store_failed(s);
-	sqlite3_bind_int64(st, 1, node);
-	sqlite3_bind_text(st, 2, key, -1, SQLITE_STATIC);
-	if (sqlite3_step(st) == SQLITE_ROW) {
+	if (st) {
+		sqlite3_bind_int64(st, 1, node);
+		sqlite3_bind_text(st, 2, key, -1, SQLITE_STATIC);
+	}
+	err = store_step_one(s, st);
+	if (!err) {
 		known->applied = sqlite3_column_int64(st, 0);
 		known->ignored = sqlite3_column_int64(st, 1);
 		err = 1;
-	} else {
-		err = store_failed(s);
 	}
 	sqlite3_reset(st);
 	return err;
@@ -102,7 +101,6 @@ static int node_apply(struct store *s, int64_t node, int64_t up, int64_t down, i
 		s, Q_PUSH_NODE,
 		"UPDATE nodes SET up = " SATURATED("up", 2) ", down = " SATURATED(
 			"down", 3) ", ignored = " SATURATED("ignored", 4) " WHERE id = ?1");
-	int err;
 
 	if (st) {
 		sqlite3_bind_int64(st, 1, node);
@@ -110,8 +108,7 @@ static int node_apply(struct store *s, int64_t node, int64_t up, int64_t down, i
 		sqlite3_bind_int64(st, 3, down);
 		sqlite3_bind_int64(st, 4, ignored);
 	}
-	err = store_run(s, st);
-	return err ? err : sqlite3_changes(s->db) ? 0 : -ENOENT;
+	return store_run_on_row(s, st);
 }
 
 /* Inside the transaction.  1: the key was known. */
@@ -186,23 +183,19 @@ int store_keys_prune(struct store *s, int64_t now, int64_t keep, int64_t most)
 
 int store_traffic(struct store *s, int64_t user, store_traffic_fn each, void *arg)
 {
-	sqlite3_stmt *st = store_query(
-		s, Q_TRAFFIC, "SELECT node, up, down FROM traffic WHERE user = ?1 ORDER BY node");
-	int rc, err = 0;
+	sqlite3_stmt *st = store_query_id(
+		s, Q_TRAFFIC, "SELECT node, up, down FROM traffic WHERE user = ?1 ORDER BY node",
+		user);
+	int err = 0;
 
-	if (!st)
-		return store_failed(s);
-	sqlite3_bind_int64(st, 1, user);
-	while (!err && (rc = sqlite3_step(st)) != SQLITE_DONE) {
-		struct traffic_row row = {.user = user};
+	while (!err && (err = store_step(s, st)) > 0) {
+		const struct traffic_row row = {
+			.user = user,
+			.node = sqlite3_column_int64(st, 0),
+			.up = sqlite3_column_int64(st, 1),
+			.down = sqlite3_column_int64(st, 2),
+		};
 
-		if (rc != SQLITE_ROW) {
-			err = store_failed(s);
-			break;
-		}
-		row.node = sqlite3_column_int64(st, 0);
-		row.up = sqlite3_column_int64(st, 1);
-		row.down = sqlite3_column_int64(st, 2);
 		err = each(&row, arg);
 	}
 	sqlite3_reset(st);
@@ -211,19 +204,12 @@ int store_traffic(struct store *s, int64_t user, store_traffic_fn each, void *ar
 
 int store_traffic_reset(struct store *s, int64_t user)
 {
-	sqlite3_stmt *st = store_query(s, Q_TRAFFIC_RESET_USER,
-				       "UPDATE users SET up = 0, down = 0 WHERE id = ?1");
-	int err;
+	int err = store_run_on_row(
+		s, store_query_id(s, Q_TRAFFIC_RESET_USER,
+				  "UPDATE users SET up = 0, down = 0 WHERE id = ?1", user));
 
-	if (st)
-		sqlite3_bind_int64(st, 1, user);
-	err = store_run(s, st);
 	if (err)
 		return err;
-	if (!sqlite3_changes(s->db))
-		return -ENOENT;
-	st = store_query(s, Q_TRAFFIC_RESET, "DELETE FROM traffic WHERE user = ?1");
-	if (st)
-		sqlite3_bind_int64(st, 1, user);
-	return store_run(s, st);
+	return store_run(
+		s, store_query_id(s, Q_TRAFFIC_RESET, "DELETE FROM traffic WHERE user = ?1", user));
 }

@@ -1,12 +1,12 @@
-#include <errno.h>
-
 #include "panel/store_sql.h"
 
 #define COLUMNS                                                                                    \
 	"id, name, credential, speed_mbps, device_limit, conn_limit, quota, expire, enabled, up, " \
 	"down, created"
 
-/* The parameters of COLUMNS, in its order; id 0 lets the table choose. */
+/* The parameters of COLUMNS, in its order, but for the last, which is never changed; id 0 lets the
+ * table choose.
+ */
 static void user_bind(sqlite3_stmt *st, const struct panel_user *u)
 {
 	if (u->id)
@@ -21,7 +21,6 @@ static void user_bind(sqlite3_stmt *st, const struct panel_user *u)
 	sqlite3_bind_int(st, 9, u->enabled);
 	sqlite3_bind_int64(st, 10, u->up);
 	sqlite3_bind_int64(st, 11, u->down);
-	sqlite3_bind_int64(st, 12, u->created);
 }
 
 static void user_row(sqlite3_stmt *st, struct panel_user *u)
@@ -47,8 +46,10 @@ int store_user_add(struct store *s, struct panel_user *u)
 				       ") VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)");
 	int err;
 
-	if (st)
+	if (st) {
 		user_bind(st, u);
+		sqlite3_bind_int64(st, 12, u->created);
+	}
 	err = store_run(s, st);
 	if (!err)
 		u->id = sqlite3_last_insert_rowid(s->db);
@@ -58,17 +59,11 @@ int store_user_add(struct store *s, struct panel_user *u)
 int store_user_get(struct store *s, int64_t id, struct panel_user *out)
 {
 	sqlite3_stmt *st =
-		store_query(s, Q_USER_GET, "SELECT " COLUMNS " FROM users WHERE id = ?1");
-	int rc, err = 0;
+		store_query_id(s, Q_USER_GET, "SELECT " COLUMNS " FROM users WHERE id = ?1", id);
+	int err = store_step_one(s, st);
 
-	if (!st)
-		return store_failed(s);
-	sqlite3_bind_int64(st, 1, id);
-	rc = sqlite3_step(st);
-	if (rc == SQLITE_ROW)
+	if (!err)
 		user_row(st, out);
-	else
-		err = rc == SQLITE_DONE ? -ENOENT : store_failed(s);
 	sqlite3_reset(st);
 	return err;
 }
@@ -78,43 +73,28 @@ int store_user_set(struct store *s, const struct panel_user *u)
 	sqlite3_stmt *st = store_query(
 		s, Q_USER_SET,
 		"UPDATE users SET name=?2, credential=?3, speed_mbps=?4, device_limit=?5,"
-		" conn_limit=?6, quota=?7, expire=?8, enabled=?9, up=?10, down=?11"
-		" WHERE id = ?1 AND ?12 = ?12");
-	int err;
+		" conn_limit=?6, quota=?7, expire=?8, enabled=?9, up=?10, down=?11 WHERE id = ?1");
 
 	if (st)
 		user_bind(st, u);
-	err = store_run(s, st);
-	return err ? err : sqlite3_changes(s->db) ? 0 : -ENOENT;
+	return store_run_on_row(s, st);
 }
 
 int store_user_del(struct store *s, int64_t id)
 {
-	sqlite3_stmt *st = store_query(s, Q_USER_DEL, "DELETE FROM users WHERE id = ?1");
-	int err;
-
-	if (st)
-		sqlite3_bind_int64(st, 1, id);
-	err = store_run(s, st);
-	return err ? err : sqlite3_changes(s->db) ? 0 : -ENOENT;
+	return store_run_on_row(
+		s, store_query_id(s, Q_USER_DEL, "DELETE FROM users WHERE id = ?1", id));
 }
 
 int store_users(struct store *s, int64_t after, size_t limit, store_user_fn each, void *arg)
 {
-	sqlite3_stmt *st = store_query(
-		s, Q_USERS, "SELECT " COLUMNS " FROM users WHERE id > ?1 ORDER BY id LIMIT ?2");
+	sqlite3_stmt *st = store_query_page(
+		s, Q_USERS, "SELECT " COLUMNS " FROM users WHERE id > ?1 ORDER BY id LIMIT ?2",
+		after, limit);
 	struct panel_user u;
-	int rc, err = 0;
+	int err = 0;
 
-	if (!st)
-		return store_failed(s);
-	sqlite3_bind_int64(st, 1, after);
-	sqlite3_bind_int64(st, 2, limit ? (sqlite3_int64)limit : -1);
-	while (!err && (rc = sqlite3_step(st)) != SQLITE_DONE) {
-		if (rc != SQLITE_ROW) {
-			err = store_failed(s);
-			break;
-		}
+	while (!err && (err = store_step(s, st)) > 0) {
 		user_row(st, &u);
 		err = each(&u, arg);
 	}
