@@ -116,6 +116,16 @@ typedef int (*report_resolve_fn)(struct request *req, struct push_report *report
 bool request_push(struct request *req, report_parse_fn parse, report_resolve_fn resolve,
 		  struct push_result *result);
 
+/* From a node: `who` says from which, or refuses; who asks too often is refused; then `check` goes on.
+ * All under the read lock.
+ */
+void request_from_node(struct request *req, struct roster_node *(*who)(struct request *req),
+		       void (*check)(struct request *req, const struct roster_node *n));
+
+/* What `make` brings up to date of the request's node, from what is kept; under the read lock. */
+void request_answer_node(struct request *req, int (*make)(struct roster *r, struct roster_node *n,
+							  struct resource **out));
+
 /* A failure of the store or of memory. */
 void request_fail(struct request *req, int err);
 

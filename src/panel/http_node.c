@@ -109,30 +109,19 @@ static void action_check(struct request *req)
 	request_refuse(req, 400, "action: expected config, user, alivelist, push or alive");
 }
 
+static void request_check(struct request *req, const struct roster_node *n)
+{
+	req->usage = json_is_true(json_object_get(n->node.settings, "user_usage"));
+	if (!type_fits(req, n))
+		request_refuse(req, 400, "node_type: node %lld is %s", (long long)req->node,
+			       n->node.type);
+	else
+		action_check(req);
+}
+
 static void node_check(struct request *req)
 {
-	struct panel *p = req->panel;
-	struct roster_node *n;
-	int err;
-
-	pthread_mutex_lock(&p->read_lock);
-	err = roster_nodes(&p->roster);
-	if (err) {
-		request_fail(req, err);
-	} else if ((n = node_asking(req))) {
-		n->memory.last_seen = wall_now();
-		req->usage = json_is_true(json_object_get(n->node.settings, "user_usage"));
-		if (node_over_rate(&n->memory, p->conf.rate_per_s, mono_now()))
-			request_refuse_with(req, 429, "Retry-After", "1",
-					    "more than %u requests in a second",
-					    p->conf.rate_per_s);
-		else if (!type_fits(req, n))
-			request_refuse(req, 400, "node_type: node %lld is %s", (long long)req->node,
-				       n->node.type);
-		else
-			action_check(req);
-	}
-	pthread_mutex_unlock(&p->read_lock);
+	request_from_node(req, node_asking, request_check);
 }
 
 static void node_serve(struct request *req)
@@ -142,11 +131,12 @@ static void node_serve(struct request *req)
 
 const struct http_part http_node = {node_check, node_serve};
 
-static int config_make(struct roster_node *n)
+static int config_make(struct roster *r, struct roster_node *n, struct resource **out)
 {
 	json_t *config;
 	char *text;
 
+	*out = &n->config;
 	if (n->config.plain)
 		return 0;
 	config = panel_node_config(&n->node);
@@ -157,18 +147,7 @@ static int config_make(struct roster_node *n)
 
 static void answer_config(struct request *req)
 {
-	struct panel *p = req->panel;
-	struct roster_node *n;
-	int err;
-
-	pthread_mutex_lock(&p->read_lock);
-	n = roster_node(&p->roster, req->node);
-	err = n ? config_make(n) : -ENOENT;
-	if (err)
-		request_fail(req, err);
-	else
-		request_answer_kept(req, &n->config);
-	pthread_mutex_unlock(&p->read_lock);
+	request_answer_node(req, config_make);
 }
 
 /* With totals: nothing to keep, as they change with every report. */

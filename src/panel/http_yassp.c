@@ -61,20 +61,15 @@ static struct roster_node *host_asking(struct request *req)
 	return NULL;
 }
 
+static int profiles_make(struct roster *r, struct roster_node *n, struct resource **out)
+{
+	*out = &n->profiles;
+	return yassp_profiles(r, n, wall_now());
+}
+
 static void profiles_serve(struct request *req)
 {
-	struct panel *p = req->panel;
-	struct roster_node *n;
-	int err;
-
-	pthread_mutex_lock(&p->read_lock);
-	n = roster_node(&p->roster, req->node);
-	err = n ? yassp_profiles(&p->roster, n, wall_now()) : -ENOENT;
-	if (err)
-		request_fail(req, err);
-	else
-		request_answer_kept(req, &n->profiles);
-	pthread_mutex_unlock(&p->read_lock);
+	request_answer_node(req, profiles_make);
 }
 
 /* Ports become users as of now; a node that is gone has none. */
@@ -108,7 +103,7 @@ static bool path_is(const char *path, const char *name)
 }
 
 /* Which of the two it is, or a refusal. */
-static void method_check(struct request *req)
+static void method_check(struct request *req, const struct roster_node *n)
 {
 	const char *m = req->method;
 
@@ -130,25 +125,7 @@ static void method_check(struct request *req)
 
 static void yassp_check(struct request *req)
 {
-	struct panel *p = req->panel;
-	struct roster_node *n;
-	int err;
-
-	pthread_mutex_lock(&p->read_lock);
-	err = roster_nodes(&p->roster);
-	if (err) {
-		request_fail(req, err);
-	} else if ((n = host_asking(req))) {
-		req->node = n->node.id;
-		n->memory.last_seen = wall_now();
-		if (node_over_rate(&n->memory, p->conf.rate_per_s, mono_now()))
-			request_refuse_with(req, 429, "Retry-After", "1",
-					    "more than %u requests in a second",
-					    p->conf.rate_per_s);
-		else
-			method_check(req);
-	}
-	pthread_mutex_unlock(&p->read_lock);
+	request_from_node(req, host_asking, method_check);
 }
 
 static void yassp_serve(struct request *req)
