@@ -19,7 +19,6 @@
 #define IDLE	    (300 * NSEC_SEC)
 #define LINGER	    (30 * NSEC_SEC)
 #define UDP_IDLE    (60 * NSEC_SEC)
-#define FAST_OPEN   256
 #define DEVICE_TIME 60 /* seconds: nobody asks, so it is forgotten soon */
 #define OPEN_TRIES  20
 
@@ -310,7 +309,7 @@ static int plan_open(struct plan *pl, const struct port *old, struct port **out)
 		.udp = pl->udp,
 		.ntcp = pl->ntcp,
 		.nudp = pl->nudp,
-		.tfo = pl->p->fast_open ? FAST_OPEN : 0,
+		.tfo = pl->p->fast_open ? LISTENER_TFO : 0,
 		.times = {.handshake = HANDSHAKE,
 			  .dial = DIAL,
 			  .udp_idle = UDP_IDLE,

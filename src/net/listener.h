@@ -19,6 +19,7 @@
 
 #define LISTENER_BATCH 64
 #define LISTENER_REST  (100 * NSEC_MS)
+#define LISTENER_TFO   256 /* a queue of usual length for `tfo` */
 
 struct listener_conf {
 	int backlog;				/* 0: SOMAXCONN */

@@ -325,7 +325,7 @@ static int fill(struct inbound *in, const struct inbound_plan *plan, char why[IN
 	in->proto = proto_find(node_type_name(info->type));
 	in->listener = (struct listener_conf){
 		.reuseport = true,
-		.tfo = conf->tcp_fast_open ? 256 : 0,
+		.tfo = conf->tcp_fast_open ? LISTENER_TFO : 0,
 		.keepalive = &sock_usual_keepalive,
 	};
 	in->cap = plan->cap;
