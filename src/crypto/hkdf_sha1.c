@@ -116,24 +116,23 @@ static void hmac_finish(const struct hmac_key *k, uint8_t block[BLOCK], size_t l
 	digest_bytes(&outer, out);
 }
 
-static void derive(const void *salt, size_t saltlen, const void *ikm, size_t ikmlen,
-		   const char *info, size_t infolen, uint8_t *out, size_t len)
+static void derive(const struct hkdf_input *in, uint8_t *out, size_t len)
 {
 	uint8_t block[BLOCK], digest[SHA1_LEN];
 	struct hmac_key k;
 	size_t done = 0, n;
 
-	hmac_start(&k, salt, saltlen);
-	memcpy(block, ikm, ikmlen);
-	hmac_finish(&k, block, ikmlen, digest);
+	hmac_start(&k, in->salt, in->saltlen);
+	memcpy(block, in->ikm, in->ikmlen);
+	hmac_finish(&k, block, in->ikmlen, digest);
 	hmac_start(&k, digest, SHA1_LEN);
 	for (uint8_t count = 1; done < len; count++, done += n) {
 		size_t before = count > 1 ? SHA1_LEN : 0;
 
 		memcpy(block, digest, before);
-		memcpy(block + before, info, infolen);
-		block[before + infolen] = count;
-		hmac_finish(&k, block, before + infolen + 1, digest);
+		memcpy(block + before, in->info, in->infolen);
+		block[before + in->infolen] = count;
+		hmac_finish(&k, block, before + in->infolen + 1, digest);
 		n = MIN(len - done, (size_t)SHA1_LEN);
 		memcpy(out + done, digest, n);
 	}
@@ -142,24 +141,20 @@ static void derive(const void *salt, size_t saltlen, const void *ikm, size_t ikm
 	cleanse(digest, sizeof(digest));
 }
 
-int hkdf_sha1(const void *salt, size_t saltlen, const void *ikm, size_t ikmlen, const char *info,
-	      uint8_t *out, size_t len)
+int hkdf_sha1(const struct hkdf_input *in, uint8_t *out, size_t len)
 {
-	size_t infolen = strlen(info);
-
-	if (!cpu_has_sha() || !__builtin_cpu_supports("sse4.1") || saltlen > BLOCK ||
-	    ikmlen > ROOM || SHA1_LEN + infolen + 1 > ROOM || len > 255 * SHA1_LEN)
-		return hkdf(HASH_SHA1, salt, saltlen, ikm, ikmlen, info, infolen, out, len);
-	derive(salt, saltlen, ikm, ikmlen, info, infolen, out, len);
+	if (!cpu_has_sha() || !__builtin_cpu_supports("sse4.1") || in->saltlen > BLOCK ||
+	    in->ikmlen > ROOM || SHA1_LEN + in->infolen + 1 > ROOM || len > 255 * SHA1_LEN)
+		return hkdf(HASH_SHA1, in, out, len);
+	derive(in, out, len);
 	return 0;
 }
 
 #else
 
-int hkdf_sha1(const void *salt, size_t saltlen, const void *ikm, size_t ikmlen, const char *info,
-	      uint8_t *out, size_t len)
+int hkdf_sha1(const struct hkdf_input *in, uint8_t *out, size_t len)
 {
-	return hkdf(HASH_SHA1, salt, saltlen, ikm, ikmlen, info, strlen(info), out, len);
+	return hkdf(HASH_SHA1, in, out, len);
 }
 
 #endif

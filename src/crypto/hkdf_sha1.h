@@ -8,10 +8,9 @@
 #ifndef WEIR_CRYPTO_HKDF_SHA1_H
 #define WEIR_CRYPTO_HKDF_SHA1_H
 
-#include "base/base.h"
+#include "crypto/kdf.h"
 
 /* 0 or -ERR_CRYPTO. */
-MUST_CHECK int hkdf_sha1(const void *salt, size_t saltlen, const void *ikm, size_t ikmlen,
-			 const char *info, uint8_t *out, size_t len);
+MUST_CHECK int hkdf_sha1(const struct hkdf_input *in, uint8_t *out, size_t len);
 
 #endif

@@ -36,15 +36,14 @@ int hkdf_expand(enum hash_alg alg, const void *prk, size_t prklen, const void *i
 	return err;
 }
 
-int hkdf(enum hash_alg alg, const void *salt, size_t saltlen, const void *ikm, size_t ikmlen,
-	 const void *info, size_t infolen, uint8_t *out, size_t len)
+int hkdf(enum hash_alg alg, const struct hkdf_input *in, uint8_t *out, size_t len)
 {
 	uint8_t prk[HASH_MAX];
 	int err;
 
-	err = hkdf_extract(alg, salt, saltlen, ikm, ikmlen, prk);
+	err = hkdf_extract(alg, in->salt, in->saltlen, in->ikm, in->ikmlen, prk);
 	if (!err)
-		err = hkdf_expand(alg, prk, hash_size(alg), info, infolen, out, len);
+		err = hkdf_expand(alg, prk, hash_size(alg), in->info, in->infolen, out, len);
 	cleanse(prk, sizeof(prk));
 	return err;
 }

@@ -15,9 +15,17 @@ MUST_CHECK int hkdf_extract(enum hash_alg alg, const void *salt, size_t saltlen,
 MUST_CHECK int hkdf_expand(enum hash_alg alg, const void *prk, size_t prklen, const void *info,
 			   size_t infolen, uint8_t *out, size_t len);
 
-/* Both steps. */
-MUST_CHECK int hkdf(enum hash_alg alg, const void *salt, size_t saltlen, const void *ikm,
-		    size_t ikmlen, const void *info, size_t infolen, uint8_t *out, size_t len);
+/* What both steps together take; any may be empty. */
+struct hkdf_input {
+	const void *salt;
+	size_t saltlen;
+	const void *ikm;
+	size_t ikmlen;
+	const void *info;
+	size_t infolen;
+};
+
+MUST_CHECK int hkdf(enum hash_alg alg, const struct hkdf_input *in, uint8_t *out, size_t len);
 
 /* `label` without its "tls13 " (at most 32 bytes), `context` at most 64 bytes, secret of
  * hash_size() bytes. */

@@ -24,8 +24,9 @@ const uint8_t *reality_client_share(const struct tls_hello *h)
 int reality_auth_key(const uint8_t shared[32], const uint8_t random[32],
 		     uint8_t out[REALITY_AUTH_KEY])
 {
-	return hkdf(HASH_SHA256, random, 20, shared, X25519_LEN, "REALITY", 7, out,
-		    REALITY_AUTH_KEY);
+	const struct hkdf_input in = {random, 20, shared, X25519_LEN, "REALITY", 7};
+
+	return hkdf(HASH_SHA256, &in, out, REALITY_AUTH_KEY);
 }
 
 /* The hello with zeros in place of its session id, which is what the id authenticates. */

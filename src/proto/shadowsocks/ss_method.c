@@ -139,8 +139,11 @@ static void derive(const struct ss_method *m, const char *context, const uint8_t
 int ss_subkey(const struct ss_method *m, const uint8_t *key, const uint8_t *salt, size_t saltlen,
 	      uint8_t *subkey)
 {
+	const struct hkdf_input in = {salt,	  saltlen,	  key,
+				      m->key_len, SS_SUBKEY_INFO, strlen(SS_SUBKEY_INFO)};
+
 	if (m->class == SS_AEAD)
-		return hkdf_sha1(salt, saltlen, key, m->key_len, "ss-subkey", subkey, m->key_len);
+		return hkdf_sha1(&in, subkey, m->key_len);
 	derive(m, "shadowsocks 2022 session subkey", key, salt, saltlen, subkey);
 	return 0;
 }

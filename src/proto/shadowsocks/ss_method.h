@@ -17,7 +17,8 @@
 
 #define SS_KEY_MAX	32
 #define SS_SALT_MAX	32
-#define SS_IDENTITY_LEN 16 /* hash of a user's key in an identity header */
+#define SS_SUBKEY_INFO	"ss-subkey" /* of HKDF-SHA1 */
+#define SS_IDENTITY_LEN 16	    /* hash of a user's key in an identity header */
 
 enum ss_class {
 	SS_PLAIN,  /* "none": no cipher at all */

@@ -142,7 +142,7 @@ static int try_keys(struct trial *t, const uint8_t (*keys)[SS_KEY_MAX], int n)
 	if (n == 0)
 		return -ERR_AUTH;
 	if (!t->started)
-		hkdf_many_start(&t->hkdf, t->salt, t->f->method->salt_len, "ss-subkey");
+		hkdf_many_start(&t->hkdf, t->salt, t->f->method->salt_len, SS_SUBKEY_INFO);
 	t->started = true;
 	hkdf_many(&t->hkdf, keys, n, t->f->method->key_len, sub);
 	i = aead_find(&t->q, (const uint8_t(*)[SS_KEY_MAX])sub, n);

@@ -21,9 +21,10 @@ static void hkdf_of_many_is_hkdf_of_each(void **state)
 				memset(out, 0xee, sizeof(out));
 				hkdf_many(&m, (const uint8_t(*)[32])keys, n, len, out);
 				for (int k = 0; k < n; k++) {
-					assert_int_equal(hkdf(HASH_SHA1, salt, saltlen, keys[k],
-							      len, "ss-subkey", 9, want, len),
-							 0);
+					const struct hkdf_input in = {salt, saltlen,	 keys[k],
+								      len,  "ss-subkey", 9};
+
+					assert_int_equal(hkdf(HASH_SHA1, &in, want, len), 0);
 					assert_memory_equal(out[k], want, len);
 				}
 				if (n < HKDF_MANY)
@@ -43,13 +44,12 @@ static void hkdf_of_short_input_is_hkdf(void **state)
 	for (size_t saltlen = 0; saltlen <= sizeof(salt); saltlen += 8) {
 		for (size_t len = 1; len <= sizeof(key); len++) {
 			const char *info = long_info + (len % 2 ? 0 : 30);
+			const struct hkdf_input in = {salt, saltlen, key, len, info, strlen(info)};
 			size_t n = len + 20;
 
 			memset(out, 0xee, sizeof(out));
-			assert_int_equal(hkdf_sha1(salt, saltlen, key, len, info, out, n), 0);
-			assert_int_equal(hkdf(HASH_SHA1, salt, saltlen, key, len, info,
-					      strlen(info), want, n),
-					 0);
+			assert_int_equal(hkdf_sha1(&in, out, n), 0);
+			assert_int_equal(hkdf(HASH_SHA1, &in, want, n), 0);
 			assert_memory_equal(out, want, n);
 			assert_int_equal(out[n], 0xee);
 		}
