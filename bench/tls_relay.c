@@ -57,8 +57,10 @@ static void step(struct waiter *w)
 	else if (err)
 		conn_free(c);
 	else
-		relay_start(&c->relay, loop, c->client, c->target, NULL, NULL, &relay_conf,
-			    &c->ended);
+		relay_start(&c->relay, &(struct relay_plan){.a = c->client,
+							    .b = c->target,
+							    .conf = &relay_conf,
+							    .done = &c->ended});
 }
 
 static void accepted(struct listener *l, int fd, const struct addr *peer)

@@ -61,7 +61,11 @@ static void on_wake(struct waiter *w)
 		conn_free(c);
 	} else {
 		c->relaying = true;
-		relay_start(&c->relay, c->loop, c->a, c->b, NULL, &c->meter, &conf, &c->w);
+		relay_start(&c->relay, &(struct relay_plan){.a = c->a,
+							    .b = c->b,
+							    .meter = &c->meter,
+							    .conf = &conf,
+							    .done = &c->w});
 	}
 }
 

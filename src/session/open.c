@@ -35,8 +35,7 @@ static void relay_packets(struct session *s, struct dgram *client, struct dgram 
 	s->udp_client = client;
 	s->udp_target = target;
 	s->udp_peer = *peer;
-	dgram_relay_start(&s->udp, s->in->loop, client, target, &s->meter, s->in->times->udp_idle,
-			  &s->run);
+	dgram_relay_start(&s->udp, client, target, &s->meter, s->in->times->udp_idle, &s->run);
 }
 
 static int start_udp(struct session *s, const struct stream_request *req)
@@ -138,8 +137,12 @@ static int start_relay(struct session *s, struct meter *meter)
 	struct bufq first = s->first;
 
 	timer_stop(&s->deadline);
-	relay_start(&s->relay, s->in->loop, s->client, s->target, &first, meter,
-		    &s->in->times->relay, &s->run);
+	relay_start(&s->relay, &(struct relay_plan){.a = s->client,
+						    .b = s->target,
+						    .first = &first,
+						    .meter = meter,
+						    .conf = &s->in->times->relay,
+						    .done = &s->run});
 	return PHASE_RELAY;
 }
 

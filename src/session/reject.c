@@ -125,8 +125,11 @@ int session_mirror(struct session *s)
 	bufq_done(&s->first);
 	timer_stop(&s->deadline);
 	s->phase = PHASE_RELAY;
-	relay_start(&s->relay, s->in->loop, s->client, s->target, NULL, session_stranger_meter(s),
-		    &s->in->times->mirror, &s->run);
+	relay_start(&s->relay, &(struct relay_plan){.a = s->client,
+						    .b = s->target,
+						    .meter = session_stranger_meter(s),
+						    .conf = &s->in->times->mirror,
+						    .done = &s->run});
 	return 0;
 }
 

@@ -33,7 +33,7 @@ static void let_go(struct dgram_relay *r)
 {
 	r->ended = true;
 	waiter_cancel(&r->run);
-	timer_stop(&r->timer);
+	timer_stop(&r->pace.timer);
 	flow_release(&r->flow[RELAY_UP]);
 	flow_release(&r->flow[RELAY_DOWN]);
 }
@@ -42,7 +42,7 @@ static void end(struct dgram_relay *r, int err)
 {
 	r->result = err;
 	let_go(r);
-	loop_queue(r->loop, r->done);
+	loop_queue(r->pace.loop, r->done);
 }
 
 /* dst refuses these: they wait.  Without memory to wait in they are lost, as UDP is. */
@@ -94,36 +94,22 @@ static int flush_held(struct dgram_relay *r, struct dgram_flow *f)
 }
 
 /* How many packets may be taken now; 0: paused. */
-static int allowance(struct dgram_relay *r, struct dgram_flow *f, nsec_t now)
+static int allowance(struct dgram_relay *r, struct dgram_flow *f)
 {
-	size_t max = DGRAM_BATCH * USUAL_SIZE;
-	nsec_t pause = 0;
+	size_t max = pace_allow(&r->pace, dir_of(r, f), DGRAM_BATCH * USUAL_SIZE);
 
-	if (f->pause_until > now)
-		return 0;
-	f->pause_until = 0;
-	if (!r->meter)
-		return DGRAM_BATCH;
-	max = r->meter->allow(r->meter, dir_of(r, f), max, now, &pause);
-	if (max == 0) {
-		f->pause_until = now + MAX(pause, NSEC_MS);
-		return 0;
-	}
 	return (int)MIN((max + USUAL_SIZE - 1) / USUAL_SIZE, (size_t)DGRAM_BATCH);
 }
 
 static void count(struct dgram_relay *r, struct dgram_flow *f, const struct packet *p, int n)
 {
-	nsec_t now = loop_now(r->loop);
 	size_t bytes = 0;
 
 	for (int i = 0; i < n; i++)
 		bytes += buf_len(p[i].buf);
 	f->packets += (uint64_t)n;
 	f->bytes += bytes;
-	r->last = now;
-	if (r->meter && bytes > 0)
-		r->meter->count(r->meter, dir_of(r, f), bytes, now);
+	pace_count(&r->pace, dir_of(r, f), bytes);
 }
 
 /* One batch.  1: there may be more.  0: somebody will wake us.  <0: over. */
@@ -135,7 +121,7 @@ static int flow_step(struct dgram_relay *r, struct dgram_flow *f)
 	err = flush_held(r, f);
 	if (err)
 		return err == -EAGAIN ? 0 : err;
-	n = allowance(r, f, loop_now(r->loop));
+	n = allowance(r, f);
 	if (n == 0)
 		return 0;
 	n = dgram_recv(f->src, p, n);
@@ -156,26 +142,6 @@ static int flow_step(struct dgram_relay *r, struct dgram_flow *f)
 	return 1;
 }
 
-static nsec_t silence_deadline(const struct dgram_relay *r)
-{
-	nsec_t pause = MAX(r->flow[RELAY_UP].pause_until, r->flow[RELAY_DOWN].pause_until);
-
-	return r->idle ? MAX(r->last, pause) + r->idle : 0;
-}
-
-static void arm(struct dgram_relay *r, nsec_t at)
-{
-	if (at && (!timer_armed(&r->timer) || at < r->timer.at))
-		timer_set(r->loop, &r->timer, at);
-}
-
-static void arm_all(struct dgram_relay *r)
-{
-	arm(r, silence_deadline(r));
-	arm(r, r->flow[RELAY_UP].pause_until);
-	arm(r, r->flow[RELAY_DOWN].pause_until);
-}
-
 static void run(struct waiter *w)
 {
 	struct dgram_relay *r = container_of(w, struct dgram_relay, run);
@@ -192,43 +158,35 @@ static void run(struct waiter *w)
 		}
 		again |= step > 0;
 	}
-	arm_all(r);
+	pace_arm_all(&r->pace, r->idle);
 	if (again)
-		loop_queue(r->loop, &r->run);
+		loop_queue(r->pace.loop, &r->run);
 }
 
 static void fire(struct timer *t)
 {
-	struct dgram_relay *r = container_of(t, struct dgram_relay, timer);
-	nsec_t now = loop_now(r->loop), deadline = silence_deadline(r);
+	struct dgram_relay *r = container_of(t, struct dgram_relay, pace.timer);
+	nsec_t deadline = pace_silence(&r->pace, r->idle);
 
-	if (deadline && now >= deadline) {
+	if (deadline && loop_now(r->pace.loop) >= deadline) {
 		end(r, -ERR_IDLE);
 		return;
 	}
-	for (int dir = RELAY_UP; dir <= RELAY_DOWN; dir++) {
-		struct dgram_flow *f = &r->flow[dir];
-
-		if (f->pause_until && f->pause_until <= now) {
-			r->last = MAX(r->last, f->pause_until);
-			f->pause_until = 0;
-			loop_queue(r->loop, &r->run);
-		}
-	}
-	arm_all(r);
+	if (pace_resume(&r->pace))
+		loop_queue(r->pace.loop, &r->run);
+	pace_arm_all(&r->pace, r->idle);
 }
 
-void dgram_relay_start(struct dgram_relay *r, struct loop *loop, struct dgram *a, struct dgram *b,
-		       struct meter *meter, nsec_t idle, struct waiter *done)
+void dgram_relay_start(struct dgram_relay *r, struct dgram *a, struct dgram *b, struct meter *meter,
+		       nsec_t idle, struct waiter *done)
 {
-	*r = (struct dgram_relay){.meter = meter, .loop = loop, .idle = idle, .done = done};
+	*r = (struct dgram_relay){.idle = idle, .done = done};
 	r->flow[RELAY_UP] = (struct dgram_flow){.src = a, .dst = b};
 	r->flow[RELAY_DOWN] = (struct dgram_flow){.src = b, .dst = a};
 	waiter_init(&r->run, run);
-	timer_init(&r->timer, fire);
-	r->last = loop_now(loop);
-	arm_all(r);
-	loop_queue(loop, &r->run);
+	pace_init(&r->pace, a->loop, meter, fire);
+	pace_arm_all(&r->pace, r->idle);
+	loop_queue(a->loop, &r->run);
 }
 
 void dgram_relay_stop(struct dgram_relay *r)

@@ -14,31 +14,28 @@
 #define WEIR_STREAM_DGRAM_RELAY_H
 
 #include "stream/dgram.h"
-#include "stream/relay.h"
+#include "stream/pace.h"
 
 struct dgram_flow {
 	struct dgram *src, *dst;
 	struct packet *held; /* taken, refused by dst; NULL: none */
 	int nheld;
 	uint64_t packets, bytes; /* taken from src */
-	nsec_t pause_until;
 };
 
 struct dgram_relay {
 	struct dgram_flow flow[2]; /* by enum relay_dir */
-	struct meter *meter;	   /* NULL: neither counted nor limited */
-	struct loop *loop;
+	struct pace pace;
 	struct waiter run;
-	struct timer timer;
 	nsec_t idle; /* no packet either way for this long ends it with -ERR_IDLE; 0: never */
-	nsec_t last;
 	struct waiter *done;
 	int result; /* 0: one side ended in order */
 	bool ended;
 };
 
-void dgram_relay_start(struct dgram_relay *r, struct loop *loop, struct dgram *a, struct dgram *b,
-		       struct meter *meter, nsec_t idle, struct waiter *done);
+/* `meter` NULL: neither counted nor limited. */
+void dgram_relay_start(struct dgram_relay *r, struct dgram *a, struct dgram *b, struct meter *meter,
+		       nsec_t idle, struct waiter *done);
 
 /* As relay_stop(): no wake follows, not even a `done` that is queued; idempotent; the dgrams are
  * freed in the same turn, or the relay outlives them.

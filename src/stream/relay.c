@@ -70,18 +70,18 @@ static enum relay_dir dir_of(const struct relay *r, const struct relay_flow *f)
  */
 static struct pipe_pair *pipe_for_bulk(struct relay *r, struct relay_flow *f, size_t max)
 {
-	struct buf_pool *pool = loop_pool(r->loop);
+	struct buf_pool *pool = loop_pool(r->pace.loop);
 	size_t chunks = (max + BUF_PAYLOAD - 1) / BUF_PAYLOAD;
 	struct pipe_pair *p;
 
 	if (buf_pool_short(pool) || !buf_pool_hold(pool, chunks))
 		return NULL;
-	p = pipe_get(r->loop);
+	p = pipe_get(r->pace.loop);
 	if (p && p->size >= PIPE_MIN) {
 		f->held = (uint8_t)chunks;
 		return p;
 	}
-	pipe_put(r->loop, p, false);
+	pipe_put(r->pace.loop, p, false);
 	buf_pool_let_go(pool, chunks);
 	return NULL;
 }
@@ -92,7 +92,7 @@ static void pipe_holds(struct relay *r, struct relay_flow *f, size_t n)
 	uint8_t chunks = (uint8_t)MIN((n + BUF_PAYLOAD - 1) / BUF_PAYLOAD, (size_t)f->held);
 
 	f->in_pipe = (uint32_t)n;
-	buf_pool_let_go(loop_pool(r->loop), f->held - chunks);
+	buf_pool_let_go(loop_pool(r->pace.loop), f->held - chunks);
 	f->held = chunks;
 }
 
@@ -100,8 +100,8 @@ static void pipe_done(struct relay *r, struct relay_flow *f)
 {
 	if (!f->pipe)
 		return;
-	pipe_put(r->loop, f->pipe, f->in_pipe > 0);
-	buf_pool_let_go(loop_pool(r->loop), f->held);
+	pipe_put(r->pace.loop, f->pipe, f->in_pipe > 0);
+	buf_pool_let_go(loop_pool(r->pace.loop), f->held);
 	f->held = 0;
 	f->pipe = NULL;
 	f->in_pipe = 0;
@@ -129,7 +129,7 @@ static void relay_let_go(struct relay *r)
 {
 	r->ended = true;
 	waiter_cancel(&r->run);
-	timer_stop(&r->timer);
+	timer_stop(&r->pace.timer);
 	gather_end(&r->flow[RELAY_UP]);
 	gather_end(&r->flow[RELAY_DOWN]);
 	flow_release(r, &r->flow[RELAY_UP]);
@@ -141,7 +141,7 @@ static void relay_end(struct relay *r, int err)
 	if (!r->result)
 		r->result = err;
 	relay_let_go(r);
-	loop_queue(r->loop, r->done);
+	loop_queue(r->pace.loop, r->done);
 }
 
 /* ---- handing on -------------------------------------------------------------------------- */
@@ -167,7 +167,7 @@ static int flush_pipe(struct relay *r, struct relay_flow *f)
 		if (n <= 0)
 			return n < 0 ? -errno : -EPIPE;
 		f->in_pipe -= (uint32_t)n;
-		r->last = loop_now(r->loop);
+		r->pace.last = loop_now(r->pace.loop);
 	}
 	pipe_done(r, f);
 	return 0;
@@ -181,7 +181,7 @@ static int flush_queue(struct relay *r, struct relay_flow *f)
 		n = stream_push(f->dst, &f->queue);
 		if (n < 0)
 			return (int)n;
-		r->last = loop_now(r->loop);
+		r->pace.last = loop_now(r->pace.loop);
 	}
 	return 0;
 }
@@ -302,7 +302,7 @@ static void gather_begin(struct relay_flow *f)
 /* Microseconds, in the few bits that a flow keeps: only differences mean something. */
 static uint32_t gather_clock(const struct relay *r)
 {
-	return (uint32_t)(loop_now(r->loop) / 1000);
+	return (uint32_t)(loop_now(r->pace.loop) / 1000);
 }
 
 static bool too_slow(const struct relay_flow *f, uint32_t now)
@@ -336,7 +336,7 @@ static nsec_t gather_deadline(const struct relay *r, const struct relay_flow *f)
 {
 	int32_t left = (int32_t)(f->since + GATHER_WAIT - gather_clock(r));
 
-	return f->gathering ? loop_now(r->loop) + left * (nsec_t)1000 : 0;
+	return f->gathering ? loop_now(r->pace.loop) + left * (nsec_t)1000 : 0;
 }
 
 /* Too little has come for too long. */
@@ -349,14 +349,14 @@ static void gather_expire(struct relay *r, struct relay_flow *f)
 	else
 		f->patience -= f->patience > 0;
 	gather_end(f);
-	loop_queue(r->loop, &r->run);
+	loop_queue(r->pace.loop, &r->run);
 }
 
 static size_t bite(const struct relay *r, const struct relay_flow *f)
 {
 	if (f->mode != FLOW_SPLICE)
 		return COPY_MAX;
-	return loop_woken(r->loop) <= FEW ? SPLICE_FEW : SPLICE_MAX;
+	return loop_woken(r->pace.loop) <= FEW ? SPLICE_FEW : SPLICE_MAX;
 }
 
 /* After a read of less, of `max` allowed, the source is most likely empty, or taken for it.  Who is
@@ -369,30 +369,12 @@ static size_t little(const struct relay *r, const struct relay_flow *f, size_t m
 	return f->gathering ? bite(r, f) : LITTLE;
 }
 
-/* How much may be taken now; 0: paused, and the timer will tell. */
-static size_t flow_allowance(struct relay *r, struct relay_flow *f, nsec_t now)
-{
-	size_t max = bite(r, f);
-	nsec_t pause = 0;
-
-	if (f->pause_until > now)
-		return 0;
-	f->pause_until = 0;
-	if (!r->meter)
-		return max;
-	max = r->meter->allow(r->meter, dir_of(r, f), max, now, &pause);
-	if (max == 0)
-		f->pause_until = now + MAX(pause, NSEC_MS);
-	return max;
-}
-
 /* >0: in flight now, and counted.  0: src has ended.  -EAGAIN: src or the timer will wake us. */
 static ssize_t flow_take(struct relay *r, struct relay_flow *f, size_t *max)
 {
-	nsec_t now = loop_now(r->loop);
 	ssize_t n;
 
-	*max = flow_allowance(r, f, now);
+	*max = pace_allow(&r->pace, dir_of(r, f), bite(r, f));
 	if (*max == 0)
 		return -EAGAIN;
 	n = take(r, f, *max);
@@ -400,13 +382,11 @@ static ssize_t flow_take(struct relay *r, struct relay_flow *f, size_t *max)
 		stream_want(f->src, STREAM_RD, &r->run);
 	if (n < 0)
 		return n;
-	r->last = now;
+	/* Before the first of them is handed on: what the receiver got is never more than this. */
+	pace_count(&r->pace, dir_of(r, f), (size_t)n);
 	if (n == 0)
 		return 0;
-	/* Before the first of them is handed on: what the receiver got is never more than this. */
 	f->bytes += (uint64_t)n;
-	if (r->meter)
-		r->meter->count(r->meter, dir_of(r, f), (size_t)n, now);
 	flow_adapt(r, f, (size_t)n);
 	flow_gather(r, f, (size_t)n);
 	return n;
@@ -482,34 +462,20 @@ static int flow_step(struct relay *r, struct relay_flow *f)
 
 /* ---- the relay --------------------------------------------------------------------------- */
 
-/* When silence has lasted too long; 0: never.  Time spent paused is not silence. */
-static nsec_t silence_deadline(const struct relay *r)
+/* How long silence may last; 0: for ever. */
+static nsec_t silence_limit(const struct relay *r)
 {
-	const struct relay_flow *up = &r->flow[RELAY_UP], *down = &r->flow[RELAY_DOWN];
-	nsec_t paused = MAX(up->pause_until, down->pause_until);
-	nsec_t since = MAX(r->last, paused), limit = r->conf->idle;
+	nsec_t idle = r->conf->idle, linger = r->conf->linger;
+	bool half = r->flow[RELAY_UP].eof || r->flow[RELAY_DOWN].eof;
 
-	if ((up->eof || down->eof) && r->conf->linger && (!limit || r->conf->linger < limit))
-		limit = r->conf->linger;
-	return limit ? since + limit : 0;
+	return half && linger && (!idle || linger < idle) ? linger : idle;
 }
 
-static void arm(struct relay *r, nsec_t at)
-{
-	if (at && (!timer_armed(&r->timer) || at < r->timer.at))
-		timer_set(r->loop, &r->timer, at);
-}
-
-/* The timer is moved only to come earlier: bytes that move push the deadline away, and a timer that
- * fires too early sets itself again.
- */
 static void relay_arm(struct relay *r)
 {
-	arm(r, silence_deadline(r));
-	arm(r, r->flow[RELAY_UP].pause_until);
-	arm(r, r->flow[RELAY_DOWN].pause_until);
+	pace_arm_all(&r->pace, silence_limit(r));
 	for (int dir = RELAY_UP; dir <= RELAY_DOWN; dir++)
-		arm(r, gather_deadline(r, &r->flow[dir]));
+		pace_arm(&r->pace, gather_deadline(r, &r->flow[dir]));
 }
 
 static void relay_run(struct waiter *w)
@@ -537,7 +503,7 @@ static void relay_run(struct waiter *w)
 	}
 	relay_arm(r);
 	if (again)
-		loop_queue(r->loop, &r->run);
+		loop_queue(r->pace.loop, &r->run);
 }
 
 /* Silent for too long.  For a stream that cannot half-close this is how the end arrives. */
@@ -559,23 +525,17 @@ static void relay_expire(struct relay *r)
 
 static void relay_timer(struct timer *t)
 {
-	struct relay *r = container_of(t, struct relay, timer);
-	nsec_t now = loop_now(r->loop), deadline = silence_deadline(r);
+	struct relay *r = container_of(t, struct relay, pace.timer);
+	nsec_t deadline = pace_silence(&r->pace, silence_limit(r));
 
-	if (deadline && now >= deadline) {
+	if (deadline && loop_now(r->pace.loop) >= deadline) {
 		relay_expire(r);
 		return;
 	}
-	for (int dir = RELAY_UP; dir <= RELAY_DOWN; dir++) {
-		struct relay_flow *f = &r->flow[dir];
-
-		gather_expire(r, f);
-		if (f->pause_until && f->pause_until <= now) {
-			r->last = MAX(r->last, f->pause_until);
-			f->pause_until = 0;
-			loop_queue(r->loop, &r->run);
-		}
-	}
+	for (int dir = RELAY_UP; dir <= RELAY_DOWN; dir++)
+		gather_expire(r, &r->flow[dir]);
+	if (pace_resume(&r->pace))
+		loop_queue(r->pace.loop, &r->run);
 	relay_arm(r);
 }
 
@@ -585,19 +545,18 @@ static void flow_init(struct relay_flow *f, struct loop *l, struct stream *src, 
 	bufq_init(&f->queue, loop_pool(l), COPY_MAX);
 }
 
-void relay_start(struct relay *r, struct loop *loop, struct stream *a, struct stream *b,
-		 struct bufq *first, struct meter *meter, const struct relay_conf *conf,
-		 struct waiter *done)
+void relay_start(struct relay *r, const struct relay_plan *plan)
 {
-	*r = (struct relay){.meter = meter, .conf = conf, .loop = loop, .done = done};
-	flow_init(&r->flow[RELAY_UP], loop, a, b);
-	flow_init(&r->flow[RELAY_DOWN], loop, b, a);
+	struct loop *loop = plan->a->loop;
+
+	*r = (struct relay){.conf = plan->conf, .done = plan->done};
+	flow_init(&r->flow[RELAY_UP], loop, plan->a, plan->b);
+	flow_init(&r->flow[RELAY_DOWN], loop, plan->b, plan->a);
 	waiter_init(&r->run, relay_run);
-	timer_init(&r->timer, relay_timer);
-	r->last = loop_now(loop);
-	if (first) {
-		assert(bufq_len(first) <= RELAY_HEAD);
-		r->nhead = (uint8_t)bufq_take(first, r->head, RELAY_HEAD);
+	pace_init(&r->pace, loop, plan->meter, relay_timer);
+	if (plan->first) {
+		assert(bufq_len(plan->first) <= RELAY_HEAD);
+		r->nhead = (uint8_t)bufq_take(plan->first, r->head, RELAY_HEAD);
 	}
 	relay_arm(r);
 	loop_queue(loop, &r->run);
@@ -623,6 +582,6 @@ bool relay_stuck(const struct relay *r, nsec_t since)
 {
 	const struct relay_flow *up = &r->flow[RELAY_UP], *down = &r->flow[RELAY_DOWN];
 
-	return !r->ended && r->last < since &&
+	return !r->ended && r->pace.last < since &&
 	       (up->pipe || down->pipe || !bufq_empty(&up->queue) || !bufq_empty(&down->queue));
 }

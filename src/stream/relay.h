@@ -3,10 +3,9 @@
  * Per direction copy or splice, chosen by how big the reads are and by what the streams offer.  A
  * stream that may still become raw (a layer above one that may start to bypass) says -EAGAIN and is
  * asked again with the next big read; one that says -ENOTSUP never will be: all that follows is
- * copied.  Bytes are metered while they move: look at the allowance before, count once taken from
- * the sender and before handing on, so client-received <= billed <= target-sent at any moment.
- * Half-close is carried; the idle timer runs on both directions together; once one direction has
- * ended the linger timer bounds the other's silence.  Buffers exist only in flight.
+ * copied.  Bytes are metered while they move (pace.h).  Half-close is carried; the idle timer runs on
+ * both directions together; once one direction has ended the linger timer bounds the other's silence.
+ * Buffers exist only in flight.
  *
  * A stream that cannot half-close is shut only when nothing more will come from it, or when the
  * linger time is over: that is an orderly end for it.  A side that fails to take bytes is still
@@ -21,21 +20,8 @@
 #ifndef WEIR_STREAM_RELAY_H
 #define WEIR_STREAM_RELAY_H
 
+#include "stream/pace.h"
 #include "stream/stream.h"
-
-enum relay_dir {
-	RELAY_UP,   /* from `a`, the user, to `b`, the target */
-	RELAY_DOWN, /* back */
-};
-
-/* Who counts and limits.  Both functions run on the data path. */
-struct meter {
-	/* How many of `want` bytes may move now (> 0), or 0 with *pause > 0: ask again then. */
-	size_t (*allow)(struct meter *m, enum relay_dir dir, size_t want, nsec_t now,
-			nsec_t *pause);
-	/* These bytes have been taken from their sender. */
-	void (*count)(struct meter *m, enum relay_dir dir, size_t bytes, nsec_t now);
-};
 
 struct relay_conf {
 	nsec_t idle;   /* no byte either way for this long ends it with -ERR_IDLE; 0: never */
@@ -51,7 +37,6 @@ struct relay_flow {
 	struct bufq queue;	/* in flight, copied */
 	struct pipe_pair *pipe; /* in flight, spliced; held only while it holds something */
 	uint64_t bytes;		/* taken from src */
-	nsec_t pause_until;	/* told so by the meter; 0: not paused */
 	uint32_t in_pipe;
 	bool eof;  /* src has ended, or dst takes no more */
 	bool done; /* and dst has been told */
@@ -67,13 +52,10 @@ struct relay_flow {
 #define RELAY_HEAD 16
 
 struct relay {
-	struct relay_flow flow[2];     /* by enum relay_dir */
-	struct meter *meter;	       /* NULL: neither counted nor limited */
+	struct relay_flow flow[2]; /* by enum relay_dir */
+	struct pace pace;
 	const struct relay_conf *conf; /* outlives the relay */
-	struct loop *loop;
 	struct waiter run;
-	struct timer timer; /* idle, linger and rate pauses */
-	nsec_t last;	    /* when a byte last moved */
 	uint64_t spliced;
 	struct waiter *done;
 	uint8_t head[RELAY_HEAD], nhead; /* waits for the first byte to `a`, or its end */
@@ -83,12 +65,18 @@ struct relay {
 
 /* Both streams are open().  `first` (may be NULL, at most RELAY_HEAD bytes) goes to `a` together
  * with the first bytes from `b`, or alone before the end when there are none: a protocol's answer,
- * which would give itself away as a record of its own.  It is not metered, and left empty.  Nothing
- * moves before the next wake.
+ * which would give itself away as a record of its own.  It is not metered, and left empty.
  */
-void relay_start(struct relay *r, struct loop *loop, struct stream *a, struct stream *b,
-		 struct bufq *first, struct meter *meter, const struct relay_conf *conf,
-		 struct waiter *done);
+struct relay_plan {
+	struct stream *a, *b;
+	struct bufq *first;
+	struct meter *meter;	       /* NULL: neither counted nor limited */
+	const struct relay_conf *conf; /* outlives the relay */
+	struct waiter *done;
+};
+
+/* Nothing moves before the next wake. */
+void relay_start(struct relay *r, const struct relay_plan *plan);
 
 /* No wake follows: a `done` that is queued and has not run is called off.  Idempotent.  The streams
  * may still hold the relay's waiter: they are freed in the same turn, or the relay outlives them.

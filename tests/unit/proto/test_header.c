@@ -540,7 +540,11 @@ static void served_wake(struct waiter *w)
 	assert_non_null(lower);
 	t->s = lower;
 	t->relaying = true;
-	relay_start(&t->relay, lower->loop, lower, t->inner, &t->first, NULL, &relay_conf, &t->w);
+	relay_start(&t->relay, &(struct relay_plan){.a = lower,
+						    .b = t->inner,
+						    .first = &t->first,
+						    .conf = &relay_conf,
+						    .done = &t->w});
 }
 
 static void served_start(struct loop *l, struct served *t, const char *proto, struct stream *near)

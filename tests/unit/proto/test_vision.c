@@ -441,8 +441,12 @@ static void play_wake(struct waiter *w)
 	t->s = stream_peel(t->s, &t->first);
 	assert_true(bufq_empty(&t->first)); /* the answer goes within the first block */
 	t->relaying = true;
-	relay_start(&t->relay, t->s->loop, t->s, t->inner, &t->first, &t->meter, &relay_conf,
-		    &t->w);
+	relay_start(&t->relay, &(struct relay_plan){.a = t->s,
+						    .b = t->inner,
+						    .first = &t->first,
+						    .meter = &t->meter,
+						    .conf = &relay_conf,
+						    .done = &t->w});
 }
 
 static struct stream *maybe_dribble(struct stream *s)

@@ -255,7 +255,7 @@ static void bed_open(struct bed *t, nsec_t idle)
 	assert_int_equal(pair_dgram_new(t->l, 8, &t->user, &t->a), 0);
 	assert_int_equal(pair_dgram_new(t->l, 8, &t->b, &t->target), 0);
 	waiter_init(&t->done, on_done);
-	dgram_relay_start(&t->r, t->l, t->a, t->b, &t->meter.m, idle, &t->done);
+	dgram_relay_start(&t->r, t->a, t->b, &t->meter.m, idle, &t->done);
 }
 
 static void bed_close(struct bed *t)

@@ -85,7 +85,11 @@ static void bed_open(struct bed *t, enum ends_kind kind)
 
 static void bed_start(struct bed *t)
 {
-	relay_start(&t->r, t->l, t->a, t->b, NULL, &t->meter.m, &t->conf, &t->done);
+	relay_start(&t->r, &(struct relay_plan){.a = t->a,
+						.b = t->b,
+						.meter = &t->meter.m,
+						.conf = &t->conf,
+						.done = &t->done});
 }
 
 static void bed_stop(struct bed *t)
@@ -262,7 +266,12 @@ static void first_goes_ahead_of_the_answer_and_is_not_metered(void **state)
 	bufq_init(&first, loop_pool(t.l), SIZE_MAX);
 	assert_int_equal(bufq_append(&first, "head ", 5), 0);
 	push_text(t.target.s, "body");
-	relay_start(&t.r, t.l, t.a, t.b, &first, &t.meter.m, &t.conf, &t.done);
+	relay_start(&t.r, &(struct relay_plan){.a = t.a,
+					       .b = t.b,
+					       .first = &first,
+					       .meter = &t.meter.m,
+					       .conf = &t.conf,
+					       .done = &t.done});
 	assert_true(bufq_empty(&first));
 	settle(t.l);
 	assert_int_equal(pull_text(t.user.s, text), 9);

@@ -362,7 +362,9 @@ static void host_look(struct waiter *w)
 	h->s = stream_peel(h->s, &none);
 	assert_non_null(h->s);
 	h->relaying = true;
-	relay_start(&h->relay, l, h->s, h->target, NULL, NULL, &relaying, &h->w);
+	relay_start(
+		&h->relay,
+		&(struct relay_plan){.a = h->s, .b = h->target, .conf = &relaying, .done = &h->w});
 }
 
 static void host_start(struct host *h, struct stream *lower)
