@@ -833,102 +833,84 @@ static void an_http2_peer_cannot_flood_either(void **state)
 	FLOOD(HELLO_H2MUX PREFACE, "\0\0\5\2\0\0\0\0\1\0\0\0\3\1"); /* PRIORITY */
 }
 
-/* Streams that are opened and given up at once; each has a new number. */
+/* What a stream of the lowest number begins with, which the next ones say with theirs. */
+struct opening {
+	const char *hello, *bytes;
+	size_t nhello, len, at[2]; /* where the number stands */
+	bool little;
+};
+
+#define OPENING(hello, bytes, at, at_too, little)                                        \
+	{                                                                                \
+		hello, bytes, sizeof(hello) - 1, sizeof(bytes) - 1, {at, at_too}, little \
+	}
+
+/* The first number that was not taken any more; *result is what the carrier ended with. */
+static uint32_t open_for_ever(const struct opening *o, bool idle, int *result)
+{
+	uint32_t id = 1;
+	struct hand t;
+
+	hand_start(&t, &singmux_kind);
+	t.h.idle = idle;
+	hand_say(&t, o->hello, o->nhello);
+	for (; !t.h.closed && id < 4000; id += 2) {
+		uint8_t mem[64];
+
+		memcpy(mem, o->bytes, o->len);
+		for (int k = 0; k < 2; k++) {
+			struct wr w = wr_of(mem + o->at[k], 4);
+
+			o->little ? wr_le32(&w, id) : wr_be32(&w, id);
+		}
+		kids_stop(&t.h);
+		t.h.nkids = 0;
+		hand_say(&t, mem, o->len);
+		if (!t.h.closed && !idle)
+			assert_true(t.h.kids[0].err < 0);
+	}
+	assert_true(t.h.closed);
+	*result = t.h.mux->result;
+	hand_stop(&t);
+	return id;
+}
+
+/* None is kept: what is seen is the opening and the resetting. */
 static void opening_and_resetting_is_a_flood(void **state)
 {
-	static const char h2[] = CONNECT("\1") "\0\0\4\3\0\0\0\0\1\0\0\0\x08";
-	static const char ya[] = "\0\1\0\1\0\0\0\1\0\0\0\0"
-				 "\0\1\0\x08\0\0\0\1\0\0\0\0";
-	static const char sm[] = "\1\0\0\0\3\0\0\0\1\1\0\0\3\0\0\0";
-	static const struct {
-		const char *hello, *pair;
-		size_t nhello, len, at[2];
-		bool little;
-	} cases[] = {
-		{HELLO_H2MUX PREFACE,
-		 h2,
-		 sizeof(HELLO_H2MUX PREFACE) - 1,
-		 sizeof(h2) - 1,
-		 {5, 26},
-		 false},
-		{HELLO_YAMUX, ya, 2, sizeof(ya) - 1, {4, 16}, false},
-		{HELLO_SMUX, sm, 2, sizeof(sm) - 1, {4, 12}, true},
+	static const struct opening cases[] = {
+		OPENING(HELLO_H2MUX PREFACE, CONNECT("\1") "\0\0\4\3\0\0\0\0\1\0\0\0\x08", 5, 26,
+			false),
+		OPENING(HELLO_YAMUX,
+			"\0\1\0\1\0\0\0\1\0\0\0\0"
+			"\0\1\0\x08\0\0\0\1\0\0\0\0",
+			4, 16, false),
+		OPENING(HELLO_SMUX, "\1\0\0\0\3\0\0\0\1\1\0\0\3\0\0\0", 4, 12, true),
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct hand t;
-		uint32_t id = 1;
+		int result;
 
-		hand_start(&t, &singmux_kind);
-		/* none is kept: what is seen is the opening and the resetting */
-		t.h.idle = true;
-		hand_say(&t, cases[i].hello, cases[i].nhello);
-		for (; !t.h.closed && id < 4000; id += 2) {
-			uint8_t mem[64];
-
-			memcpy(mem, cases[i].pair, cases[i].len);
-			for (int k = 0; k < 2; k++) {
-				struct wr w = wr_of(mem + cases[i].at[k], 4);
-
-				cases[i].little ? wr_le32(&w, id) : wr_be32(&w, id);
-			}
-			kids_stop(&t.h);
-			t.h.nkids = 0;
-			hand_say(&t, mem, cases[i].len);
-		}
-		assert_true(t.h.closed);
-		assert_true(t.h.mux->result < 0);
-		assert_in_range(id, 400, 3000);
-		hand_stop(&t);
+		assert_in_range(open_for_ever(&cases[i], true, &result), 400, 3000);
+		assert_true(result < 0);
 	}
 }
 
-/* Each stream of a new number asks for nothing that there is; it is the server who ends it. */
+/* Each asks for nothing that there is; it is the server who ends it. */
 static void requests_that_are_none_are_a_flood(void **state)
 {
-	static const char h2[] = "\0\0\x0c\1\5\0\0\0\1\x42\7CONNECT\x41\1x";
-	static const char ya[] = "\0\0\0\1\0\0\0\1\0\0\0\3\0\0\x09";
-	static const char sm[] = "\1\0\0\0\3\0\0\0\1\2\3\0\3\0\0\0\0\0\x09";
-	static const struct {
-		const char *hello, *open;
-		size_t nhello, len, at[2];
-		bool little;
-	} cases[] = {
-		{HELLO_H2MUX PREFACE,
-		 h2,
-		 sizeof(HELLO_H2MUX PREFACE) - 1,
-		 sizeof(h2) - 1,
-		 {5, 5},
-		 false},
-		{HELLO_YAMUX, ya, 2, sizeof(ya) - 1, {4, 4}, false},
-		{HELLO_SMUX, sm, 2, sizeof(sm) - 1, {4, 12}, true},
+	static const struct opening cases[] = {
+		OPENING(HELLO_H2MUX PREFACE, "\0\0\x0c\1\5\0\0\0\1\x42\7CONNECT\x41\1x", 5, 5,
+			false),
+		OPENING(HELLO_YAMUX, "\0\0\0\1\0\0\0\1\0\0\0\3\0\0\x09", 4, 4, false),
+		OPENING(HELLO_SMUX, "\1\0\0\0\3\0\0\0\1\2\3\0\3\0\0\0\0\0\x09", 4, 12, true),
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct hand t;
-		uint32_t id = 1;
+		int result;
 
-		hand_start(&t, &singmux_kind);
-		hand_say(&t, cases[i].hello, cases[i].nhello);
-		for (; !t.h.closed && id < 4000; id += 2) {
-			uint8_t mem[64];
-
-			memcpy(mem, cases[i].open, cases[i].len);
-			for (int k = 0; k < 2; k++) {
-				struct wr w = wr_of(mem + cases[i].at[k], 4);
-
-				cases[i].little ? wr_le32(&w, id) : wr_be32(&w, id);
-			}
-			hand_say(&t, mem, cases[i].len);
-			if (!t.h.closed)
-				assert_true(t.h.kids[0].err < 0);
-			kids_stop(&t.h);
-			t.h.nkids = 0;
-		}
-		assert_true(t.h.closed);
-		assert_int_equal(t.h.mux->result, -ERR_PROTOCOL);
-		assert_in_range(id, 900, 1100);
-		hand_stop(&t);
+		assert_in_range(open_for_ever(&cases[i], false, &result), 900, 1100);
+		assert_int_equal(result, -ERR_PROTOCOL);
 	}
 }
 
