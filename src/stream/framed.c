@@ -278,6 +278,8 @@ struct dgram *framed_new(struct stream *lower, const struct framing *framing, bo
 	if (!f || (fixed && !(f->st.fixed = dest_dup(fixed)))) {
 		free(f);
 		stream_free(lower);
+		if (first)
+			bufq_done(first);
 		return NULL;
 	}
 	f->d = (struct dgram){.ops = &framed_ops, .loop = lower->loop};
@@ -287,7 +289,9 @@ struct dgram *framed_new(struct stream *lower, const struct framing *framing, bo
 	waiter_init(&f->run, framed_wake);
 	bufq_init(&f->in, loop_pool(lower->loop), READ_MAX);
 	bufq_init(&f->out, loop_pool(lower->loop), OUT_LIMIT);
-	if (first)
+	if (first) {
 		bufq_move(&f->out, first, SIZE_MAX);
+		bufq_done(first);
+	}
 	return &f->d;
 }

@@ -39,7 +39,8 @@ struct framing {
 };
 
 /* A datagram association over `lower`, whose ownership passes; on NULL (no memory) `lower` is
- * freed.  `fixed` (may be NULL) is copied.  `first` (may be NULL) goes out before the first packet.
+ * freed.  `fixed` (may be NULL) is copied.  `first` (may be NULL) goes out before the first packet;
+ * it is empty afterwards, whatever has come of it.
  */
 struct dgram *framed_new(struct stream *lower, const struct framing *framing, bool client,
 			 const struct dest *fixed, struct bufq *first);

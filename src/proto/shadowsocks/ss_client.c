@@ -266,7 +266,6 @@ struct dgram *ss_client_uot(struct stream *lower, const struct ss_client_conf *c
 	struct wr w = wr_of(mem, sizeof(mem));
 	struct stream *s;
 	struct bufq first;
-	struct dgram *d;
 	struct dest to;
 
 	uot_dest(version == 1 ? UOT_V1 : UOT_V2, &to);
@@ -279,7 +278,5 @@ struct dgram *ss_client_uot(struct stream *lower, const struct ss_client_conf *c
 		stream_free(s);
 		return NULL;
 	}
-	d = framed_new(s, &uot_framing, true, NULL, &first);
-	bufq_done(&first);
-	return d;
+	return framed_new(s, &uot_framing, true, NULL, &first);
 }

@@ -30,13 +30,10 @@ static struct dgram *packets(struct stream *s, const struct framing *framing)
 	struct dest dest = of(s)->request.dest;
 	struct stream *lower;
 	struct bufq first;
-	struct dgram *d;
 
 	bufq_init(&first, loop_pool(s->loop), SIZE_MAX);
 	lower = stream_peel(s, &first);
-	d = framed_new(lower, framing, false, &dest, &first);
-	bufq_done(&first);
-	return d;
+	return framed_new(lower, framing, false, &dest, &first);
 }
 
 static struct dgram *fixed_packets(struct stream *s)

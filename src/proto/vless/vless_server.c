@@ -28,14 +28,11 @@ static struct dgram *plain_udp(struct stream *s)
 	struct dest dest;
 	struct bufq first;
 	struct stream *lower;
-	struct dgram *d;
 
 	dest_copy(&dest, &h->request.dest);
 	bufq_init(&first, loop_pool(h->s.loop), 64);
 	lower = stream_peel(s, &first);
-	d = framed_new(lower, &vless_udp_framing, false, &dest, &first);
-	bufq_done(&first);
-	return d;
+	return framed_new(lower, &vless_udp_framing, false, &dest, &first);
 }
 
 /* The first frame of a mux connection: session 0 and UDP, so that it is XUDP. */
