@@ -16,7 +16,7 @@
 #include "cmd/opt.h"
 
 struct plan {
-	const char *url, *type, *out;
+	const char *url, *type, *api_type, *out;
 	struct opt_many nodes, keys;
 	const char *key; /* of the node whose turn it is */
 	bool auto_cert, interactive;
@@ -66,6 +66,8 @@ static json_t *node_json(const struct plan *p, const char *id, const struct node
 	json_object_set_new(n, "ApiHost", json_string(p->url));
 	json_object_set_new(n, "ApiKey", json_string(p->key));
 	json_object_set_new(n, "NodeID", json_string(id));
+	if (*p->api_type)
+		json_object_set_new(n, "ApiType", json_string(p->api_type));
 	json_object_set_new(n, "NodeType", json_string(node_type_name(info->type)));
 	json_object_set_new(n, "ListenIP", json_string("::"));
 	json_object_set_new(n, "DeviceOnlineMinTraffic", json_integer(200));
@@ -82,8 +84,8 @@ static void tell(const char *id, const struct node_info *info)
 /* The question is put as the node itself would: through a configuration of one entry. */
 static int ask_one(const struct plan *p, const char *id, json_t *nodes)
 {
-	json_t *doc = json_pack("{s:[{s:s,s:s,s:s,s:s}]}", "Nodes", "ApiHost", p->url, "ApiKey",
-				p->key, "NodeID", id, "NodeType", p->type);
+	json_t *doc = json_pack("{s:[{s:s,s:s,s:s,s:s,s:s}]}", "Nodes", "ApiHost", p->url, "ApiKey",
+				p->key, "NodeID", id, "NodeType", p->type, "ApiType", p->api_type);
 	char *text = doc ? json_dumps(doc, 0) : NULL, why[ASK_WHY_MAX];
 	struct node_info *info = NULL;
 	struct conf_report report;
@@ -201,7 +203,7 @@ static int init(struct plan *p)
 
 int cmd_config_init(int argc, char **argv)
 {
-	struct plan p = {.out = CONFIG_DEFAULT_PATH, .type = ""};
+	struct plan p = {.out = CONFIG_DEFAULT_PATH, .type = "", .api_type = ""};
 	const struct opt opts[] = {
 		{"url", 0, OPT_TEXT, &p.url, "URL", "address of the panel"},
 		{"key", 0, OPT_MANY, &p.keys, "TOKEN",
@@ -210,8 +212,10 @@ int cmd_config_init(int argc, char **argv)
 		 "number of a node; several times for several nodes"},
 		{"type", 0, OPT_TEXT, &p.type, "TYPE",
 		 "type of the nodes, where the panel wants to be told"},
+		{"api-type", 0, OPT_TEXT, &p.api_type, "TYPE",
+		 "dialect of the panel: v2sp (default), uniproxy, xboard2, v2node"},
 		{"auto-cert", 0, OPT_FLAG, &p.auto_cert, NULL,
-		 "certificates from an ACME authority instead of self-signed ones"},
+		 "certificates from an ACME authority, which this build does not ask yet"},
 		{"out", 'o', OPT_TEXT, &p.out, "FILE",
 		 "instead of " CONFIG_DEFAULT_PATH "; -: standard output"},
 		{"interactive", 'i', OPT_FLAG, &p.interactive, NULL, "accepted; nothing is asked"},

@@ -187,22 +187,25 @@ static bool is_of_server(int err)
 	}
 }
 
-/* The usual cause, where there is one. */
+/* The usual cause, where there is one, of what became of a request. */
 static const char *usual_cause(const struct session_report *r, const struct outbound_conf *conf)
 {
 	struct addr at;
 
 	if (r->err == -ERR_AUTH && conf->reality)
 		return "; pbk, sid and sni must be the node's";
-	if (r->err == -ERR_TRUNCATED && r->dest)
-		return "; a node that does not know the credential, or whose clock differs, "
-		       "answers nothing";
+	if (r->err == -ERR_TRUNCATED)
+		return "; a node that does not know the credential, whose clock differs, or that "
+		       "has another security than the link, answers nothing";
 
 	if (r->err == -ERR_TLS)
 		return "; a certificate that the system does not know wants --pin, --ca "
 		       "or --insecure";
-	if (r->err == -ECONNRESET && r->dest && !dest_addr(r->dest, &at) && addr_is_private(&at))
-		return "; nodes refuse private destinations unless AllowPrivate is set";
+	if (r->err == -ECONNRESET && !dest_addr(r->dest, &at) && addr_is_private(&at))
+		return "; the node could not reach it, or may not: private destinations want "
+		       "AllowPrivate";
+	if (r->err == -ECONNRESET)
+		return "; the node could not reach it, or refuses it";
 	if (r->err == -ENOTSUP && r->network == NETWORK_UDP)
 		return "; with --plain-udp packets have one destination, which --udp names";
 	return "";
@@ -230,16 +233,22 @@ static void tell_failure(struct session_inbound *si, const struct session_report
 {
 	const struct outbound_conf *conf =
 		container_of(si->outbound, struct outbound, dialer)->conf;
-	char dest[DEST_TEXT_MAX] = "-";
+	char dest[DEST_TEXT_MAX];
 
 	if (!r->err || r->down || r->err == -ERR_CANCELED)
+		return;
+	if (!r->dest && r->err == -ERR_TRUNCATED) /* a local program has looked who listens */
 		return;
 	if (is_of_server(r->err)) {
 		tell_unreachable(r, conf);
 		return;
 	}
-	if (r->dest)
-		dest_format(r->dest, dest);
+	if (!r->dest) {
+		fprintf(stderr, "weir connect: a local program does not speak SOCKS5: %s\n",
+			err_text(r->err));
+		return;
+	}
+	dest_format(r->dest, dest);
 	fprintf(stderr, "weir connect: %s: %s%s\n", dest, err_text(r->err), usual_cause(r, conf));
 }
 

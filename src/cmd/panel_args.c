@@ -176,7 +176,8 @@ int panel_file_read(const char *path, struct file *out)
 	return err ? CMD_FAILED : 0;
 }
 
-int panel_complain(struct store *s, int err, const char *what, const struct fault *why)
+int panel_complain(struct store *s, int err, const char *thing, const char *what,
+		   const struct fault *why)
 {
 	const char *text = err == -EINVAL	  ? why->text
 			   : err == -ENOENT	  ? "not there"
@@ -184,7 +185,7 @@ int panel_complain(struct store *s, int err, const char *what, const struct faul
 			   : err == -ERR_DATABASE ? store_error(s)
 						  : err_text(err);
 
-	fprintf(stderr, "weir panel: %s: %s\n", what, text);
+	fprintf(stderr, "weir panel: %s %s: %s\n", thing, what, text);
 	return CMD_FAILED;
 }
 

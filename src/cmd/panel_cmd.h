@@ -55,8 +55,9 @@ MUST_CHECK int panel_id(const char *word, int64_t *out);
 /* A file, "-" for standard input.  0, or CMD_FAILED with the complaint printed. */
 MUST_CHECK int panel_file_read(const char *path, struct file *out);
 
-/* Says on standard error why something did not work; returns CMD_FAILED. */
-int panel_complain(struct store *s, int err, const char *what, const struct fault *why);
+/* Says on standard error why something did not work, `what` of a `thing`; returns CMD_FAILED. */
+int panel_complain(struct store *s, int err, const char *thing, const char *what,
+		   const struct fault *why);
 
 /* JSON, or lines of "key: value"; `o` is taken.  0 or CMD_FAILED. */
 int panel_print(const struct panel_args *a, json_t *o);

@@ -116,10 +116,10 @@ int panel_user_link(struct panel_args *a, struct store *s)
 		return err;
 	err = store_user_get(s, user, &u);
 	if (err)
-		return panel_complain(s, err, a->words[0], NULL);
+		return panel_complain(s, err, "user", a->words[0], NULL);
 	err = store_node_get(s, node, &n);
 	if (err)
-		return panel_complain(s, err, a->words[1], NULL);
+		return panel_complain(s, err, "node", a->words[1], NULL);
 	info = info_of(&n);
 	err = info ? link_print(a, &n, &u, info) : CMD_FAILED;
 	node_info_put(info);

@@ -105,7 +105,7 @@ static int node_add(struct panel_args *a, struct store *s)
 		return err;
 	err = edit_node_add(s, a->body, &n, &why);
 	if (err)
-		return panel_complain(s, err, "node add", &why);
+		return panel_complain(s, err, "node", "add", &why);
 	printf("id: %lld\ntoken: %s\n", (long long)n.id, n.token);
 	panel_node_done(&n);
 	return CMD_OK;
@@ -135,7 +135,7 @@ static int node_list(struct panel_args *a, struct store *s)
 	err = store_nodes(s, 0, 0, a->json ? list_json : list_row, rows);
 	if (err) {
 		json_decref(rows);
-		return panel_complain(s, err, "node list", NULL);
+		return panel_complain(s, err, "node", "list", NULL);
 	}
 	return a->json ? panel_print(a, rows) : CMD_OK;
 }
@@ -150,7 +150,7 @@ static int node_show(struct panel_args *a, struct store *s)
 		return err;
 	err = store_node_get(s, id, &n);
 	if (err)
-		return panel_complain(s, err, a->words[0], NULL);
+		return panel_complain(s, err, "node", a->words[0], NULL);
 	err = panel_print(a, panel_node_emit(&n));
 	panel_node_done(&n);
 	return err;
@@ -169,7 +169,7 @@ static int node_set(struct panel_args *a, struct store *s)
 		return err;
 	err = edit_node_change(s, id, a->body, &n, &why);
 	if (err)
-		return panel_complain(s, err, a->words[0], &why);
+		return panel_complain(s, err, "node", a->words[0], &why);
 	panel_node_done(&n);
 	return CMD_OK;
 }
@@ -182,7 +182,7 @@ static int node_rm(struct panel_args *a, struct store *s)
 	for (int i = 0; i < a->n && !err; i++) {
 		err = panel_id(a->words[i], &id);
 		if (!err && (err = store_node_del(s, id)) < 0)
-			return panel_complain(s, err, a->words[i], NULL);
+			return panel_complain(s, err, "node", a->words[i], NULL);
 	}
 	return err;
 }

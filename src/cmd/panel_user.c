@@ -52,7 +52,7 @@ static int user_add(struct panel_args *a, struct store *s)
 	int err = edit_user_add(s, a->body, &u, &why);
 
 	if (err)
-		return panel_complain(s, err, "user add", &why);
+		return panel_complain(s, err, "user", "add", &why);
 	if (a->json)
 		return panel_print(a, panel_user_emit(&u));
 	printf("id: %lld\nuuid: %s\n", (long long)u.id, u.credential);
@@ -94,7 +94,7 @@ static int user_list(struct panel_args *a, struct store *s)
 	err = store_users(s, 0, 0, a->json ? list_json : list_row, rows);
 	if (err) {
 		json_decref(rows);
-		return panel_complain(s, err, "user list", NULL);
+		return panel_complain(s, err, "user", "list", NULL);
 	}
 	return a->json ? panel_print(a, rows) : CMD_OK;
 }
@@ -108,7 +108,7 @@ static int user_show(struct panel_args *a, struct store *s)
 	if (err)
 		return err;
 	err = store_user_get(s, id, &u);
-	return err ? panel_complain(s, err, a->words[0], NULL)
+	return err ? panel_complain(s, err, "user", a->words[0], NULL)
 		   : panel_print(a, panel_user_emit(&u));
 }
 
@@ -123,7 +123,7 @@ static int user_set(struct panel_args *a, struct store *s)
 		return err;
 	err = edit_user_change(s, id, a->body, &u, &why);
 	if (err)
-		return panel_complain(s, err, a->words[0], &why);
+		return panel_complain(s, err, "user", a->words[0], &why);
 	return a->json ? panel_print(a, panel_user_emit(&u)) : CMD_OK;
 }
 
@@ -135,7 +135,7 @@ static int user_rm(struct panel_args *a, struct store *s)
 	for (int i = 0; i < a->n && !err; i++) {
 		err = panel_id(a->words[i], &id);
 		if (!err && (err = store_user_del(s, id)) < 0)
-			return panel_complain(s, err, a->words[i], NULL);
+			return panel_complain(s, err, "user", a->words[i], NULL);
 	}
 	return err;
 }
@@ -196,7 +196,7 @@ static int import_all(struct panel_args *a, struct store *s, json_t *list)
 
 	if (err) {
 		json_decref(made);
-		return panel_complain(s, err, a->words[0], &why);
+		return panel_complain(s, err, "import", a->words[0], &why);
 	}
 	if (a->json)
 		return panel_print(a, made);

@@ -92,10 +92,14 @@ static void link_node(struct program *p, struct program_node *n)
 int program_start_sync(struct program_node *n)
 {
 	struct sync_node_conf sc = sync_conf_of(n->conf, n->ledger_node);
-	int err = -ERR_UNSUPPORTED;
+	int err;
 
-	if (sc.dialect)
-		err = sync_add(n->program->sync, &sc, node_target(n->node), &n->sync);
+	if (!sc.dialect) {
+		log_msg(LOG_ERROR, "node", "%s: cannot start: ApiType %s is not in this build",
+			n->conf->name, config_api_name(n->conf->api_type));
+		return -ERR_UNSUPPORTED;
+	}
+	err = sync_add(n->program->sync, &sc, node_target(n->node), &n->sync);
 	if (err)
 		log_msg(LOG_ERROR, "node", "%s: cannot start: %s", n->conf->name, err_text(err));
 	return err;

@@ -144,7 +144,11 @@ static void print_words(const struct conf_word *words, FILE *to)
 	for (const struct conf_word *w = words; w->name; w++) {
 		bool spelling = w != words && w[-1].value == w->value;
 
-		fprintf(to, "%s`%s`", w == words ? "" : spelling ? " = " : ", ", w->name);
+		fprintf(to, "%s`%s`%s",
+			w == words ? ""
+			: spelling ? " = "
+				   : ", ",
+			w->name, w->not_yet ? " (not yet)" : "");
 	}
 }
 

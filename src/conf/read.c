@@ -125,11 +125,21 @@ static void unknown_key(struct conf_reader *r, const struct conf_schema *s,
 		conf_warn(r, m->key_at, m->key, "unknown key, ignored");
 }
 
+/* What is to come is not asked for: it is as he wants it. */
+static bool declines(const struct conf_row *row, const struct json_value *v)
+{
+	bool on;
+
+	return row->flags & CONF_NOT_YET && row->type == CONF_T_BOOL && !json_to_bool(v, &on) &&
+	       !on;
+}
+
 static void warn_of_flags(struct conf_reader *r, const struct conf_row *row,
 			  const struct json_value *m)
 {
 	if (r->flags & CONF_REMOTE || row->flags & CONF_SILENT ||
-	    !(row->flags & (CONF_NOT_YET | CONF_IGNORED)) || !first_warning(r, row))
+	    !(row->flags & (CONF_NOT_YET | CONF_IGNORED)) || declines(row, m) ||
+	    !first_warning(r, row))
 		return;
 	if (row->flags & CONF_NOT_YET)
 		conf_warn(r, m->key_at, row->name, "not implemented yet; accepted without effect");
@@ -227,9 +237,9 @@ void conf_require(struct conf_reader *r, const struct conf_schema *s, struct jso
 		    conf_report_has(r->report, r->file, r->path, row->name))
 			continue;
 		if (!conf_row_is_set(s, row, out))
-			conf_error(r, at, row->name, "is missing; %s", row->help);
+			conf_error(r, at, row->name, "is missing; %s", row->absent);
 		else if (row->type == CONF_T_TEXT && !**(const char *const *)field)
-			conf_error(r, at, row->name, "is empty; %s", row->help);
+			conf_error(r, at, row->name, "is empty; %s", row->absent);
 	}
 }
 

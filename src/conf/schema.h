@@ -98,9 +98,10 @@ struct conf_row {
 	enum conf_type type;
 	size_t offset;
 	const char *fallback; /* the default, as one would write it; NULL: zero, empty */
-	const char *absent;   /* what the reference says in place of an empty default */
-	int64_t min, max;     /* max 0: no upper bound */
-	int64_t scale;	      /* CONF_T_SIZE: bytes that a bare number counts */
+	/* what the reference says in place of a default; of a CONF_REQUIRED row what to do about it */
+	const char *absent;
+	int64_t min, max; /* max 0: no upper bound */
+	int64_t scale;	  /* CONF_T_SIZE: bytes that a bare number counts */
 	const char *unit;
 	const struct conf_word *words; /* ends with a NULL name */
 	const struct conf_schema *sub;

@@ -111,11 +111,14 @@ static int daemon_start(struct panel *p, struct fault *why)
 
 static int stores_open(struct panel *p, const char *db, struct fault *why)
 {
-	int err = store_open(db, &p->writer, why);
+	struct fault fault;
+	int err = store_open(db, &p->writer, &fault);
 
 	if (!err)
-		err = store_open(db, &p->reader, why);
-	if (!err)
+		err = store_open(db, &p->reader, &fault);
+	if (err)
+		fault_set(why, "%s: %s", db, fault.text);
+	else
 		roster_init(&p->roster, p->reader);
 	return err;
 }

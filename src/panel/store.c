@@ -268,8 +268,10 @@ int store_open(const char *path, struct store **out, struct fault *why)
 	struct store *s = calloc(1, sizeof(*s));
 	int err;
 
-	if (!s)
+	if (!s) {
+		fault_set(why, "%s", err_text(-ENOMEM));
 		return -ENOMEM;
+	}
 	err = store_create(path);
 	if (err) {
 		fault_set(why, "%s", err_text(err));

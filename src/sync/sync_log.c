@@ -72,7 +72,7 @@ static const char *advice(const struct sync_node *n, int status)
 	case 403:
 		return "; the node may be disabled on the panel";
 	case 404:
-		return "; check ApiHost and NodeID";
+		return "; check ApiHost, ApiType and NodeID";
 	default:
 		return "";
 	}

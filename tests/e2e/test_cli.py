@@ -258,6 +258,35 @@ def test_init_takes_a_token_for_each_node(weir_bin, panel, tmp_path):
     assert run(*command, "--node", "9").returncode == 2  # two tokens for three nodes
 
 
+class Board(BaseHTTPRequestHandler):
+    """Knows a node by V2board's path alone."""
+
+    def do_GET(self):
+        known = self.path.startswith("/api/v1/server/UniProxy/config?node_type=trojan&node_id=3&")
+        self.send_response(200 if known else 404)
+        self.end_headers()
+        if known:
+            self.wfile.write(json.dumps({"server_port": 8443, "host": "t.example.com", "server_name": "t.example.com"}).encode())
+
+    def log_message(self, *args):
+        pass
+
+
+def test_init_asks_a_panel_of_another_dialect(weir_bin, tmp_path):
+    out = str(tmp_path / "weir.json")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Board) as board:
+        threading.Thread(target=board.serve_forever, daemon=True).start()
+        command = [weir_bin, "config", "init", "--url", f"http://127.0.0.1:{board.server_port}", "--key", "k" * 16, "--node", "3",
+                   "--out", out]
+        assert "the panel says 404" in run(*command).stderr
+        done = run(*command, "--api-type", "xboard", "--type", "trojan")
+        assert done.returncode == 0, done.stderr
+        assert 'write one of v2sp, uniproxy' in run(*command, "--api-type", "whatever").stderr
+        board.shutdown()
+    assert json.load(open(out))["Nodes"][0]["ApiType"] == "xboard"
+    assert "warning" not in run(weir_bin, "check", "-c", out).stderr
+
+
 def test_init_writes_nothing_when_the_panel_says_no(weir_bin, panel, tmp_path):
     out = tmp_path / "weir.json"
     done = run(weir_bin, "config", "init", "--url", panel.url, "--key", "s3cret", "--node", "1", "--out", str(out))

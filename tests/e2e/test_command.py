@@ -3,6 +3,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -68,7 +69,7 @@ def test_a_client_names_the_usual_cause_when_a_private_target_is_refused(weir_bi
         s.sendall(b"x")
         socks.recv_exactly(s, 1)
     client = next(p for p in procs.all if p.name.startswith("weir") or "connect" in p.command)
-    wait_until("the client to say it", lambda: "unless AllowPrivate is set" in client.text())
+    wait_until("the client to say it", lambda: "private destinations want AllowPrivate" in client.text())
 
 
 def test_server_is_run_under_its_older_name(weir_bin, tmp_path):
@@ -134,8 +135,11 @@ def test_a_server_that_does_not_answer_is_named_and_not_the_target(weir_bin, pro
         socks.recv_exactly(s, 1)
     wait_until("the client to complain", lambda: "the server 127.0.0.1:1: Connection refused" in client.text())
     assert "192.0.2.7" not in client.text()
-    # Who only looked whether somebody listens has asked for nothing: no hint about a node.
-    assert "answers nothing" not in client.text()
+    # Who only looked whether somebody listens has asked for nothing: nothing is said of it.
+    assert "cut short" not in client.text()
+    with socket.create_connection(("127.0.0.1", port)) as s:
+        s.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        wait_until("the client to complain", lambda: "a local program does not speak SOCKS5" in client.text())
 
 
 DEAF = """#!/usr/bin/env python3
@@ -177,6 +181,20 @@ def test_a_node_that_answers_nothing_has_a_hint(procs, cert, target):
     client = next(p for p in procs.all if "connect" in p.command)
     wait_until("the client to say it", lambda: f"127.0.0.1:{target.port}: the stream was cut short; a node that does not know the "
                "credential" in client.text())
+
+
+def test_the_panel_says_what_is_not_there(weir_bin, tmp_path):
+    def told(*words):
+        done = run(weir_bin, "panel", *words)
+        assert done.returncode == 1, done
+        return done.stderr
+
+    db = str(tmp_path / "panel.db")
+    assert run(weir_bin, "panel", "user", "add", "--db", db, "--name", "ada").returncode == 0
+    assert "weir panel: user 9: not there" in told("user", "link", "--db", db, "9", "1")
+    assert "weir panel: node 7: not there" in told("user", "link", "--db", db, "1", "7")
+    assert "weir panel: node 7: not there" in told("node", "rm", "--db", db, "7")
+    assert "/nonexistent/p.db: No such file or directory" in told("serve", "--db", "/nonexistent/p.db", "--listen", "127.0.0.1:0")
 
 
 def test_roots_that_are_not_there_are_named(weir_bin):

@@ -40,7 +40,8 @@ static const struct conf_row inner_rows[] = {
 	{.name = "Dest",
 	 CONF_TEXT(struct inner, dest),
 	 .flags = CONF_REQUIRED,
-	 .help = "write a port"},
+	 .absent = "write a port",
+	 .help = "Its port."},
 	{.name = "Level", CONF_INT(struct inner, level), .fallback = "3", .reload = CONF_REBUILD},
 };
 static const struct conf_schema inner_schema =

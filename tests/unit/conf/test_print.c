@@ -74,8 +74,8 @@ static void the_reference_is_a_table(void **state)
 			       "| `Port`, `ServerPort`, `Listen` | whole number, 1 to 65535 | "
 			       "`443` | restart | Where. |\n"));
 	assert_non_null(strstr(text,
-			       "| `Mode` | word: `plain`, `warn` = `warning`, `soon` | `warn` | "
-			       "live | How. |\n"));
+			       "| `Mode` | word: `plain`, `warn` = `warning`, `soon` (not yet) | "
+			       "`warn` | live | How. |\n"));
 	assert_non_null(strstr(text, "| `Name` | text | none | live |  |\n"));
 	assert_non_null(strstr(
 		text, "| `Later` | whole number | `0` | live |  *Not implemented yet.* |\n"));

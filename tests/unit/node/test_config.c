@@ -137,7 +137,7 @@ static void the_example_of_the_manual_is_read(void **state)
 		"  ],\r\n"
 		"}\r\n");
 	assert_int_equal(report.errors, 0);
-	assert_int_equal(report.warnings, 1); /* uniproxy is to come */
+	assert_int_equal(report.warnings, 0);
 	assert_int_equal(c->log.level, CONFIG_LOG_WARN);
 	assert_int_equal(c->engine.log.level, CONFIG_LOG_ERROR);
 	assert_int_equal(c->nnodes, 2);
@@ -362,6 +362,18 @@ static void dns_type_alone_has_no_effect_but_a_warning(void **state)
 {
 	assert_int_equal(node("\"DNSType\":\"UseIPv4\"")->dns_type, CONFIG_DNS_AS_IS);
 	assert_non_null(strstr(told(), "DNSType: warning: has no meaning without EnableDNS"));
+}
+
+static void what_is_to_come_is_warned_of_where_it_is_asked_for(void **state)
+{
+	static const char said[] = "not implemented yet";
+
+	node("\"ReportStatus\":true");
+	assert_non_null(strstr(told(), said));
+	node("\"ReportStatus\":false,\"SniffOverrideDestination\":\"false\"");
+	assert_null(strstr(told(), said));
+	node("\"ApiType\":\"xboard\",\"NodeType\":\"vless\"");
+	assert_null(strstr(told(), said));
 }
 
 static void counters_of_sources_that_may_fill_up_are_warned_of(void **state)
@@ -626,8 +638,10 @@ static void check_defaults(const struct conf_schema *s)
 	assert_int_equal(conf_defaults(&r, s, object), 0);
 	for (size_t i = 0; i < s->count; i++) {
 		assert_non_null(s->rows[i].help);
-		if (s->rows[i].flags & CONF_REQUIRED)
+		if (s->rows[i].flags & CONF_REQUIRED) {
+			assert_non_null(s->rows[i].absent); /* what to do about it */
 			continue;
+		}
 		if (s->rows[i].sub && s->rows[i].type == CONF_T_OBJECT)
 			check_defaults(s->rows[i].sub);
 	}
@@ -677,6 +691,7 @@ int main(void)
 		TEST(cores_are_checked_and_merged),
 		TEST(every_alias_is_read),
 		TEST(dns_type_alone_has_no_effect_but_a_warning),
+		TEST(what_is_to_come_is_warned_of_where_it_is_asked_for),
 		TEST(counters_of_sources_that_may_fill_up_are_warned_of),
 		TEST(addresses_are_checked),
 		TEST(fallbacks_come_as_array_object_or_in_the_form_of_sing),

@@ -1,6 +1,7 @@
 /* test_url.c - addresses of the v2sp dialect, and what a log may show of them. */
 #include "unit.h"
 
+#include "node/config.h"
 #include "sync/dialect.h"
 
 static void check_url(const struct panel *p, enum ask a, const char *want)
@@ -133,6 +134,22 @@ static void successors_have_a_path_per_question(void **state)
 	assert_ptr_equal(dialect_find("V2SP"), &dialect_v2sp);
 }
 
+/* Who is told that his panel's dialect is to come, while it is there, goes elsewhere. */
+static void the_configuration_knows_which_dialects_are_there(void **state)
+{
+	const struct conf_row *row = config_node_schema.rows;
+	size_t there = 0, to_come = 0;
+
+	while (strcmp(row->name, "ApiType"))
+		row++;
+	for (const struct conf_word *w = row->words; w->name; w++) {
+		assert_int_equal(w->not_yet, !dialect_find(w->name));
+		*(w->not_yet ? &to_come : &there) += 1;
+	}
+	assert_int_equal(there, 7);
+	assert_int_equal(to_come, 3); /* sspanel's spellings */
+}
+
 static void check_mask(const char *url, const char *want)
 {
 	struct text t = {0};
@@ -184,6 +201,7 @@ int main(void)
 		cmocka_unit_test(other_paths_are_for_bare_hosts),
 		cmocka_unit_test(joining_leaves_one_slash),
 		cmocka_unit_test(successors_have_a_path_per_question),
+		cmocka_unit_test(the_configuration_knows_which_dialects_are_there),
 		cmocka_unit_test(secrets_are_masked),
 		cmocka_unit_test(an_origin_is_scheme_host_and_port),
 		cmocka_unit_test(a_text_grows_and_formats),
