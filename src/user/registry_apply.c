@@ -10,6 +10,7 @@ enum plan_kind {
 	PLAN_KEEP,
 	PLAN_NEW,
 	PLAN_REKEY, /* same credential, another id: accounting starts anew, connections stay */
+	PLAN_NONE,  /* no user can have such a credential */
 };
 
 struct plan_item {
@@ -25,9 +26,8 @@ struct plan {
 	size_t n, old_n, taken_n;
 	size_t guess; /* the old place that comes next if the panel keeps its order */
 	struct user_table *table;
-	struct user_index ids;	       /* of the new list */
-	struct user_index credentials; /* of the old one; made when first needed */
-	bool *taken;		       /* by place in the old list */
+	struct user_index ids; /* of the new list */
+	bool *taken;	       /* by place in the old list */
 	struct user_changes changes;
 	struct user_publication *pub;
 };
@@ -62,34 +62,6 @@ static bool has_credential(const struct user *u, const char *text, size_t len)
 	return u->credential_len == len && memcmp(user_credential(u), text, len) == 0;
 }
 
-/* The same among the old users, by credential. */
-static struct user_place *old_credential(struct plan *p, const char *text, size_t len)
-{
-	uint64_t h = hash_bytes(&p->r->hash, text, len);
-	struct user_place *at = index_first(&p->credentials, h);
-
-	while (at->n && (at->tag != index_tag(h) ||
-			 !has_credential(user_table_at(p->r->table, at->n - 1), text, len)))
-		at = index_next(&p->credentials, at);
-	at->tag = index_tag(h);
-	return at;
-}
-
-static int index_old_credentials(struct plan *p)
-{
-	const struct user *u;
-
-	if (p->credentials.at)
-		return 0;
-	if (index_init(&p->credentials, p->old_n) < 0)
-		return -ENOMEM;
-	for (size_t i = 0; i < p->old_n; i++) {
-		u = user_table_at(p->r->table, i);
-		old_credential(p, user_credential(u), u->credential_len)->n = (uint32_t)i + 1;
-	}
-	return 0;
-}
-
 static bool is_at(const struct plan *p, size_t place, const struct user_entry *e)
 {
 	const struct user *u = user_table_at(p->r->table, place);
@@ -112,29 +84,6 @@ static bool find_old(struct plan *p, const struct user_entry *e, size_t *place)
 	return found;
 }
 
-/* Rules U1, U2: the same id and credential is the same user; so is the same credential. */
-static int match_old(struct plan *p, const struct user_entry *e, uint32_t *place,
-		     enum plan_kind *kind)
-{
-	size_t at;
-
-	*kind = PLAN_KEEP;
-	*place = 0;
-	if (!p->r->renew && find_old(p, e, &at)) {
-		*place = (uint32_t)at + 1;
-		return 0;
-	}
-	if (!p->old_n || p->r->renew) {
-		*kind = PLAN_NEW;
-		return 0;
-	}
-	if (index_old_credentials(p) < 0)
-		return -ENOMEM;
-	*place = old_credential(p, e->credential, e->credential_len)->n;
-	*kind = *place ? PLAN_REKEY : PLAN_NEW;
-	return 0;
-}
-
 static int derive(const struct user_registry_conf *conf, const struct user_entry *e, uint8_t *bytes)
 {
 	if (conf->derive)
@@ -146,19 +95,39 @@ static int derive(const struct user_registry_conf *conf, const struct user_entry
 	return 0;
 }
 
-int user_registry_make(const struct user_registry_conf *conf, const struct user_entry *e,
-		       struct user **out)
+/* The same credential, whatever the id: the table has users by what is derived from it. */
+static bool find_credential(const struct plan *p, const struct user_entry *e, const uint8_t *bytes,
+			    size_t *place)
+{
+	const struct user *u = user_table_find(p->r->table, bytes);
+
+	return u && has_credential(u, e->credential, e->credential_len) &&
+	       user_registry_place(p->r, user_id(u), place);
+}
+
+/* Rules U1, U2: the same id and credential is the same user; so is the same credential.  *place is in
+ * the old list, `bytes` what is derived from the credential of all but PLAN_KEEP and PLAN_NONE.
+ */
+static enum plan_kind match_old(struct plan *p, const struct user_entry *e, uint8_t *bytes,
+				size_t *place)
+{
+	bool known = p->old_n && !p->r->renew;
+
+	if (known && find_old(p, e, place))
+		return PLAN_KEEP;
+	if (derive(&p->r->conf, e, bytes) < 0)
+		return PLAN_NONE;
+	return known && find_credential(p, e, bytes, place) ? PLAN_REKEY : PLAN_NEW;
+}
+
+static struct user *new_user(const struct user_registry_conf *conf, const struct user_entry *e,
+			     const uint8_t *bytes)
 {
 	size_t keys = conf->key_len + conf->secret_len;
-	uint8_t bytes[USER_KEY_MAX];
-	struct user *u;
+	struct user *u = calloc(1, offsetof(struct user, bytes) + keys + e->credential_len + 1);
 
-	*out = NULL;
-	if (derive(conf, e, bytes) < 0)
-		return 0;
-	u = calloc(1, offsetof(struct user, bytes) + keys + e->credential_len + 1);
 	if (!u)
-		return -ENOMEM;
+		return NULL;
 	u->key_len = (uint8_t)conf->key_len;
 	u->secret_len = (uint8_t)conf->secret_len;
 	u->credential_len = (uint16_t)e->credential_len;
@@ -166,8 +135,19 @@ int user_registry_make(const struct user_registry_conf *conf, const struct user_
 	memcpy(u->bytes + keys, e->credential, e->credential_len);
 	atomic_init(&u->id, e->id);
 	atomic_init(&u->slot, COUNTERS_NO_SLOT);
-	*out = u;
-	return 0;
+	return u;
+}
+
+int user_registry_make(const struct user_registry_conf *conf, const struct user_entry *e,
+		       struct user **out)
+{
+	uint8_t bytes[USER_KEY_MAX];
+
+	*out = NULL;
+	if (derive(conf, e, bytes) < 0)
+		return 0;
+	*out = new_user(conf, e, bytes);
+	return *out ? 0 : -ENOMEM;
 }
 
 static int plan_slot(struct plan *p, struct plan_item *item)
@@ -180,8 +160,10 @@ static int plan_slot(struct plan *p, struct plan_item *item)
 static int plan_entry(struct plan *p, const struct user_entry *e)
 {
 	struct plan_item item = {.e = e};
+	uint8_t bytes[USER_KEY_MAX];
 	struct user_place *id;
-	uint32_t place;
+	size_t place = 0;
+	bool old;
 	int err;
 
 	if (e->id <= 0 || !e->credential || !e->credential_len || e->credential_len > UINT16_MAX) {
@@ -189,21 +171,19 @@ static int plan_entry(struct plan *p, const struct user_entry *e)
 		return 0;
 	}
 	id = planned_id(p, e->id);
-	err = match_old(p, e, &place, &item.kind);
-	if (err)
-		return err;
-	if (id->n || (place && p->taken[place - 1])) {
+	item.kind = match_old(p, e, bytes, &place);
+	old = item.kind == PLAN_KEEP || item.kind == PLAN_REKEY;
+	if (id->n || (old && p->taken[place])) {
 		p->changes.duplicates++;
 		return 0;
 	}
-	if (place)
-		item.u = user_table_at(p->r->table, place - 1);
-	else if (user_registry_make(&p->r->conf, e, &item.u) < 0)
-		return -ENOMEM;
-	if (!item.u) {
+	if (item.kind == PLAN_NONE) {
 		p->changes.invalid++;
 		return 0;
 	}
+	item.u = old ? user_table_at(p->r->table, place) : new_user(&p->r->conf, e, bytes);
+	if (!item.u)
+		return -ENOMEM;
 	err = user_table_add(p->table, item.u) ? plan_slot(p, &item) : -EEXIST;
 	if (err) {
 		if (item.kind == PLAN_NEW)
@@ -211,8 +191,8 @@ static int plan_entry(struct plan *p, const struct user_entry *e)
 		p->changes.duplicates += err == -EEXIST;
 		return err == -EEXIST ? 0 : err;
 	}
-	if (place) {
-		p->taken[place - 1] = true;
+	if (old) {
+		p->taken[place] = true;
 		p->taken_n++;
 	}
 	p->items[p->n++] = item;
@@ -371,7 +351,6 @@ int user_registry_apply(struct user_registry *r, const struct user_list *list,
 		*changes = p.changes;
 		*pub = p.pub;
 	}
-	free(p.credentials.at);
 	free(p.items);
 	free(p.taken);
 	return err;
