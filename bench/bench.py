@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Hold the node against the peers' servers and against bare relays, in one interleaved run.
 
-    ./dev bench [--rounds N] [--seconds S] [--modes down:1,conn:16] [--idle N] [--users N] [--only WHAT,...] [KIND...]
+    ./dev bench [--rounds N] [--seconds S] [--modes down:1,conn:16] [--apart] [--idle N] [--users N] [--only WHAT,...]
+                [KIND...]
     ./dev bench --smoke
 
 KIND is one of ways.KINDS: vless-raw, trojan-tls...  WHAT is of bytes, idle, users, crowd, ports, alone, inner; all by default.
@@ -13,6 +14,7 @@ what weir is of the best peer, of Xray and of the floor.  It ends with all of th
 It ends with `N passed, N failed`, and is part of `./dev check`.
 """
 import argparse
+import contextlib
 import functools
 import os
 import pathlib
@@ -43,6 +45,7 @@ BYTES = ("down", "up", "ping")
 REST = 6            # seconds until an idle connection is weighed
 REST_TLS = 12       # what handshakes took is given back within ten
 DESCRIPTORS = 80    # what a server has open besides its connections' two each
+SERVERS_ON, LOAD_ON = 1, 0  # with --apart
 ALONE = ("aes-128-gcm", "chacha20-ietf-poly1305")
 
 
@@ -84,14 +87,16 @@ class Bench:
         for _ in range(self.args.rounds):
             for key, way in found.items():
                 if measured(*key, mode):
-                    got = self.note(way.run(mode, flows, self.args.seconds))
+                    with confined(self.args.apart, LOAD_ON):
+                        got = self.note(way.run(mode, flows, self.args.seconds))
                     seen[key] += [got["cost"]] if got else []
         return {k: statistics.median(v) for k, v in seen.items() if v}
 
     def group(self, group, kinds):
         procs = self.procs(f"group-{group}")
         try:
-            found = self.open_group(group, kinds, procs)
+            with confined(self.args.apart, SERVERS_ON):
+                found = self.open_group(group, kinds, procs)
             time.sleep(0 if self.args.smoke else 1)
             if self.args.smoke:
                 self.look_at_bytes(found)
@@ -260,6 +265,18 @@ def report(kind, mode, flows, mid):
         print(f"{'':37}{compared}", flush=True)
 
 
+@contextlib.contextmanager
+def confined(apart, processor):
+    """What is started here runs on this processor alone."""
+    every = os.sched_getaffinity(0)
+    if apart:
+        os.sched_setaffinity(0, {sorted(every)[processor]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, every)
+
+
 def raise_descriptors():
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -277,6 +294,8 @@ def arguments():
     p.add_argument("--seconds", type=float, default=0.8, help="of every single measurement")
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--modes", type=modes, default="down:1,down:100,up:1,up:100,conn:16,udp:16")
+    p.add_argument("--apart", action="store_true", help="of bytes and connections: every server on the second processor "
+                   "alone, users and target on the first; scatters less than where the kernel puts them")
     p.add_argument("--idle", type=int, default=10000, metavar="N", help="idle connections; a quarter for peers")
     p.add_argument("--users", type=int, default=100000, metavar="N")
     p.add_argument("--crowd", type=int, default=10000, metavar="N", help="users of one AEAD port")

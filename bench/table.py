@@ -1,69 +1,75 @@
-"""The figures as tables in Markdown, for docs/performance.md: what was measured, what it is of the others, what is asked."""
+"""The figures as the tables of docs/performance.md: weir, the floor, the peers, what weir is of them, what is asked, and
+whether that is met."""
 import ways
 
 TITLES = {
     "bytes": "Server CPU, s/GB",
     "ping": "Server CPU, us for a message of 100 bytes there and back",
-    "conn": "Server CPU, us per new connection",
+    "conn": "Server CPU, us for a new connection",
     "udp": "Server CPU, us for a datagram of 200 bytes there and back",
-    "idle": "Resident memory, bytes per idle connection",
+    "idle": "Resident memory, bytes for an idle connection",
 }
 BYTES = ("down", "up")
+PEERS = {"xray": "Xray", "sing-box": "sing-box", "ssserver": "shadowsocks-rust", "ss-server": "shadowsocks-libev"}
+KIND_WORDS = {"vless": "VLESS", "trojan": "Trojan", "vmess": "VMess", "ss": "Shadowsocks", "raw": "raw", "tls": "over TLS",
+              "reality": "over REALITY", "aes": "aes-128-gcm", "chacha": "chacha20", "2022": "2022 aes-128"}
+VARIANTS = {"weir": "", "weir evp": "; libcrypto", "weir own": "; own handshake"}
 
 
 def part_of(mode):
     return "bytes" if mode in BYTES else mode
 
 
-def floor_of(kind, server):
-    return ways.FLOOR_OF.get((ways.KINDS[kind].group, server))
+def label(kind, mode, flows, ours):
+    words = " ".join(KIND_WORDS.get(w, w) for w in kind.split("-"))
+    how = f", {mode}load, {flows}" if mode in BYTES else ""
+    return words + how + VARIANTS[ours]
 
 
-def label(kind, mode, flows):
-    if mode in BYTES:
-        return f"{kind}, {mode}load, {flows}"
-    return f"{kind}, {flows}"
+def short(figure):
+    if figure is None:
+        return ""
+    return f"{figure:.3g}" if figure < 1000 else f"{figure:,.0f}"
 
 
-def columns(kind, mid):
-    """{heading: figure}, a kind's floors under one name."""
-    named = {floor_of(kind, "weir"): "floor", floor_of(kind, "weir evp"): "evp floor"}
-    found = {}
-    for name, figure in mid.items():
-        if name not in ways.FLOORS:
-            found[name] = figure
-        elif named.get(name):
-            found[named[name]] = figure
-    return found
+class Row:
+    """One of our servers beside the floor that is its own and beside the peers."""
 
+    def __init__(self, kind, mode, flows, ours, mid):
+        self.name, self.figure = label(kind, mode, flows, ours), mid[ours]
+        self.floor = mid.get(ways.FLOOR_OF.get((ways.KINDS[kind].group, ours)))
+        self.peers = {n: mid[n] for n in PEERS if n in mid}
+        self.asked = ways.asked(kind, part_of(mode))
+        if ours == "weir own":
+            self.asked = {"best": self.asked["own best"]} if "own best" in self.asked else {}
+        self.missed = False
 
-def comparisons(kind, mode, found):
-    """'x of others (asked)', what misses in bold."""
-    asked = ways.asked(kind, part_of(mode))
-    peers = {n: f for n, f in found.items() if not ways.is_ours(n) and "floor" not in n}
-    said = []
-    for ours, floor, best in (("weir", "floor", "best"), ("weir evp", "evp floor", "best"), ("weir own", "", "own best")):
-        if ours not in found:
-            continue
-        limits = [(floor, found.get(floor), asked.get("floor")),
-                  ("best peer", min(peers.values(), default=None), asked.get(best))]
-        limits += [(n, f, asked[n]) for n, f in peers.items() if n in asked and ours != "weir own"]
-        for name, other, most in limits:
-            if other:
-                said.append(say(ours, name, found[ours] / other, most))
-        if "bytes" in asked:
-            said.append(say(ours, "", found[ours], asked["bytes"], "{:.0f}"))
-    return "; ".join(said)
+    def of(self, other, most):
+        """'0.84 (1.2)', the limit in brackets."""
+        if not other:
+            return ""
+        ratio = self.figure / other
+        self.missed |= most is not None and ratio > most
+        return f"{ratio:.2f}" + (f" ({most})" if most is not None else "")
 
+    def of_peers(self):
+        if not self.peers:
+            return ""
+        best = min(self.peers, key=self.peers.get)
+        if "best" in self.asked or not set(self.asked) & set(self.peers):
+            return f"{PEERS[best]} {self.of(self.peers[best], self.asked.get('best'))}"
+        return ", ".join(f"{PEERS[n]} {self.of(self.peers[n], self.asked[n])}" for n in self.peers if n in self.asked)
 
-def say(ours, name, ratio, most, shape="{:.2f}"):
-    of = name.removeprefix("evp ")
-    variant = ours.removeprefix("weir").strip()
-    text = f"{variant + ': ' if variant else ''}{of} {shape.format(ratio)}".replace("  ", " ").strip()
-    if most is None:
-        return text
-    text += f" ({most})"
-    return f"**{text}**" if ratio > most else text
+    def of_bytes(self):
+        most = self.asked.get("bytes")
+        self.missed |= most is not None and self.figure > most
+        return f"{most:,}" if most else ""
+
+    def met(self):
+        limits = {"floor": self.floor, "best": self.peers, "bytes": True, **self.peers}
+        if not any(limits.get(n) for n in self.asked):
+            return ""
+        return "**no**" if self.missed else "yes"
 
 
 class Table:
@@ -71,24 +77,24 @@ class Table:
         self.rows = []
 
     def add(self, kind, mode, flows, mid):
-        if mid:
-            self.rows.append((kind, mode, flows, columns(kind, mid)))
+        self.rows += [(part_of(mode), Row(kind, mode, flows, ours, mid)) for ours in VARIANTS if ours in mid]
 
     def show(self):
         for part, title in TITLES.items():
-            rows = [r for r in self.rows if part_of(r[1]) == part]
+            rows = [r for p, r in self.rows if p == part]
             if rows:
-                show_part(title, rows)
+                print(f"\n{title}; asked is what stands in brackets.\n")
+                print(*lines(part, rows), sep="\n")
 
 
-def show_part(title, rows):
-    names = list(dict.fromkeys(n for *_, found in rows for n in found))
-    order = ("weir", "floor", "weir evp", "evp floor")
-    names.sort(key=lambda n: order.index(n) if n in order else len(order))
-    print(f"\n{title}; behind it what weir is of the others, and in brackets what is asked.\n")
-    print("| | " + " | ".join(names) + " | weir / ... |")
-    print("|---" * (len(names) + 2) + "|")
-    for kind, mode, flows, found in rows:
-        cells = [f"{found[n]:.3g}" if n in found and found[n] < 1000 else f"{found[n]:.0f}" if n in found else ""
-                 for n in names]
-        print(f"| {label(kind, mode, flows)} | " + " | ".join(cells) + f" | {comparisons(kind, mode, found)} |")
+def lines(part, rows):
+    peers = [n for n in PEERS if any(n in r.peers for r in rows)]
+    floor = any(r.floor for r in rows)
+    heads = ["", "weir"] + ["floor"] * floor + [PEERS[n] for n in peers]
+    heads += ["asked"] if part == "idle" else ["of the floor"] * floor + ["of the peers"]
+    yield "| " + " | ".join(heads + ["met"]) + " |"
+    yield "|---" * (len(heads) + 1) + "|"
+    for r in rows:
+        cells = [r.name, short(r.figure)] + [short(r.floor)] * floor + [short(r.peers.get(n)) for n in peers]
+        cells += [r.of_bytes()] if part == "idle" else [r.of(r.floor, r.asked.get("floor"))] * floor + [r.of_peers()]
+        yield "| " + " | ".join(cells + [r.met()]) + " |"
