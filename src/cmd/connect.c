@@ -196,7 +196,7 @@ static const char *usual_cause(const struct session_report *r, const struct outb
 		return "; pbk, sid and sni must be the node's";
 	if (r->err == -ERR_TRUNCATED)
 		return "; a node that does not know the credential, whose clock differs, or that "
-		       "has another security than the link, answers nothing";
+		       "has another security or flow than the link, answers nothing";
 
 	if (r->err == -ERR_TLS)
 		return "; a certificate that the system does not know wants --pin, --ca "

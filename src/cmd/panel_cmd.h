@@ -64,6 +64,8 @@ int panel_print(const struct panel_args *a, json_t *o);
 
 /* `weir panel user link`: panel_link.c. */
 int panel_user_link(struct panel_args *a, struct store *s);
+/* Says on standard error what weir's own node would refuse of `n`: a hint, others may serve it. */
+void panel_node_hint(const struct panel_node *n);
 
 int panel_node_run(int argc, char **argv);
 int panel_user_run(int argc, char **argv);

@@ -1,7 +1,7 @@
 /* panel_link.c - `weir panel user link`: the share link of a user and a node.
  *
  * The node's configuration is read as a node would read it, so that the link says what the node
- * does.
+ * does; and so that who makes a node hears at once what weir's own would refuse of it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,11 +14,14 @@
 #include "cmd/qr.h"
 #include "node/share_link.h"
 #include "panel/yassp.h"
+#include "proto/proto.h"
+#include "proto/shadowsocks/ss_method.h"
+#include "proto/vlessenc/vlessenc_conf.h"
 #include "sync/dialect.h"
 
 static int complain(const struct panel_node *n, const char *what)
 {
-	fprintf(stderr, "weir panel user link: node %lld: %s\n", (long long)n->id, what);
+	fprintf(stderr, "weir panel: node %lld: %s\n", (long long)n->id, what);
 	return CMD_FAILED;
 }
 
@@ -40,6 +43,48 @@ static struct node_info *info_of(const struct panel_node *n)
 	json_decref(config);
 	free(text);
 	return info;
+}
+
+static const char *wrong_decryption(const struct node_info *info, struct arena *mem)
+{
+	const char *text = info->vless.decryption, *client, *why;
+
+	if (info->type != NODE_VLESS || !text || !*text || !strcmp(text, "none"))
+		return NULL;
+	return vlessenc_client_text(text, mem, &client, &why) == -ERR_CONFIG ? why : NULL;
+}
+
+/* What of it is not in this build, and its word; NULL: nothing that could be told from here. */
+static const char *unserved(const struct node_info *info, struct arena *mem, const char **word)
+{
+	*word = node_type_name(info->type);
+	if (!proto_find(*word))
+		return "node type";
+	*word = node_network_name(info->network);
+	if (info->network != NET_TCP)
+		return "network";
+	*word = info->ss.cipher;
+	if (info->type == NODE_SHADOWSOCKS && *word && !ss_method_find(*word))
+		return "cipher";
+	*word = wrong_decryption(info, mem);
+	return *word ? "decryption:" : NULL;
+}
+
+void panel_node_hint(const struct panel_node *n)
+{
+	struct node_info *info = info_of(n);
+	const char *what, *word;
+	struct arena mem;
+
+	if (!info)
+		return;
+	arena_init(&mem, 0);
+	what = unserved(info, &mem, &word);
+	if (what)
+		fprintf(stderr, "weir panel: node %lld: weir run does not serve this: %s %s\n",
+			(long long)n->id, what, word);
+	arena_done(&mem);
+	node_info_put(info);
 }
 
 /* A YaSSP host has a port for each user, and one key on it. */

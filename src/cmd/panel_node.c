@@ -107,6 +107,7 @@ static int node_add(struct panel_args *a, struct store *s)
 	if (err)
 		return panel_complain(s, err, "node", "add", &why);
 	printf("id: %lld\ntoken: %s\n", (long long)n.id, n.token);
+	panel_node_hint(&n);
 	panel_node_done(&n);
 	return CMD_OK;
 }
@@ -170,6 +171,7 @@ static int node_set(struct panel_args *a, struct store *s)
 	err = edit_node_change(s, id, a->body, &n, &why);
 	if (err)
 		return panel_complain(s, err, "node", a->words[0], &why);
+	panel_node_hint(&n);
 	panel_node_done(&n);
 	return CMD_OK;
 }

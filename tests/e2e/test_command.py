@@ -194,6 +194,12 @@ def test_the_panel_says_what_is_not_there(weir_bin, tmp_path):
     assert "weir panel: user 9: not there" in told("user", "link", "--db", db, "9", "1")
     assert "weir panel: node 7: not there" in told("user", "link", "--db", db, "1", "7")
     assert "weir panel: node 7: not there" in told("node", "rm", "--db", db, "7")
+    for words, said in ((["--type", "vless", "network=ws"], "network ws"), (["--type", "hysteria2"], "node type hysteria2"),
+                        (["--type", "vless", "decryption=nonsense"], "decryption: it is not mlkem768x25519plus"),
+                        (["--type", "shadowsocks", "cipher=rot13"], "cipher rot13"), (["--type", "shadowsocks"], None)):
+        done = run(weir_bin, "panel", "node", "add", "--db", db, "--port", "443", *words)
+        assert done.returncode == 0 and "token: " in done.stdout
+        assert f"weir run does not serve this: {said}" in done.stderr if said else not done.stderr
     assert "/nonexistent/p.db: No such file or directory" in told("serve", "--db", "/nonexistent/p.db", "--listen", "127.0.0.1:0")
 
 
