@@ -19,7 +19,7 @@
 #include "net/mmsg.h"
 #include "net/sock.h"
 #include "proto/direct/direct.h"
-#include "proto/shadowsocks/shadowsocks.h"
+#include "proto/shadowsocks/ss_memory.h"
 #include "proto/shadowsocks/ss_udp.h"
 #include "session/session.h"
 #include "stream/udp.h"
@@ -120,10 +120,10 @@ static void *serve(void *arg)
 	s->in = (struct session_inbound){
 		.loop = s->loop, .outbound = &s->direct.dialer, .times = &s->times};
 	list_init(&s->in.sessions);
-	if (ss_finder_new(&fc, &service.finder) || ss_replay_new(false, &service.replay) ||
+	if (ss_finder_new(&fc, &service.finder) ||
+	    replay_new_counted(SS_REPLAY_PACKETS, &service.replay) ||
 	    ss_udp_new(s->loop, s->fd, AF_INET, &service, opened, s, &udp))
 		abort();
-	ss_replay_set_min(service.replay, SS_REPLAY_PACKETS);
 	while (!atomic_load(&stop))
 		loop_turn(s->loop, 100 * NSEC_MS);
 	s->cpu = cpu_of(CLOCK_THREAD_CPUTIME_ID);
@@ -132,7 +132,7 @@ static void *serve(void *arg)
 	ss_udp_close(udp);
 	loop_turn(s->loop, 0);
 	ss_finder_free(service.finder);
-	ss_replay_free(service.replay);
+	replay_free(service.replay);
 	loop_free(s->loop);
 	return NULL;
 }

@@ -18,7 +18,7 @@
 
 #include "crypto/aes_block.h"
 #include "crypto/random.h"
-#include "proto/shadowsocks/ss_known.h"
+#include "proto/known.h"
 #include "proto/vmess/vmess.h"
 #include "proto/vmess/vmess_seal.h"
 #include "user/registry.h"
@@ -176,18 +176,18 @@ static void measure_opening(void)
 int main(int argc, char **argv)
 {
 	size_t n = argc > 1 ? strtoul(argv[1], NULL, 10) : 100000;
-	struct ss_known *known;
+	struct known *known;
 
 	if (n < 1) {
 		fprintf(stderr, "usage: vmess_crowd [USERS]\n");
 		return 2;
 	}
 	make_users(n);
-	if (ss_known_new(&known) || vmess_finder_new(known, 1, &finder))
+	if (known_new(&known) || vmess_finder_new(known, 1, &finder))
 		abort();
 	measure_finding(n);
 	measure_opening();
 	vmess_finder_free(finder);
-	ss_known_free(known);
+	known_free(known);
 	return 0;
 }

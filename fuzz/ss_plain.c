@@ -30,7 +30,6 @@ struct house {
 	const struct ss_method *method;
 	struct user_table *table;
 	struct ss_conf conf;
-	struct ss_port port;
 	struct proto_inbound in;
 	struct ss_client_conf client;
 };
@@ -63,9 +62,8 @@ static void house_open(struct house *h, const struct ss_method *m)
 	h->table = user_table_new(1, SS_KEY_MAX, &hash);
 	NEED(h->table && user_table_add(h->table, u));
 	h->conf.method = m;
-	h->port.conf = &h->conf;
 	h->in.users = h->table;
-	h->in.ss = &h->port;
+	h->in.conf = &h->conf;
 	h->client.method = m;
 	NEED(ss_key(m, "alice", 5, h->client.key) == 0);
 }

@@ -18,7 +18,6 @@ static const char *const names[] = {"aes-128-gcm", "chacha20-ietf-poly1305",
 
 struct house {
 	struct ss_conf conf;
-	struct ss_port port;
 	struct proto_inbound in;
 	struct ss_client_conf client;
 	struct user_registry *reg; /* made once, and never let go */
@@ -45,6 +44,7 @@ static void house_open(struct house *h, const char *name)
 	struct user_publication *pub;
 	struct user_changes changes;
 	struct ss_finder_conf fc;
+	struct ss_finder *finder;
 	struct user_list list;
 
 	h->conf.method = ss_method_find(name);
@@ -61,9 +61,9 @@ static void house_open(struct house *h, const char *name)
 	pub->acks = 1;
 	user_publication_ack(pub);
 	fc = (struct ss_finder_conf){h->conf.method, h->conf.named ? h->conf.psk : NULL};
-	NEED(ss_finder_new(&fc, &h->port.finder) == 0);
-	h->port.conf = &h->conf;
-	h->in.ss = &h->port;
+	NEED(ss_finder_new(&fc, &finder) == 0);
+	h->in.conf = &h->conf;
+	h->in.port = finder;
 	NEED(ss_user_derive(h->conf.method, SS_CREDENTIAL_TEXT, CREDENTIAL, 36, key, secret) == 0);
 	h->client.method = h->conf.method;
 	memcpy(h->client.key, h->conf.method->class == SS_2022 ? secret : key, SS_KEY_MAX);

@@ -5,7 +5,7 @@
  * rest the sizes of the pieces that arrive.  Second byte: how long the request (the answer) is; then it,
  * and then chunks, a byte of length each.  A request's checksum is put right.
  */
-#include "proto/shadowsocks/ss_known.h"
+#include "proto/known.h"
 #include "proto/vmess/vmess.h"
 #include "proto/vmess/vmess_body.h"
 #include "proto/vmess/vmess_seal.h"
@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 struct run {
 	struct wire w;
-	struct ss_known *known;
+	struct known *known;
 	struct vmess_port port;
 	struct proto_inbound in;
 	struct vmess_client_conf client;
@@ -57,9 +57,9 @@ static void set_up(struct run *r)
 	r->in.users = pub->table;
 	pub->acks = 1;
 	user_publication_ack(pub);
-	NEED(ss_known_new(&r->known) == 0);
+	NEED(known_new(&r->known) == 0);
 	NEED(vmess_finder_new(r->known, 1, &r->port.finder) == 0);
-	r->in.vmess = &r->port;
+	r->in.port = &r->port;
 	NEED(vmess_client_conf_set(&r->client, CREDENTIAL, "aes-128-gcm") == 0);
 }
 

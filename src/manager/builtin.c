@@ -12,6 +12,7 @@
 #include "node/port.h"
 #include "plugin/plugin.h"
 #include "proto/shadowsocks/shadowsocks.h"
+#include "proto/shadowsocks/ss_memory.h"
 #include "proto/shadowsocks/ss_udp.h"
 
 #define HANDSHAKE   (10 * NSEC_SEC)
@@ -26,10 +27,9 @@ struct builtin {
 	struct engine e;
 	struct ports *ports;
 	/* One memory of salts for all ports: they are random, and 5,000 memories would be 5,000 times
-	 * as much. */
-	struct ss_replay *replay[2]; /* of streams: AEAD, 2022 */
-	struct ss_replay *packets;   /* AEAD */
-	unsigned given_up;	     /* ports on their way out that are no instances */
+	 * as much.  Nothing else is shared. */
+	struct ss_memory salts;
+	unsigned given_up; /* ports on their way out that are no instances */
 };
 
 struct built {
@@ -44,7 +44,7 @@ struct built {
 struct service {
 	struct port_service s;
 	struct ss_conf conf;
-	struct ss_port port;
+	struct ss_finder *finder;
 	struct built *built;
 	unsigned nudp;
 	struct ss_udp *udp[]; /* as many as there are sockets */
@@ -52,7 +52,10 @@ struct service {
 
 static void settle_in(struct port_service *ps, struct session_inbound *in)
 {
-	in->proto.ss = &container_of(ps, struct service, s)->port;
+	struct service *s = container_of(ps, struct service, s);
+
+	in->proto.conf = &s->conf;
+	in->proto.port = s->finder;
 }
 
 static struct stream *serve(struct port_service *ps, struct stream *lower,
@@ -73,7 +76,7 @@ static int udp_start(struct port_service *ps, int fd, struct session_inbound *in
 	const struct ss_udp_service us = {
 		.method = s->conf.method,
 		.psk = s->conf.named ? s->conf.psk : NULL,
-		.finder = s->port.finder,
+		.finder = s->finder,
 		.replay = s->conf.packets,
 		.users = &in->proto.users,
 	};
@@ -98,7 +101,7 @@ static void udp_stop(struct port_service *ps)
 
 static void service_drop(struct service *s)
 {
-	ss_finder_free(s->port.finder);
+	ss_finder_free(s->finder);
 	cleanse(s->conf.psk, sizeof(s->conf.psk));
 	free(s);
 }
@@ -269,9 +272,7 @@ static int plan_service(struct plan *pl, struct service **out)
 	s->built = pl->built;
 	s->conf.method = pl->method;
 	s->conf.named = pl->p->nusers > 0;
-	s->conf.replay = pl->b->replay[pl->method->class == SS_2022];
-	s->conf.packets = pl->method->class == SS_2022 ? NULL : pl->b->packets;
-	s->port.conf = &s->conf;
+	ss_memory_of_salts(&pl->b->salts, &s->conf);
 	if (s->conf.named)
 		err = ss_key(pl->method, pl->p->password, strlen(pl->p->password), s->conf.psk);
 	if (err == -ERR_MALFORMED)
@@ -280,7 +281,7 @@ static int plan_service(struct plan *pl, struct service **out)
 					.psk = s->conf.named ? s->conf.psk : NULL,
 					.workers = pl->b->e.conf.workers->n};
 	if (!err && !ss_method_insecure(pl->method))
-		err = ss_finder_new(conf, &s->port.finder);
+		err = ss_finder_new(conf, &s->finder);
 	if (err) {
 		service_drop(s);
 		return err;
@@ -531,9 +532,9 @@ static void builtin_done(struct engine *e)
 	struct builtin *b = container_of(e, struct builtin, e);
 
 	ports_free(b->ports);
-	ss_replay_free(b->replay[0]);
-	ss_replay_free(b->replay[1]);
-	ss_replay_free(b->packets);
+	replay_free(b->salts.streams);
+	replay_free(b->salts.streams_2022);
+	replay_free(b->salts.packets);
 }
 
 static int builtin_init(struct engine *e, char why[PROFILE_WHY_MAX])
@@ -549,11 +550,11 @@ static int builtin_init(struct engine *e, char why[PROFILE_WHY_MAX])
 	int err = ports_new(&world, &b->ports);
 
 	if (!err)
-		err = ss_replay_new(false, &b->replay[0]);
+		err = replay_new_counted(SS_REPLAY_MIN, &b->salts.streams);
 	if (!err)
-		err = ss_replay_new(true, &b->replay[1]);
+		err = replay_new_timed(SS_REPLAY_KEEP, &b->salts.streams_2022);
 	if (!err)
-		err = ss_replay_new(false, &b->packets);
+		err = replay_new_counted(SS_REPLAY_MIN, &b->salts.packets);
 	if (err)
 		builtin_done(e);
 	return err;

@@ -9,8 +9,8 @@
 #include "base/err.h"
 #include "crypto/random.h"
 #include "node/inbound_plugin.h"
+#include "node/inbound_proto.h"
 #include "node/inbound_reality.h"
-#include "node/inbound_ss.h"
 #include "node/inbound_tls.h"
 
 #define DIAL_TIMEOUT (15 * NSEC_SEC)
@@ -29,33 +29,20 @@ PRINTF(2, 3) static int refuse(char why[INBOUND_WHY_MAX], const char *fmt, ...)
 /* What the model can say and this build cannot serve: named, never half done. */
 static int check_features(const struct node_info *info, char why[INBOUND_WHY_MAX])
 {
+	const struct proto *proto = proto_find(node_type_name(info->type));
 	const char *header = info->transport.header_type;
 
-	if (!proto_find(node_type_name(info->type)))
+	if (!proto)
 		return refuse(why, "node type %s is not in this build", node_type_name(info->type));
 	if (info->network != NET_TCP)
 		return refuse(why, "network %s is not in this build",
 			      node_network_name(info->network));
-	if (info->security == SECURITY_REALITY && info->type != NODE_VLESS &&
-	    info->type != NODE_TROJAN)
+	if (info->security == SECURITY_REALITY && !proto->reality)
 		return refuse(why, "REALITY for %s is not in this build",
 			      node_type_name(info->type));
 	if (header && *header && strcmp(header, "none"))
 		return refuse(why, "header type %s is not in this build", header);
 	return 0;
-}
-
-/* What the panel says; where it says nothing, EnableXTLS gives the flow to what can have it. */
-static bool flow_of(const struct config_node *conf, const struct node_info *info)
-{
-	bool wanted = conf->enable_xtls;
-
-	if (info->type != NODE_VLESS)
-		return false;
-	if (!conf_is_set(&config_node_schema, conf, enable_xtls) && info->remote.set & REMOTE_XTLS)
-		wanted = info->remote.enable_xtls;
-	return info->vless.vision ||
-	       (wanted && info->network == NET_TCP && info->security != SECURITY_NONE);
 }
 
 /* The panel may ask for padding; whether there is a multiplex at all is the file's to say, for what the
@@ -71,15 +58,6 @@ static enum proto_singmux singmux_of(const struct config_node *conf, const struc
 	if (!own->enable)
 		return PROTO_SINGMUX_OFF;
 	return padding ? PROTO_SINGMUX_PADDED : PROTO_SINGMUX_ANY;
-}
-
-/* Without records below there is no flow: every user who asked for it would be closed. */
-static int check_flow(const struct inbound *in, const struct node_info *info,
-		      char why[INBOUND_WHY_MAX])
-{
-	if (in->vision && info->security == SECURITY_NONE && !inbound_wants_encryption(info))
-		return refuse(why, "flow xtls-rprx-vision needs TLS, REALITY or encryption");
-	return 0;
 }
 
 /* ---- addresses --------------------------------------------------------------------------- */
@@ -193,14 +171,13 @@ static bool fallback_on(const struct config_node *conf, const struct node_info *
 	return info->remote.set & REMOTE_FALLBACK ? info->remote.enable_fallback : false;
 }
 
-/* With a fallback the first read decides.  A client of these may send its salt in a segment of its own,
- * and nobody could tell him from who belongs to the web server. */
-static int no_fallback(const struct node_info *info, char why[INBOUND_WHY_MAX])
+/* With a fallback the first read decides.  A client that may send its salt in a segment of its own is not
+ * to be told from who belongs to the web server. */
+static int can_fall_back(const struct inbound *in, char why[INBOUND_WHY_MAX])
 {
-	if (info->type == NODE_SHADOWSOCKS || info->type == NODE_VMESS)
-		return refuse(why, "EnableFallback does not go with %s",
-			      node_type_name(info->type));
-	return 0;
+	return in->proto->falls_back
+		       ? 0
+		       : refuse(why, "EnableFallback does not go with %s", in->proto->name);
 }
 
 /* Default: the web server behind, if there is one; else say nothing until the deadline.  To close
@@ -210,7 +187,7 @@ static int rejection(struct inbound *in, const struct config_node *conf,
 		     const struct node_info *info, char why[INBOUND_WHY_MAX])
 {
 	bool on = fallback_on(conf, info);
-	int err = on ? no_fallback(info, why) : 0;
+	int err = on ? can_fall_back(in, why) : 0;
 
 	if (!err && on)
 		err = fallback_list(in, conf, info, why);
@@ -250,24 +227,6 @@ static int trusted_proxies(struct inbound *in, const struct config_node *conf,
 			return refuse(why, "TrustedProxies: %.60s is not a network", text);
 	}
 	return 0;
-}
-
-/* VLESS Encryption.  There is nothing behind it to fall back to: what arrives is noise to a web
- * server.
- */
-static int encryption(struct inbound *in, const struct inbound_plan *plan,
-		      char why[INBOUND_WHY_MAX])
-{
-	const char *what;
-	int err;
-
-	if (!inbound_wants_encryption(plan->info))
-		return 0;
-	if (!fallback_table_empty(in->fallbacks))
-		return refuse(why, "fallbacks do not go with VLESS encryption");
-	err = vlessenc_server_conf_new(plan->info->vless.decryption, plan->tickets, &in->encryption,
-				       &what);
-	return err == -ERR_CONFIG ? refuse(why, "decryption: %s", what) : err;
 }
 
 /* ---- together ---------------------------------------------------------------------------- */
@@ -323,27 +282,22 @@ static int fill(struct inbound *in, const struct inbound_plan *plan, char why[IN
 	int err;
 
 	in->proto = proto_find(node_type_name(info->type));
+	in->memory = plan->memory;
 	in->listener = (struct listener_conf){
 		.reuseport = true,
 		.tfo = conf->tcp_fast_open ? LISTENER_TFO : 0,
 		.keepalive = &sock_usual_keepalive,
 	};
 	in->cap = plan->cap;
-	if (info->type == NODE_VMESS)
-		in->auth_ids = plan->auth_ids;
-	in->known = plan->known;
 	in->proxy_protocol = conf->proxy_protocol || info->transport.accept_proxy_protocol;
 	in->direct.family = in->trusted.family = family_of(conf->dns_type);
 	in->direct.allow_private = conf->allow_private;
 	in->trusted.allow_private = true;
-	in->vision = flow_of(conf, info);
 	in->singmux = (uint8_t)singmux_of(conf, info);
 	set_times(in, conf);
 	in->throttle[RELAY_UP] = throttle_of(&info->reality.limit_up);
 	in->throttle[RELAY_DOWN] = throttle_of(&info->reality.limit_down);
-	err = check_flow(in, info, why);
-	if (!err)
-		err = listen_addresses(in, conf, info, why);
+	err = listen_addresses(in, conf, info, why);
 	if (!err)
 		err = source_address(in, conf, info, why);
 	if (!err)
@@ -352,16 +306,12 @@ static int fill(struct inbound *in, const struct inbound_plan *plan, char why[IN
 		err = inbound_reality(plan, in, &in->reality, why);
 	if (!err)
 		err = count_strangers(in, plan);
-	if (!err && info->type == NODE_SHADOWSOCKS)
-		err = inbound_ss(plan, in, why);
-	if (!err && info->type == NODE_SHADOWSOCKS)
-		err = inbound_plugin(plan, in, why);
 	if (!err)
 		err = rejection(in, conf, info, why);
 	if (!err)
 		err = trusted_proxies(in, conf, why);
 	if (!err)
-		err = encryption(in, plan, why);
+		err = inbound_proto(plan, in, why);
 	return err;
 }
 
@@ -386,16 +336,9 @@ int inbound_build(const struct inbound_plan *plan, struct inbound **out, char wh
 	return 0;
 }
 
-bool inbound_wants_encryption(const struct node_info *info)
-{
-	const char *text = info->vless.decryption;
-
-	return info->type == NODE_VLESS && text && *text && strcmp(text, "none") != 0;
-}
-
 bool inbound_has_udp(const struct inbound *in)
 {
-	return in->ss.method != NULL;
+	return in->proto->udp != NULL;
 }
 
 bool inbound_serves(const struct inbound *in, enum inbound_kind row, bool udp)
@@ -409,7 +352,8 @@ void inbound_put(struct inbound *in)
 		return;
 	tls_server_conf_put(in->tls);
 	reality_conf_put(in->reality);
-	vlessenc_conf_free(in->encryption);
+	if (in->conf)
+		in->proto->conf_free(in->conf);
 	fallback_table_free(in->fallbacks);
 	free(in->proxies);
 	free(in->strangers);

@@ -14,10 +14,7 @@
 #include "node/info.h"
 #include "node/workers.h"
 #include "proto/direct/direct.h"
-#include "proto/shadowsocks/shadowsocks.h"
-#include "proto/vlessenc/vlessenc.h"
-#include "proto/vlessenc/vlessenc_tickets.h"
-#include "proto/vmess/vmess.h"
+#include "proto/proto.h"
 #include "session/session.h"
 #include "tls/reality.h"
 #include "tls/server.h"
@@ -39,6 +36,8 @@ struct inbound_plugin;
 
 struct inbound {
 	const struct proto *proto;
+	void *conf;   /* the protocol's own settings; NULL: it has none */
+	void *memory; /* the node's (struct proto) */
 	struct addr listen[INBOUND_LISTEN_MAX];
 	uint8_t kind[INBOUND_LISTEN_MAX]; /* enum inbound_kind */
 	unsigned nlisten;
@@ -53,10 +52,6 @@ struct inbound {
 	unsigned strangers_max;		     /* on each worker; 0: no limit */
 	struct throttle_rule throttle[2];    /* of REALITY's strangers, by enum relay_dir */
 	struct httpobfs_conf *obfs;	     /* NULL: none */
-	struct vlessenc_conf *encryption;    /* VLESS Encryption; NULL: none */
-	struct ss_conf ss;		     /* method NULL: not Shadowsocks */
-	struct ss_replay *auth_ids;	     /* VMess; NULL: another protocol */
-	struct ss_known *known; /* who has been here: of the two protocols that must search */
 	struct fallback_table *fallbacks;
 	struct session_times times;
 	enum reject_policy reject;
@@ -64,11 +59,10 @@ struct inbound {
 	struct cidr *proxies;		    /* sources whose PROXY header is believed */
 	unsigned nproxies;
 	bool proxy_protocol;
-	bool vision;	  /* VLESS: with the flow xtls-rprx-vision */
 	uint8_t singmux;  /* enum proto_singmux */
 	struct rate *cap; /* the node's, for all of its inbounds */
 	unsigned workers; /* that have it */
-	unsigned refs;	  /* the node's own, and one for each seat that has it */
+	unsigned refs;	  /* the node's own, and one for each seat that has it; control only */
 };
 
 /* What an inbound is built from. */
@@ -77,13 +71,7 @@ struct inbound_plan {
 	const struct config_node *conf;
 	const struct node_info *info;
 	const uint8_t *ticket_key; /* TLS_TICKET_KEY_LEN bytes, the same for all generations */
-	/* Shadowsocks' salts, likewise: [1] of 2022 methods.  Outlive the inbound. */
-	struct ss_replay *replay[2];
-	struct ss_replay *packets;  /* of UDP packets of others */
-	struct ss_replay *auth_ids; /* VMess's */
-	struct ss_sessions *sessions;
-	struct ss_known *known;
-	struct vlessenc_tickets *tickets; /* of VLESS Encryption, likewise */
+	void *memory;		   /* what the protocol remembers, likewise; outlives the inbound */
 	unsigned workers;
 	struct rate *cap;  /* NodeSpeedLimit; NULL: none */
 	struct addr inner; /* where Shadowsocks is behind a plugin; len 0: nowhere yet */
@@ -93,8 +81,7 @@ struct inbound_plan {
 /* 0, or an error with a sentence in `why`: -ERR_UNSUPPORTED and -ERR_CONFIG are permanent. */
 MUST_CHECK int inbound_build(const struct inbound_plan *plan, struct inbound **out,
 			     char why[INBOUND_WHY_MAX]);
-void inbound_put(struct inbound *in); /* NULL is fine */
-bool inbound_wants_encryption(const struct node_info *info);
+void inbound_put(struct inbound *in);		/* NULL is fine */
 bool inbound_has_udp(const struct inbound *in); /* sockets beside the listeners */
 bool inbound_serves(const struct inbound *in, enum inbound_kind row, bool udp);
 

@@ -72,8 +72,8 @@ static int places(const struct inbound_plan *plan, struct inbound *in, char why[
 	enum plugin_net served = inbound_has_udp(in) ? PLUGIN_TCP_AND_UDP : PLUGIN_TCP_ONLY;
 
 	if (plugin_places(served, (enum plugin_net)plan->conf->plugin_mode, &p->tcp, &p->udp))
-		return refuse(why, "PluginMode udp_only, but cipher %s is served over TCP only",
-			      in->ss.method->name);
+		return refuse(why, "PluginMode udp_only, but cipher %.60s is served over TCP only",
+			      plan->info->ss.cipher);
 	return 0;
 }
 

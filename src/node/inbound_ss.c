@@ -1,5 +1,4 @@
-#include "node/inbound_ss.h"
-
+/* Shadowsocks: cipher, keys, and what the operator allows; simple-obfs; a plugin before it. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +6,10 @@
 #include <strings.h>
 
 #include "base/err.h"
+#include "node/inbound_plugin.h"
+#include "node/inbound_proto.h"
 #include "plugin/options.h"
+#include "proto/shadowsocks/ss_memory.h"
 
 /* Ciphers without integrity are for who names them, never because a panel says so. */
 static bool allowed(const struct config_node *conf, const struct ss_method *m)
@@ -21,7 +23,8 @@ static bool allowed(const struct config_node *conf, const struct ss_method *m)
 	return false;
 }
 
-const char *inbound_ss_refuse(const struct config_node *conf, const struct node_info *info)
+/* NULL when this can be served, else a sentence that says why not. */
+static const char *why_not(const struct config_node *conf, const struct node_info *info)
 {
 	const struct ss_method *m = ss_method_find(info->ss.cipher);
 	uint8_t key[SS_KEY_MAX];
@@ -88,25 +91,41 @@ static int inbound_obfs(const struct node_info *info, struct inbound *in, char w
 	return err;
 }
 
+static void remember(struct ss_conf *c, const struct ss_memory *m, bool salts)
+{
+	if (salts)
+		ss_memory_of_salts(m, c);
+	c->sessions = m->sessions;
+	c->known = m->known;
+}
+
+static int make_conf(const struct inbound_plan *plan, struct inbound *in, const struct ss_method *m)
+{
+	const char *key = plan->info->ss.server_key;
+	struct ss_conf *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	in->conf = c;
+	*c = (struct ss_conf){.method = m, .named = m->identity, .uot = plan->conf->uot};
+	/* SIP022 has no session without it. */
+	if (plan->memory)
+		remember(c, plan->memory, !plan->conf->disable_iv_check || m->class == SS_2022);
+	return m->class == SS_2022 ? ss_key(m, key, strlen(key), c->psk) : 0;
+}
+
 int inbound_ss(const struct inbound_plan *plan, struct inbound *in, char why[INBOUND_WHY_MAX])
 {
 	const struct node_info *info = plan->info;
-	const char *refused = inbound_ss_refuse(plan->conf, info);
-	const struct ss_method *m = ss_method_find(info->ss.cipher);
-	int err = 0;
+	const char *refused = why_not(plan->conf, info);
+	int err;
 
 	if (refused) {
 		snprintf(why, INBOUND_WHY_MAX, "cipher %.60s: %s", info->ss.cipher, refused);
 		return -ERR_UNSUPPORTED;
 	}
-	in->ss = (struct ss_conf){.method = m, .named = m->identity, .uot = plan->conf->uot};
-	/* SIP022 has no session without it. */
-	if (!plan->conf->disable_iv_check || m->class == SS_2022)
-		in->ss.replay = plan->replay[m->class == SS_2022];
-	in->ss.packets = m->class == SS_AEAD && in->ss.replay ? plan->packets : NULL;
-	in->ss.sessions = plan->sessions;
-	in->ss.known = plan->known;
-	if (m->class == SS_2022)
-		err = ss_key(m, info->ss.server_key, strlen(info->ss.server_key), in->ss.psk);
-	return err ? err : inbound_obfs(info, in, why);
+	err = make_conf(plan, in, ss_method_find(info->ss.cipher));
+	if (!err)
+		err = inbound_obfs(info, in, why);
+	return err ? err : inbound_plugin(plan, in, why);
 }

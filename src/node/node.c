@@ -8,8 +8,6 @@
 
 #include "base/log.h"
 #include "node/node_impl.h"
-#include "proto/shadowsocks/ss_known.h"
-#include "proto/shadowsocks/ss_sessions.h"
 
 #define REOPEN_EVERY (5 * NSEC_SEC)
 #define FORCE_AFTER  NSEC_SEC
@@ -19,8 +17,7 @@
 
 const char *node_state_name(enum node_state s)
 {
-	static const char *const names[] = {"new",	 "ready",    "serving",
-					    "suspended", "draining", "gone"};
+	static const char *const names[] = {"new", "serving", "suspended", "draining", "gone"};
 
 	return names[s];
 }
@@ -276,7 +273,8 @@ static void are_they_home(void *arg)
 	timer_stop(&n->hourly);
 	say_strangers(n);
 	inbound_put(n->in);
-	n->in = NULL;
+	inbound_put(n->keyed);
+	n->in = n->keyed = NULL;
 	node_set_state(n, NODE_GONE);
 	n->closed(n->closed_arg);
 }
@@ -329,7 +327,6 @@ void node_free(struct node *n)
 {
 	if (!n)
 		return;
-	timer_stop(&n->reap);
 	timer_stop(&n->again);
 	node_limits_done(n);
 	timer_stop(&n->poll);
@@ -338,14 +335,7 @@ void node_free(struct node *n)
 	timer_stop(&n->reopen);
 	timer_stop(&n->retry);
 	node_plugin_done(n);
-	user_registry_free(n->users);
-	ss_replay_free(n->replay[0]);
-	ss_replay_free(n->replay[1]);
-	ss_replay_free(n->replay[2]);
-	ss_replay_free(n->auth_ids);
-	ss_sessions_free(n->sessions);
-	ss_known_free(n->known);
-	vlessenc_tickets_free(n->tickets);
+	node_users_done(n);
 	node_info_put(n->info);
 	free(n->seats);
 	free(n);

@@ -1,8 +1,8 @@
 /* node.h - one node of the configuration: takes configuration and users from its control source,
  * serves them on all workers, gives back who is online.
  *
- * States: NEW (nothing known yet), READY (built, not listening), SERVING, SUSPENDED (the panel
- * closed it), DRAINING (no new connections), GONE.
+ * States: NEW (not serving yet), SERVING, SUSPENDED (the panel closed it), DRAINING (no new
+ * connections), GONE.
  *
  * Threads: control only.
  */
@@ -15,7 +15,6 @@
 
 enum node_state {
 	NODE_NEW,
-	NODE_READY,
 	NODE_SERVING,
 	NODE_SUSPENDED,
 	NODE_DRAINING,

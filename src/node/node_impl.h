@@ -22,16 +22,12 @@ struct node {
 	char tag[TAG_MAX];
 	enum node_state state;
 	uint32_t ledger_node;
-	const struct proto *proto;	  /* of the first good configuration */
-	struct ss_conf ss;		  /* Shadowsocks: that the users' keys were made for */
-	struct ss_sessions *sessions;	  /* of UDP, all workers' */
-	struct ss_known *known;		  /* who has been here, likewise */
-	struct vlessenc_tickets *tickets; /* of VLESS Encryption */
-	struct ss_replay *replay[3];	  /* and the salts: without a clock, with one, of packets */
-	struct ss_replay *auth_ids;	  /* the same of VMess */
+	const struct proto *proto; /* of the first good configuration */
+	void *memory;		   /* what that remembers, whatever changes; NULL: nothing */
 	struct user_registry *users;
-	struct seat *seats; /* one per worker */
-	struct inbound *in; /* what the seats have */
+	struct inbound *keyed; /* that the users' keys were made for; a reference */
+	struct seat *seats;    /* one per worker */
+	struct inbound *in;    /* what the seats have */
 	struct node_info *info;
 	size_t routes_told; /* that they are not applied: so many */
 	struct addr listening[INBOUND_LISTEN_MAX];
@@ -112,7 +108,10 @@ void node_apply_overtaken(struct node *n);
 /* What the certificate files are now, as node->cert_stamp is what they were. */
 uint64_t node_cert_stamp(const struct node *n);
 
+/* ---- node_users.c ------------------------------------------------------------------------ */
+
 /* Settle whom nobody uses any more, again and again until that is done. */
 void node_reap(struct node *n);
+void node_users_done(struct node *n); /* every inbound has gone */
 
 #endif

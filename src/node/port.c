@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "net/sock.h"
+#include "node/session_log.h"
 #include "stream/tcp.h"
 
 #define COMPLAIN_EVERY (60 * NSEC_SEC)
@@ -75,36 +76,13 @@ static struct port *of(struct session_inbound *si)
 
 /* ---- on the worker ----------------------------------------------------------------------- */
 
-static void log_session(const struct port *p, const struct session_report *r)
-{
-	char peer[ADDR_TEXT_MAX] = "-", dest[DEST_TEXT_MAX] = "-";
-	struct log_line line;
-
-	if (!log_begin(&line, LOG_DEBUG, "session", "ended"))
-		return;
-	if (r->peer)
-		addr_format(r->peer, peer);
-	if (r->dest)
-		dest_format(r->dest, dest);
-	log_num(&line, "port", p->bound);
-	log_str(&line, "peer", peer);
-	log_str(&line, "net", r->carrier ? "mux" : r->network == NETWORK_UDP ? "udp" : "tcp");
-	log_str(&line, "dest", dest);
-	log_num(&line, "up", (int64_t)r->up);
-	log_num(&line, "down", (int64_t)r->down);
-	log_num(&line, "spliced", (int64_t)r->spliced);
-	log_num(&line, "ms", r->lasted / NSEC_MS);
-	log_error_of(&line, r->err);
-	log_end(&line);
-}
-
 static void on_ended(struct session_inbound *si, const struct session_report *r)
 {
 	struct port *p = of(si);
 
 	p->worker->moves++;
 	atomic_fetch_sub_explicit(&p->sessions, 1, memory_order_relaxed);
-	log_session(p, r);
+	session_log(r, p->bound);
 	if (p->shutting)
 		loop_queue(si->loop, &p->idle);
 }

@@ -6,7 +6,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "proto/shadowsocks/ss_udp.h"
+#include "node/session_log.h"
 #include "stream/proxied.h"
 #include "stream/tcp.h"
 #include "tls/reality_learn.h"
@@ -21,8 +21,6 @@ struct generation {
 	struct inbound *in;
 	struct direct direct, trusted;
 	struct half_open half_open;
-	struct ss_port ss;
-	struct vmess_port vmess;
 	struct waiter reap; /* the last session of a retired generation has ended */
 	struct timer deadline;
 	struct reality_learn *learn; /* on the first worker, where there is a target to ask */
@@ -49,6 +47,12 @@ static void on_control(struct message *m)
 	free(f);
 }
 
+static void free_port(struct generation *g)
+{
+	if (g->in->proto->port_free)
+		g->in->proto->port_free(g->si.proto.port);
+}
+
 static void generation_free(struct generation *g, struct loop *control)
 {
 	struct farewell *f = calloc(1, sizeof(*f));
@@ -56,8 +60,7 @@ static void generation_free(struct generation *g, struct loop *control)
 	timer_stop(&g->deadline);
 	waiter_cancel(&g->reap);
 	list_del(&g->link);
-	ss_finder_free(g->ss.finder);
-	vmess_finder_free(g->vmess.finder);
+	free_port(g);
 	if (f) { /* without memory the configuration object stays: a few KiB, once */
 		f->m.run = on_control;
 		f->in = g->in;
@@ -81,29 +84,6 @@ static void on_drained(struct timer *t)
 
 	session_end_all(&g->si);
 	loop_queue(g->si.loop, &g->reap);
-}
-
-static void log_session(const struct session_report *r)
-{
-	char peer[ADDR_TEXT_MAX] = "-", dest[DEST_TEXT_MAX] = "-";
-	struct log_line line;
-
-	if (!log_begin(&line, LOG_DEBUG, "session", "ended"))
-		return;
-	if (r->peer)
-		addr_format(r->peer, peer);
-	if (r->dest)
-		dest_format(r->dest, dest);
-	log_str(&line, "peer", peer);
-	log_num(&line, "user", r->user ? user_id(r->user) : 0);
-	log_str(&line, "net", r->carrier ? "mux" : r->network == NETWORK_UDP ? "udp" : "tcp");
-	log_str(&line, "dest", dest);
-	log_num(&line, "up", (int64_t)r->up);
-	log_num(&line, "down", (int64_t)r->down);
-	log_num(&line, "spliced", (int64_t)r->spliced);
-	log_num(&line, "ms", r->lasted / NSEC_MS);
-	log_error_of(&line, r->err);
-	log_end(&line);
 }
 
 /* Who is shut out may be a user, whose request nobody has read: the operator must be able to know. */
@@ -135,7 +115,7 @@ static void on_ended(struct session_inbound *si, const struct session_report *r)
 
 	g->seat->worker->moves++;
 	atomic_fetch_sub_explicit(&g->seat->sessions, 1, memory_order_relaxed);
-	log_session(r);
+	session_log(r, 0);
 	if (r->err == -ERR_LIMIT && !r->user)
 		warn_of_limit(g, r);
 	if (g->retired)
@@ -165,8 +145,6 @@ static struct stream *build_stack(struct session_inbound *si, struct stream *s)
 		s = reality_server_new(s, in->reality, &g->trusted.dialer);
 	if (s && in->obfs)
 		s = httpobfs_server_new(s, in->obfs);
-	if (s && in->encryption)
-		s = vlessenc_server_new(s, in->encryption);
 	return s ? in->proto->server(s, &si->proto) : NULL;
 }
 
@@ -235,21 +213,14 @@ void seat_init(struct seat *s, struct node_worker *w, void (*let_go)(struct inbo
 	list_init(&s->generations);
 }
 
-/* Whose connections they are, among many users on one port. */
-static int make_finder(struct generation *g)
+/* What the protocol keeps on this worker. */
+static int make_port(struct generation *g)
 {
-	const struct ss_conf *c = &g->in->ss;
-	const struct ss_finder_conf conf = {c->method, c->named ? c->psk : NULL, g->in->workers,
-					    c->known};
+	const struct inbound *in = g->in;
 
-	g->ss.conf = c;
-	g->si.proto.ss = &g->ss;
-	g->si.proto.vmess = &g->vmess;
-	g->vmess.replay = g->in->auth_ids;
-	if (g->in->auth_ids)
-		return vmess_finder_new(g->in->known, g->in->workers, &g->vmess.finder);
-	return c->method && !ss_method_insecure(c->method) ? ss_finder_new(&conf, &g->ss.finder)
-							   : 0;
+	if (!in->proto->port_new)
+		return 0;
+	return in->proto->port_new(in->conf, in->memory, in->workers, &g->si.proto.port);
 }
 
 static struct generation *generation_new(struct seat *s, struct inbound *in)
@@ -265,8 +236,8 @@ static struct generation *generation_new(struct seat *s, struct inbound *in)
 	g->in = in;
 	g->si = (struct session_inbound){
 		.proto.users = s->users,
+		.proto.conf = in->conf,
 		.proto.first_pull_decides = in->reject == REJECT_FALLBACK,
-		.proto.vision = in->vision,
 		.proto.singmux = in->singmux,
 		.loop = w->loop,
 		.user_worker = &w->users,
@@ -290,7 +261,7 @@ static struct generation *generation_new(struct seat *s, struct inbound *in)
 		g->si.half_open = &g->half_open;
 	waiter_init(&g->reap, on_reap);
 	timer_init(&g->deadline, on_drained);
-	if (make_finder(g)) {
+	if (make_port(g)) {
 		free(g);
 		return NULL;
 	}
@@ -314,19 +285,20 @@ static void on_udp(void *arg, struct dgram *client, const struct stream_request 
 	session_start_udp(&g->si, client, req, g->in->hidden_udp ? &unknown : peer);
 }
 
-static struct ss_udp_service udp_service(struct generation *g)
+static struct proto_udp_service udp_service(struct generation *g)
 {
-	const struct ss_conf *c = &g->in->ss;
-
-	return (struct ss_udp_service){
-		.method = c->method,
-		.psk = c->named ? c->psk : NULL,
-		.finder = g->ss.finder,
-		.replay = c->packets,
-		.sessions = c->sessions,
-		.users = &g->si.proto.users,
+	return (struct proto_udp_service){
+		.inbound = &g->si.proto,
 		.hidden = g->in->hidden_udp,
+		.opened = on_udp,
+		.arg = g,
 	};
+}
+
+static void close_udp(struct seat_listener *sl)
+{
+	if (sl->udp)
+		sl->proto->udp->close(sl->udp);
 }
 
 /* ---- listeners --------------------------------------------------------------------------- */
@@ -351,8 +323,8 @@ static void let_listener_go(struct seat_listener *sl)
 }
 
 /* `fd` -1: for UDP only. */
-static struct seat_listener *listener_new(struct seat *s, const struct addr *at, uint8_t kind,
-					  int fd)
+static struct seat_listener *listener_new(struct seat *s, const struct proto *proto,
+					  const struct addr *at, uint8_t kind, int fd)
 {
 	struct seat_listener *sl = calloc(1, sizeof(*sl));
 
@@ -364,6 +336,7 @@ static struct seat_listener *listener_new(struct seat *s, const struct addr *at,
 	sl->at = *at;
 	sl->kind = kind;
 	sl->seat = s;
+	sl->proto = proto;
 	if (fd >= 0 && listener_adopt(&sl->l, fd)) {
 		free(sl);
 		return NULL;
@@ -375,7 +348,7 @@ static struct seat_listener *listener_new(struct seat *s, const struct addr *at,
 static void undo_one(struct seat_listener *sl, int tcp, int udp)
 {
 	if (udp >= 0) {
-		ss_udp_let_go(sl->udp);
+		sl->proto->udp->let_go(sl->udp);
 		sl->udp = NULL;
 	}
 	if (tcp >= 0 || udp >= 0) {
@@ -388,18 +361,19 @@ static void undo_one(struct seat_listener *sl, int tcp, int udp)
 static int open_one(struct seat *s, struct generation *g, unsigned i, const int *fds,
 		    struct seat_listener **out)
 {
-	const struct addr *at = &g->in->listen[i];
+	const struct inbound *in = g->in;
+	const struct addr *at = &in->listen[i];
 	int tcp = fds[i], udp = fds[INBOUND_LISTEN_MAX + i];
 	bool fresh = tcp >= 0 || udp >= 0;
-	uint8_t kind = g->in->kind[i];
+	uint8_t kind = in->kind[i];
 	struct seat_listener *sl =
-		fresh ? listener_new(s, at, kind, tcp) : listener_at(s, at, kind);
-	struct ss_udp_service service = udp_service(g);
+		fresh ? listener_new(s, in->proto, at, kind, tcp) : listener_at(s, at, kind);
+	const struct proto_udp_service service = udp_service(g);
 
 	if (!sl)
 		return -ENOMEM;
 	if (udp >= 0 &&
-	    ss_udp_new(g->si.loop, udp, at->sa.sa_family, &service, on_udp, g, &sl->udp)) {
+	    in->proto->udp->start(g->si.loop, udp, at->sa.sa_family, &service, &sl->udp)) {
 		let_listener_go(sl);
 		free(sl);
 		return -ENOMEM;
@@ -427,10 +401,10 @@ static int open_listeners(struct seat *s, struct generation *g, const int *fds,
 /* Its UDP goes on as the new generation says. */
 static void renew_udp(struct seat_listener *sl, struct generation *g)
 {
-	struct ss_udp_service service = udp_service(g);
+	const struct proto_udp_service service = udp_service(g);
 
 	if (sl->udp)
-		ss_udp_use(sl->udp, &service, on_udp, g);
+		sl->proto->udp->use(sl->udp, &service);
 }
 
 static bool among(struct seat_listener *const *all, unsigned n, const struct seat_listener *l)
@@ -493,8 +467,7 @@ int seat_install(struct seat *s, struct inbound *in, const int *fds)
 	if (!g)
 		return -ENOMEM;
 	if (open_listeners(s, g, fds, all)) {
-		ss_finder_free(g->ss.finder);
-		vmess_finder_free(g->vmess.finder);
+		free_port(g);
 		free(g);
 		return -ENOMEM;
 	}
@@ -504,7 +477,7 @@ int seat_install(struct seat *s, struct inbound *in, const int *fds)
 		if (among(all, in->nlisten, s->listeners[i]))
 			continue;
 		listener_drain(&s->listeners[i]->l);
-		ss_udp_close(s->listeners[i]->udp);
+		close_udp(s->listeners[i]);
 		loop_free_later(s->worker->loop, s->listeners[i]);
 	}
 	for (unsigned i = 0; i < in->nlisten; i++) {
@@ -526,7 +499,7 @@ void seat_close(struct seat *s, nsec_t grace)
 		struct seat_listener *l = s->listeners[--s->nlisteners];
 
 		listener_close(&l->l);
-		ss_udp_close(l->udp);
+		close_udp(l);
 		loop_free_later(s->worker->loop, l);
 	}
 	retire(s->current);

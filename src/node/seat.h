@@ -16,8 +16,9 @@ struct seat_listener {
 	struct addr at;
 	uint8_t kind; /* enum inbound_kind; without TCP `l` has no socket */
 	struct seat *seat;
-	struct ss_udp *udp; /* beside it; NULL: none */
-	nsec_t complained;  /* when it was last said that nothing can be accepted; 0: never */
+	const struct proto *proto;
+	void *udp;	   /* the protocol's, beside it; NULL: none */
+	nsec_t complained; /* when it was last said that nothing can be accepted; 0: never */
 };
 
 struct seat {

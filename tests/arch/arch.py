@@ -6,11 +6,13 @@
   headers CC...     every header of src compiles alone
   calls             none of the calls that we do without
   libcrypto         OpenSSL's headers only where the table's remark allows them
+  protocols         a protocol is named where the table of section 3 says, and nowhere else
   size              no file has grown beyond MAX_LINES
   options PROGRAM   the option reference is what the schema tables say
   manual PROGRAM    weir(1) has every option that a command's -h has
   links             the relative links of the pages lead somewhere
 """
+import fnmatch
 import os
 import re
 import subprocess
@@ -177,6 +179,32 @@ def check_libcrypto(root):
         m = re.search(r"^\s*#\s*include\s*<(openssl/[^>]+)>", read(root, path), re.M)
         if m and path.split("/")[1] not in OPENSSL:
             yield f"{path}: <{m.group(1)}> belongs to {', '.join(sorted(OPENSSL))}"
+
+
+def check_protocols(root):
+    """The registry's protocols in code and strings (comments may compare) of files without a row."""
+    registry = read(root, "src/proto/registry.c")
+    names = re.findall(r"&([a-z0-9]+)_proto\b", registry)
+    page = read(root, "docs/ARCHITECTURE.md")
+    table = page.split("**A protocol outside its folder.**", 1)[1].split("\n### ", 1)[0]
+    rows = [p for line in table.splitlines() if line.startswith("| `") for p in re.findall(r"`([^`]+)`", line.split("|")[1])]
+    if not names or not rows:
+        yield "no protocols in src/proto/registry.c, or no table of them in docs/ARCHITECTURE.md"
+    used = set()
+    for path in sources(root, ".c", ".h"):
+        if any(path.startswith(f"src/proto/{n}") for n in names):
+            continue
+        text = re.sub(r"/\*.*?\*/|//[^\n]*", lambda m: re.sub(r"[^\n]", " ", m.group(0)), read(root, path), flags=re.S)
+        m = re.search("|".join(names), text, re.I)
+        if not m:
+            continue
+        allowed = {r for r in rows if fnmatch.fnmatchcase(path[4:], r)}
+        used |= allowed
+        if not allowed:
+            yield f"{path}:{text.count(chr(10), 0, m.start()) + 1}: names {m.group(0)}; behind struct proto, or a row of the table in docs/ARCHITECTURE.md"
+    for row in rows:
+        if row not in used:
+            yield f"docs/ARCHITECTURE.md: {row} names no protocol any more"
 
 
 def check_size(root):

@@ -8,11 +8,19 @@ import tempfile
 ARCH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "arch.py")
 
 PAGE = """
+**A protocol outside its folder.** Rows:
+
+| in `src/` | what |
+|---|---|
+| `proto/registry.c` | its line |
+| `node/share_*.c` | links |
+
 ### 3.1 Dependency direction
 
 | folder | may use (besides `base`) |
 |---|---|
-| net, http | – |
+| net, http, node | – |
+| proto | net |
 | stream | net (a remark about http) |
 | cmd | everything |
 
@@ -28,6 +36,10 @@ GOOD = {
     "src/stream/s.c": '#include "stream/s.h"\n/* strcpy(a, b) */ int s(struct n *n) { return !"system(1)"; }\n',
     "src/cmd/c.c": '#include "stream/s.h"\n#include "http/h.h"\n',
     "src/http/h.h": "struct h;\n",
+    "src/proto/registry.c": "const void *const all[] = {&noise_proto};\n",
+    "src/proto/noise/noise.c": "int noise_proto;\n",
+    "src/node/share_n.c": 'const char *scheme = "noise://";\n',
+    "src/node/node.c": "/* as noise has it */ int node;\n",
 }
 
 # A program with two commands; `go` has an option that the page below lacks once it is replaced.
@@ -48,10 +60,14 @@ BAD = [
     ("edges", {"src/stream/s.c": '#include "net/absent.h"\n'}, "no such header"),
     ("edges", {"src/odd/o.c": '#include "base/b.h"\n'}, "no line in the table"),
     ("cycles", {"src/net/m.h": '#include "net/n.h"\n', "src/net/n.h": '#include "net/m.h"\n'}, "headers go round"),
-    ("cycles", {"docs/ARCHITECTURE.md": PAGE.replace("| net, http | – |", "| net, http | stream |")}, "the table goes round"),
+    ("cycles", {"docs/ARCHITECTURE.md": PAGE.replace("| net, http, node | – |", "| net, http, node | stream |")}, "the table goes round"),
     ("headers", {"src/net/n.h": "int n(struct undeclared u);\n"}, "does not compile alone"),
     ("calls", {"src/net/n.c": "void f(char *a) {\n\tstrcpy(a, a);\n}\n"}, "src/net/n.c:2: strcpy()"),
     ("libcrypto", {"src/net/n.c": "#include <openssl/evp.h>\n"}, "<openssl/evp.h> belongs to"),
+    ("protocols", {"src/node/node.c": "int x;\nint a = NOISE_MAX;\n"}, "src/node/node.c:2: names NOISE"),
+    ("protocols", {"src/net/n.c": '#include "proto/noise/noise.h"\n'}, "src/net/n.c:1: names noise"),
+    ("protocols", {"src/node/share_n.c": "int none;\n"}, "node/share_*.c names no protocol any more"),
+    ("protocols", {"src/proto/registry.c": "int none;\n"}, "no protocols in src/proto/registry.c"),
     ("size", {"src/net/n.c": "\n" * 1000}, "1000 lines"),
     ("manual", {"docs/manual/weir.1": MANUAL.replace("\\-\\-far", "far")}, "`weir go` has --far"),
     ("manual", {"docs/manual/weir.1": MANUAL.replace("\\-x", "x")}, "`weir go` has -x"),

@@ -2,7 +2,7 @@
 #ifndef WEIR_TESTS_SS_HOUSE_H
 #define WEIR_TESTS_SS_HOUSE_H
 
-#include "proto/shadowsocks/shadowsocks.h"
+#include "proto/shadowsocks/ss_memory.h"
 #include "unit.h"
 #include "user/registry.h"
 
@@ -14,7 +14,7 @@ struct ss_house {
 	struct counters *counters;
 	struct user_registry *reg;
 	struct ss_conf conf;
-	struct ss_port port;
+	struct ss_finder *finder;
 	struct proto_inbound in;
 };
 
@@ -65,15 +65,25 @@ static inline void ss_house_open(struct ss_house *o, const char *method)
 	assert_true(user_publication_ack(pub));
 	fc = (struct ss_finder_conf){o->conf.method, o->conf.named ? o->conf.psk : NULL};
 	if (!ss_method_insecure(o->conf.method))
-		assert_int_equal(ss_finder_new(&fc, &o->port.finder), 0);
-	o->port.conf = &o->conf;
-	o->in.ss = &o->port;
+		assert_int_equal(ss_finder_new(&fc, &o->finder), 0);
+	o->in.conf = &o->conf;
+	o->in.port = o->finder;
+}
+
+/* Salts come once. */
+static inline void ss_house_remember(struct ss_house *o)
+{
+	int err = o->conf.method->class == SS_2022
+			  ? replay_new_timed(SS_REPLAY_KEEP, &o->conf.replay)
+			  : replay_new_counted(SS_REPLAY_MIN, &o->conf.replay);
+
+	assert_int_equal(err, 0);
 }
 
 static inline void ss_house_close(struct ss_house *o)
 {
-	ss_finder_free(o->port.finder);
-	ss_replay_free(o->conf.replay);
+	ss_finder_free(o->finder);
+	replay_free(o->conf.replay);
 	user_registry_free(o->reg);
 	counters_free(o->counters);
 }

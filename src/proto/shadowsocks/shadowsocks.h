@@ -3,34 +3,29 @@
 #define WEIR_PROTO_SHADOWSOCKS_H
 
 #include "proto/proto.h"
+#include "proto/replay.h"
 #include "proto/shadowsocks/ss_method.h"
-#include "proto/shadowsocks/ss_replay.h"
 #include "proto/shadowsocks/ss_users.h"
 #include "stream/dgram.h"
 
-struct ss_known;
+struct known;
 struct ss_sessions;
 
 extern const struct proto shadowsocks_proto;
 
 /* ---- server ------------------------------------------------------------------------------ */
 
-/* One inbound, all its workers.  Immutable but for `replay`, which has its own lock. */
+/* One inbound, all its workers: proto_inbound.conf.  Immutable but for what it remembers in, which has
+ * locks of its own.  Its port is the worker's struct ss_finder; NULL for methods without integrity. */
 struct ss_conf {
 	const struct ss_method *method;
 	uint8_t psk[SS_KEY_MAX];
 	bool named;		      /* users come with identity headers, under `psk` */
 	bool uot;		      /* UDP over TCP is served */
-	struct ss_replay *replay;     /* NULL: salts may come twice */
-	struct ss_replay *packets;    /* SIP004's salts of UDP packets, likewise */
+	struct replay *replay;	      /* NULL: salts may come twice */
+	struct replay *packets;	      /* SIP004's salts of UDP packets, likewise */
 	struct ss_sessions *sessions; /* 2022's UDP sessions; NULL: one worker */
-	struct ss_known *known;	      /* who has been here; likewise */
-};
-
-/* One worker's part of it. */
-struct ss_port {
-	const struct ss_conf *conf;
-	struct ss_finder *finder;
+	struct known *known;	      /* who has been here; likewise */
 };
 
 /* ---- client ------------------------------------------------------------------------------ */

@@ -222,10 +222,10 @@ static int assoc_recv(struct dgram *d, struct packet *p, int max)
  */
 static int seal_salted(struct ss_assoc *a, const uint8_t *salt, struct packet *p)
 {
-	struct ss_replay *r = a->udp->service.replay;
+	struct replay *r = a->udp->service.replay;
 
 	if (r && a->method->class == SS_AEAD)
-		(void)!ss_replay_add(r, salt, a->method->salt_len, loop_now(a->d.loop));
+		(void)!replay_add(r, salt, a->method->salt_len, loop_now(a->d.loop));
 	return ss_packet_seal(a->method, a->key, salt, p->buf, &p->dest);
 }
 

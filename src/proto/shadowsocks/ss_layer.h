@@ -5,6 +5,8 @@
 #include "proto/sealed.h"
 #include "proto/shadowsocks/ss_chunk.h"
 
+struct proto_inbound;
+
 struct ss_layer {
 	struct sealed base;
 	struct ss_dir in, out;
@@ -14,6 +16,9 @@ static inline struct ss_layer *ss_layer_of(const struct stream *s)
 {
 	return container_of(s, struct ss_layer, base.s);
 }
+
+/* struct proto's. */
+struct stream *ss_server(struct stream *lower, const struct proto_inbound *inbound);
 
 ssize_t ss_layer_open(struct sealed *b, struct bufq *dst);
 size_t ss_layer_need(const struct sealed *b);

@@ -35,7 +35,8 @@ static const struct header_ops plain_ops = {
 
 struct stream *ss_plain_server(struct stream *lower, const struct proto_inbound *inbound)
 {
-	const struct ss_method *m = inbound->ss->conf->method;
+	const struct ss_conf *c = inbound->conf;
+	const struct ss_method *m = c->method;
 	const struct user_table *users = inbound->users;
 
 	/* Without a user nobody's key opens it: the noise ends as a stranger. */

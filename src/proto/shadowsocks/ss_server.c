@@ -39,7 +39,7 @@ static struct hello *hello_of(const struct ss_layer *l)
 
 static const struct ss_conf *conf_of(const struct ss_layer *l)
 {
-	return hello_of(l)->base.inbound->ss->conf;
+	return hello_of(l)->base.inbound->conf;
 }
 
 /* The same salt again is a recording, played back. */
@@ -47,9 +47,9 @@ static int remember(struct ss_layer *l, const uint8_t *salt)
 {
 	const struct ss_conf *c = conf_of(l);
 
-	return c->replay ? ss_replay_add(c->replay, salt, c->method->salt_len,
-					 loop_now(l->base.s.loop))
-			 : 0;
+	return c->replay
+		       ? replay_add(c->replay, salt, c->method->salt_len, loop_now(l->base.s.loop))
+		       : 0;
 }
 
 static struct dgram *serve_uot(struct stream *s)
@@ -73,13 +73,12 @@ static size_t user_bytes(const struct ss_conf *c)
 static int find_user(struct ss_layer *l, const uint8_t *bytes)
 {
 	struct hello *h = hello_of(l);
-	const struct ss_port *port = h->base.inbound->ss;
-	const struct ss_method *m = port->conf->method;
+	const struct ss_method *m = conf_of(l)->method;
 	struct ss_found found = {0};
 	struct addr peer;
 	int err;
 
-	err = ss_find_stream(port->finder, &h->search, h->base.inbound->users,
+	err = ss_find_stream(h->base.inbound->port, &h->search, h->base.inbound->users,
 			     stream_peer(l->base.lower, &peer) ? &peer : NULL,
 			     loop_now(l->base.s.loop), bytes, bytes + m->salt_len, &found);
 	l->base.again = err == -EAGAIN;
@@ -345,9 +344,10 @@ static const struct stream_ops server_ops = {
 	SEALED_SERVER,
 };
 
-static struct stream *ss_server(struct stream *lower, const struct proto_inbound *inbound)
+struct stream *ss_server(struct stream *lower, const struct proto_inbound *inbound)
 {
-	const struct ss_method *m = inbound->ss->conf->method;
+	const struct ss_conf *c = inbound->conf;
+	const struct ss_method *m = c->method;
 	struct stream *s;
 	struct hello *h;
 
@@ -360,10 +360,3 @@ static struct stream *ss_server(struct stream *lower, const struct proto_inbound
 		sealed_of(s)->most = m->chunk;
 	return s;
 }
-
-const struct proto shadowsocks_proto = {
-	.name = "shadowsocks",
-	.key_len = SS_KEY_MAX,
-	.secret_len = SS_KEY_MAX,
-	.server = ss_server,
-};

@@ -112,8 +112,8 @@ static uint64_t hash_of_addr(const struct ss_udp *u, const struct addr *peer)
 /* A salt that has come before is a recording. */
 static bool seen(struct ss_udp *u, const uint8_t *salt)
 {
-	return u->service.replay && ss_replay_add(u->service.replay, salt,
-						  u->service.method->salt_len, loop_now(u->loop));
+	return u->service.replay &&
+	       replay_add(u->service.replay, salt, u->service.method->salt_len, loop_now(u->loop));
 }
 
 /* Whoever has been at this address.  NULL: none of them. */

@@ -17,7 +17,7 @@
 #ifndef WEIR_PROTO_SHADOWSOCKS_UDP_H
 #define WEIR_PROTO_SHADOWSOCKS_UDP_H
 
-#include "proto/shadowsocks/ss_replay.h"
+#include "proto/replay.h"
 #include "proto/shadowsocks/ss_users.h"
 #include "stream/dgram.h"
 
@@ -31,9 +31,9 @@ struct ss_udp_service {
 	const struct ss_method *method;
 	const uint8_t *psk;	      /* 2022 with identity headers: the server's key; else NULL */
 	struct ss_finder *finder;     /* SS_AEAD, SS_2022; others: one user, not looked at */
-	struct ss_replay *replay;     /* SIP004: salts of packets; NULL: they may come twice */
+	struct replay *replay;	      /* SIP004: salts of packets; NULL: they may come twice */
 	struct ss_sessions *sessions; /* 2022: of all workers; NULL: there is one */
-	const struct user_table **users; /* the worker's present table */
+	const struct user_table *const *users; /* the worker's present table */
 	bool hidden; /* packets come through a plugin: where they come from says nothing */
 };
 

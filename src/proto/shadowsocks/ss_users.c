@@ -18,8 +18,8 @@
 #include "crypto/aes_block.h"
 #include "crypto/ct.h"
 #include "crypto/hkdf_many.h"
-#include "proto/shadowsocks/ss_budget.h"
-#include "proto/shadowsocks/ss_known.h"
+#include "proto/budget.h"
+#include "proto/known.h"
 
 #define FEW   HKDF_MANY
 #define SLICE 512 /* keys of the whole table in one turn: some 50 us */
@@ -32,14 +32,14 @@ enum stage {
 
 /* Only where there are many. */
 struct crowd {
-	struct ss_known *known, own; /* the inbound's, or our own where there is none */
-	struct ss_budget recent, rest;
+	struct known *known, own; /* the inbound's, or our own where there is none */
+	struct budget recent, rest;
 };
 
 struct ss_finder {
 	const struct ss_method *method;
 	struct crowd *crowd;
-	struct ss_known *known; /* all workers'; may be NULL */
+	struct known *known; /* all workers'; may be NULL */
 	unsigned workers;
 	bool identity;
 	uint8_t psk[]; /* SS_KEY_MAX with identity, else nothing: there are thousands of ports */
@@ -80,9 +80,9 @@ void ss_finder_free(struct ss_finder *f)
 		return;
 	if (f->crowd) {
 		if (f->crowd->known == &f->crowd->own)
-			ss_known_done(&f->crowd->own);
-		ss_budget_done(&f->crowd->recent);
-		ss_budget_done(&f->crowd->rest);
+			known_done(&f->crowd->own);
+		budget_done(&f->crowd->recent);
+		budget_done(&f->crowd->rest);
 		free(f->crowd);
 	}
 	cleanse(f, sizeof(*f));
@@ -101,10 +101,10 @@ static struct crowd *crowd_of(struct ss_finder *f)
 	c->known = f->known;
 	if (!c->known) {
 		c->known = &c->own;
-		ss_known_init(&c->own);
+		known_init(&c->own);
 	}
-	ss_budget_init(&c->recent, f->workers);
-	ss_budget_init(&c->rest, f->workers);
+	budget_init(&c->recent, f->workers);
+	budget_init(&c->rest, f->workers);
 	f->crowd = c;
 	return c;
 }
@@ -152,7 +152,7 @@ static int try_keys(struct trial *t, const uint8_t (*keys)[SS_KEY_MAX], int n)
 		t->out->user = u;
 		memcpy(t->out->subkey, sub[i], SS_KEY_MAX);
 		if (t->f->crowd)
-			ss_known_touch(t->f->crowd->known, keys[i], t->peer);
+			known_touch(t->f->crowd->known, keys[i], t->peer);
 	}
 	cleanse(sub, sizeof(sub));
 	if (i < 0)
@@ -162,11 +162,11 @@ static int try_keys(struct trial *t, const uint8_t (*keys)[SS_KEY_MAX], int n)
 
 static int try_source(struct trial *t)
 {
-	uint8_t keys[SS_SOURCE_KEYS][SS_KEY_MAX];
+	uint8_t keys[KNOWN_PER_SOURCE][SS_KEY_MAX];
 	int n = 0;
 
 	if (t->peer && t->peer->len)
-		n = ss_known_from(t->f->crowd->known, t->peer, keys);
+		n = known_from(t->f->crowd->known, t->peer, keys);
 	return try_keys(t, (const uint8_t(*)[SS_KEY_MAX])keys, n);
 }
 
@@ -177,14 +177,14 @@ static int try_recent(struct trial *t, struct ss_search *s)
 	int n, err = -ERR_AUTH;
 	uint32_t at = 0;
 
-	if (!ss_budget_left(&c->recent, t->peer, t->now))
+	if (!budget_left(&c->recent, t->peer, t->now))
 		return -ERR_AUTH;
-	while (err == -ERR_AUTH && (n = ss_known_next(c->known, &at, keys, HKDF_MANY)) > 0) {
+	while (err == -ERR_AUTH && (n = known_next(c->known, &at, keys, HKDF_MANY)) > 0) {
 		err = try_keys(t, (const uint8_t(*)[SS_KEY_MAX])keys, n);
 		s->tried += (uint16_t)n;
 	}
 	if (err)
-		ss_budget_charge(&c->recent, t->peer, s->tried, t->now);
+		budget_charge(&c->recent, t->peer, s->tried, t->now);
 	return err;
 }
 
@@ -208,14 +208,14 @@ static int try_table(struct trial *t, uint32_t *at, uint32_t max)
 /* A slice, or all that is left when `max` says so.  -EAGAIN: there is more. */
 static int try_rest(struct trial *t, uint32_t *at, uint32_t max)
 {
-	struct ss_budget *b = &t->f->crowd->rest;
+	struct budget *b = &t->f->crowd->rest;
 	uint32_t from = *at;
 	int err;
 
-	if (!ss_budget_left(b, t->peer, t->now))
+	if (!budget_left(b, t->peer, t->now))
 		return -ERR_AUTH;
 	err = try_table(t, at, max);
-	ss_budget_charge(b, t->peer, err ? (int32_t)(*at - from) : -(int32_t)from, t->now);
+	budget_charge(b, t->peer, err ? (int32_t)(*at - from) : -(int32_t)from, t->now);
 	return err == -ERR_AUTH && *at < user_table_count(t->users) ? -EAGAIN : err;
 }
 
@@ -242,7 +242,7 @@ static int search(struct trial *t, struct ss_search *s, uint32_t slice)
 	}
 	err = try_rest(t, &s->at, slice);
 	if (!err)
-		ss_budget_charge(&t->f->crowd->recent, t->peer, -s->tried, t->now);
+		budget_charge(&t->f->crowd->recent, t->peer, -s->tried, t->now);
 	return err;
 }
 

@@ -30,14 +30,14 @@
 #define SS_HEAD_LEN 18 /* a sealed length: what tells an AEAD user */
 
 struct ss_finder;
-struct ss_known;
+struct known;
 
 struct ss_finder_conf {
 	const struct ss_method *method; /* outlives the finder */
 	const uint8_t *psk; /* 2022 with identity headers: the server's key; else NULL */
 	unsigned workers;   /* that share the inbound, and the budget for strangers */
 	/* who has been here, shared by them; outlives the finder; NULL: it is alone */
-	struct ss_known *known;
+	struct known *known;
 };
 
 /* 0 or -ENOMEM. */

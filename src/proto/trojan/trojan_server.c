@@ -59,4 +59,6 @@ const struct proto trojan_proto = {
 	.key_len = TROJAN_KEY_LEN,
 	.user_key = trojan_user_key,
 	.server = trojan_server,
+	.falls_back = true,
+	.reality = true,
 };

@@ -8,6 +8,14 @@
 
 extern const struct proto vless_proto;
 
+struct vlessenc_conf;
+
+/* One inbound, all its workers: proto_inbound.conf.  Without it neither. */
+struct vless_conf {
+	bool vision; /* TCP is asked for with the flow xtls-rprx-vision, and not without */
+	struct vlessenc_conf *encryption; /* owned; NULL: none */
+};
+
 /* Client: a TCP request to `dest` over `lower`, whose ownership passes.  The request goes out with
  * the first bytes pushed, or at the first pull or shut.  NULL: no memory, `lower` is freed.
  */

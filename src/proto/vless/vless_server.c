@@ -5,12 +5,22 @@
  * UDP alone, as streams inside would miss what the flow is for.
  */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "proto/header.h"
 #include "proto/vless/vision.h"
 #include "proto/vless/vless.h"
 #include "proto/vless/vless_udp.h"
+#include "proto/vlessenc/vlessenc.h"
+#include "proto/vlessenc/vlessenc_tickets.h"
 #include "transport/muxcool/muxcool.h"
+
+static bool has_flow(const struct header_server *h)
+{
+	const struct vless_conf *c = h->inbound->conf;
+
+	return c && c->vision;
+}
 
 static void vless_answer(struct bufq *first)
 {
@@ -55,11 +65,11 @@ static int agree_on_flow(struct header_server *h, const struct vless_request *re
 	if (req->flow == VLESS_FLOW_OTHER)
 		return -ERR_UNSUPPORTED;
 	if (req->flow == VLESS_FLOW_NONE) {
-		if (!h->inbound->vision || req->cmd == VLESS_UDP)
+		if (!has_flow(h) || req->cmd == VLESS_UDP)
 			return 0;
 		return req->cmd == VLESS_MUX ? is_xudp(*in) : -ERR_UNSUPPORTED;
 	}
-	if (!h->inbound->vision || req->cmd == VLESS_UDP || vision_set_records(h->lower))
+	if (!has_flow(h) || req->cmd == VLESS_UDP || vision_set_records(h->lower))
 		return -ERR_UNSUPPORTED;
 	h->over = vision_server_new(h->s.loop, req->id);
 	return h->over ? 0 : -ENOMEM;
@@ -72,7 +82,7 @@ static void by_record(struct header_server *h, bool on)
 {
 	static const union stream_value none;
 
-	if (!h->inbound->vision)
+	if (!has_flow(h))
 		return;
 	if (on)
 		(void)!vision_set_records(h->lower); /* asked again once it matters */
@@ -104,7 +114,7 @@ static int vless_parse(struct header_server *h, struct rd *in)
 	h->request.network = req.cmd == VLESS_UDP ? NETWORK_UDP : NETWORK_TCP;
 	h->request.udp = req.cmd == VLESS_UDP ? plain_udp : NULL;
 	h->request.mux = req.cmd == VLESS_MUX ? &muxcool_kind : NULL;
-	h->request.mux_udp_only = h->inbound->vision;
+	h->request.mux_udp_only = has_flow(h);
 	h->request.dest = req.dest;
 	return 0;
 }
@@ -120,7 +130,11 @@ static const struct header_ops vless_ops = {
 
 static struct stream *vless_server(struct stream *lower, const struct proto_inbound *inbound)
 {
-	return header_server_new(lower, &vless_ops, inbound);
+	const struct vless_conf *c = inbound->conf;
+
+	if (c && c->encryption)
+		lower = vlessenc_server_new(lower, c->encryption);
+	return lower ? header_server_new(lower, &vless_ops, inbound) : NULL;
 }
 
 static int vless_user_key(const char *credential, size_t len, uint8_t *key)
@@ -133,9 +147,38 @@ static int vless_user_key(const char *credential, size_t len, uint8_t *key)
 	return err;
 }
 
+/* A ticket of VLESS Encryption is good whatever else has changed. */
+static int memory_new(void **out)
+{
+	struct vlessenc_tickets *t;
+	int err = vlessenc_tickets_new(&t);
+
+	if (!err)
+		*out = t;
+	return err;
+}
+
+static void memory_free(void *memory)
+{
+	vlessenc_tickets_free(memory);
+}
+
+static void conf_free(void *conf)
+{
+	struct vless_conf *c = conf;
+
+	vlessenc_conf_free(c->encryption);
+	free(c);
+}
+
 const struct proto vless_proto = {
 	.name = "vless",
 	.key_len = VLESS_ID_LEN,
 	.user_key = vless_user_key,
 	.server = vless_server,
+	.falls_back = true,
+	.reality = true,
+	.memory_new = memory_new,
+	.memory_free = memory_free,
+	.conf_free = conf_free,
 };

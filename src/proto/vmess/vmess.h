@@ -3,7 +3,7 @@
 #define WEIR_PROTO_VMESS_H
 
 #include "proto/proto.h"
-#include "proto/shadowsocks/ss_replay.h"
+#include "proto/replay.h"
 #include "proto/vmess/vmess_users.h"
 #include "proto/vmess/vmess_wire.h"
 #include "stream/dgram.h"
@@ -15,10 +15,10 @@ extern const struct proto vmess_proto;
 /* An auth id dated two minutes ahead is good for four, and up to a second more: seconds are whole. */
 #define VMESS_REPLAY_KEEP ((2 * VMESS_WINDOW_S + 2) * NSEC_SEC)
 
-/* One worker's part of an inbound. */
+/* One worker's part of an inbound: proto_inbound.port. */
 struct vmess_port {
 	struct vmess_finder *finder;
-	struct ss_replay *replay; /* of all workers: auth ids; NULL: they may come twice */
+	struct replay *replay; /* of all workers: auth ids; NULL: they may come twice */
 };
 
 /* ---- client ------------------------------------------------------------------------------ */

@@ -5,6 +5,8 @@
 #include "proto/sealed.h"
 #include "proto/vmess/vmess_body.h"
 
+struct proto_inbound;
+
 struct vmess_layer {
 	struct sealed base;
 	struct vmess_dir in, out;
@@ -14,6 +16,9 @@ static inline struct vmess_layer *vmess_layer_of(const struct stream *s)
 {
 	return container_of(s, struct vmess_layer, base.s);
 }
+
+/* struct proto's. */
+struct stream *vmess_server(struct stream *lower, const struct proto_inbound *inbound);
 
 /* What precedes the chunks outwards, to the end of `w`: VMESS_HEAD_MAX bytes of room.  0, or an error
  * that is sticky. */

@@ -6,10 +6,8 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "crypto/aes_many.h"
 #include "crypto/ct.h"
 #include "proto/sealed_server.h"
-#include "proto/vless/vless_wire.h"
 #include "proto/vmess/vmess.h"
 #include "proto/vmess/vmess_layer.h"
 #include "proto/vmess/vmess_seal.h"
@@ -66,6 +64,7 @@ static bool can_serve(const struct vmess_request *req)
 static int read_user(struct vmess_layer *l)
 {
 	struct hello *h = hello_of(l);
+	const struct vmess_port *port = h->base.inbound->port;
 	uint8_t id[VMESS_ID_LEN];
 	struct user *user;
 	struct addr peer;
@@ -73,7 +72,7 @@ static int read_user(struct vmess_layer *l)
 
 	if (bufq_peek(&l->base.rq, 0, id, sizeof(id)) < sizeof(id))
 		return -ERR_MORE;
-	err = vmess_find(h->base.inbound->vmess->finder, &h->search, h->base.inbound->users,
+	err = vmess_find(port->finder, &h->search, h->base.inbound->users,
 			 stream_peer(l->base.lower, &peer) ? &peer : NULL, loop_now(l->base.s.loop),
 			 loop_wall(l->base.s.loop), id, &user);
 	l->base.again = err == -EAGAIN;
@@ -108,9 +107,10 @@ static int read_length(struct vmess_layer *l)
  * has the key. */
 static int remember(struct vmess_layer *l, const uint8_t *id)
 {
-	struct ss_replay *r = hello_of(l)->base.inbound->vmess->replay;
+	const struct vmess_port *port = hello_of(l)->base.inbound->port;
 
-	return r ? ss_replay_add(r, id, VMESS_ID_LEN, loop_now(l->base.s.loop)) : 0;
+	return port->replay ? replay_add(port->replay, id, VMESS_ID_LEN, loop_now(l->base.s.loop))
+			    : 0;
 }
 
 static int take_request(struct vmess_layer *l, const uint8_t *text)
@@ -230,39 +230,10 @@ static const struct stream_ops server_ops = {
 	SEALED_SERVER,
 };
 
-static struct stream *vmess_server(struct stream *lower, const struct proto_inbound *inbound)
+struct stream *vmess_server(struct stream *lower, const struct proto_inbound *inbound)
 {
 	struct hello *h = calloc(1, sizeof(*h));
 
 	return sealed_server_new(sizeof(struct vmess_layer), lower, &server_ops, &server_role,
 				 h ? &h->base : NULL, inbound, server_step);
 }
-
-static int vmess_user_key(const char *credential, size_t len, uint8_t *key)
-{
-	uint8_t id[VLESS_ID_LEN];
-	int err = vless_id_of_text(credential, len, id);
-
-	return err ? err : vmess_command_key(id, key);
-}
-
-static int vmess_user_secret(const uint8_t *key, uint8_t *secret)
-{
-	uint8_t raw[16];
-	int err = vmess_id_key(key, raw);
-
-	if (!err)
-		err = aes_many_key(raw, secret);
-	cleanse(raw, sizeof(raw));
-	return err;
-}
-
-const struct proto vmess_proto = {
-	.name = "vmess",
-	.key_len = VMESS_KEY_LEN,
-	.secret_len = AES_MANY_KEY,
-	.pack = true,
-	.user_key = vmess_user_key,
-	.user_secret = vmess_user_secret,
-	.server = vmess_server,
-};

@@ -6,8 +6,8 @@
 
 #include "base/err.h"
 #include "crypto/aes_many.h"
-#include "proto/shadowsocks/ss_budget.h"
-#include "proto/shadowsocks/ss_known.h"
+#include "proto/budget.h"
+#include "proto/known.h"
 
 #define FEW   256   /* not worth a memory of who has been here */
 #define SLICE 16384 /* users of the whole table in one turn: some 60 us, or 250 without wide AES */
@@ -17,8 +17,8 @@
 #define WORTH 16
 
 struct vmess_finder {
-	struct ss_known *known;
-	struct ss_budget recent, rest;
+	struct known *known;
+	struct budget recent, rest;
 	uint32_t worth; /* WORTH, or 1 */
 };
 
@@ -32,7 +32,7 @@ struct trial {
 	struct user *found;
 };
 
-int vmess_finder_new(struct ss_known *known, unsigned workers, struct vmess_finder **out)
+int vmess_finder_new(struct known *known, unsigned workers, struct vmess_finder **out)
 {
 	struct vmess_finder *f = calloc(1, sizeof(*f));
 
@@ -40,8 +40,8 @@ int vmess_finder_new(struct ss_known *known, unsigned workers, struct vmess_find
 		return -ENOMEM;
 	f->known = known;
 	f->worth = aes_many_fast() ? WORTH : 1;
-	ss_budget_init(&f->recent, workers);
-	ss_budget_init(&f->rest, workers);
+	budget_init(&f->recent, workers);
+	budget_init(&f->rest, workers);
 	*out = f;
 	return 0;
 }
@@ -50,8 +50,8 @@ void vmess_finder_free(struct vmess_finder *f)
 {
 	if (!f)
 		return;
-	ss_budget_done(&f->recent);
-	ss_budget_done(&f->rest);
+	budget_done(&f->recent);
+	budget_done(&f->rest);
 	free(f);
 }
 
@@ -70,7 +70,7 @@ static int try_secrets(const struct trial *t, const uint8_t *secrets, int n)
 }
 
 /* Keys of people who are no users any more are passed over. */
-static int try_keys(struct trial *t, const uint8_t (*keys)[SS_KEY_MAX], int n)
+static int try_keys(struct trial *t, const uint8_t (*keys)[KNOWN_KEY], int n)
 {
 	uint8_t secrets[AES_MANY * AES_MANY_KEY];
 	struct user *users[AES_MANY];
@@ -92,29 +92,29 @@ static int try_keys(struct trial *t, const uint8_t (*keys)[SS_KEY_MAX], int n)
 
 static int try_source(struct trial *t)
 {
-	uint8_t keys[SS_SOURCE_KEYS][SS_KEY_MAX];
+	uint8_t keys[KNOWN_PER_SOURCE][KNOWN_KEY];
 	int n = 0;
 
 	if (t->peer && t->peer->len)
-		n = ss_known_from(t->f->known, t->peer, keys);
-	return try_keys(t, (const uint8_t(*)[SS_KEY_MAX])keys, n);
+		n = known_from(t->f->known, t->peer, keys);
+	return try_keys(t, (const uint8_t(*)[KNOWN_KEY])keys, n);
 }
 
 static int try_recent(struct trial *t)
 {
-	uint8_t keys[AES_MANY][SS_KEY_MAX];
-	struct ss_budget *b = &t->f->recent;
+	uint8_t keys[AES_MANY][KNOWN_KEY];
+	struct budget *b = &t->f->recent;
 	int n, tried = 0, err = -ERR_AUTH;
 	uint32_t at = 0;
 
-	if (!ss_budget_left(b, t->peer, t->now))
+	if (!budget_left(b, t->peer, t->now))
 		return err;
-	while (err == -ERR_AUTH && (n = ss_known_next(t->f->known, &at, keys, AES_MANY)) > 0) {
-		err = try_keys(t, (const uint8_t(*)[SS_KEY_MAX])keys, n);
+	while (err == -ERR_AUTH && (n = known_next(t->f->known, &at, keys, AES_MANY)) > 0) {
+		err = try_keys(t, (const uint8_t(*)[KNOWN_KEY])keys, n);
 		tried += n;
 	}
 	if (err)
-		ss_budget_charge(b, t->peer, tried, t->now);
+		budget_charge(b, t->peer, tried, t->now);
 	return err;
 }
 
@@ -143,12 +143,12 @@ static int try_table(struct trial *t, uint32_t *at, uint32_t max)
 /* A slice.  -EAGAIN: there is more. */
 static int try_rest(struct trial *t, uint32_t *at)
 {
-	struct ss_budget *b = &t->f->rest;
+	struct budget *b = &t->f->rest;
 	uint32_t from = *at, worth = t->f->worth;
 	int err = try_table(t, at, SLICE / WORTH * worth);
 
-	ss_budget_charge(b, t->peer,
-			 err ? (int32_t)((*at - from) / worth) : -(int32_t)(from / worth), t->now);
+	budget_charge(b, t->peer, err ? (int32_t)((*at - from) / worth) : -(int32_t)(from / worth),
+		      t->now);
 	return err == -ERR_AUTH && *at < user_table_count(t->users) ? -EAGAIN : err;
 }
 
@@ -170,7 +170,7 @@ static int search(struct trial *t, struct vmess_search *s)
 		s->at = 0;
 	}
 	/* To look those up who were active costs as much as to try everybody: it is for floods. */
-	if (!ss_budget_left(&t->f->rest, t->peer, t->now))
+	if (!budget_left(&t->f->rest, t->peer, t->now))
 		return try_recent(t);
 	return try_rest(t, &s->at);
 }
@@ -180,14 +180,14 @@ int vmess_find(struct vmess_finder *f, struct vmess_search *s, const struct user
 	       struct user **out)
 {
 	struct trial t = {.f = f, .users = users, .peer = peer, .now = now, .wall = wall, .id = id};
-	uint8_t key[SS_KEY_MAX] = {0};
+	uint8_t key[KNOWN_KEY] = {0};
 	int err = search(&t, s);
 
 	if (err)
 		return err;
 	if (user_table_count(users) > FEW) {
 		memcpy(key, user_key(t.found), VMESS_KEY_LEN);
-		ss_known_touch(f->known, key, peer);
+		known_touch(f->known, key, peer);
 	}
 	*out = t.found;
 	return 0;

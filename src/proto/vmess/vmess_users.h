@@ -2,7 +2,7 @@
  *
  * There is no index: the id is decrypted under the key of every user until one fits.  Keys are tried in
  * this order: those that came from this source before, then all.  The last step takes 4 ns a user where the machine has wide AES instructions; it is taken in slices,
- * and strangers pay for it out of a budget (ss_budget.h), so that a flood of noise takes a bounded
+ * and strangers pay for it out of a budget (budget.h), so that a flood of noise takes a bounded
  * share of the worker, and nothing from those whose address is known or who were active lately: they are
  * looked for where the budget is used up.
  *
@@ -22,13 +22,12 @@
 #include "proto/vmess/vmess_wire.h"
 #include "user/user.h"
 
-struct ss_known;
+struct known;
 struct vmess_finder;
 
 /* `known`: who has been here, shared by the inbound's workers; outlives the finder.  `workers` share the
  * budget for strangers.  0 or -ENOMEM. */
-MUST_CHECK int vmess_finder_new(struct ss_known *known, unsigned workers,
-				struct vmess_finder **out);
+MUST_CHECK int vmess_finder_new(struct known *known, unsigned workers, struct vmess_finder **out);
 void vmess_finder_free(struct vmess_finder *f); /* NULL is fine */
 
 /* Where a search stands; zero at first. */

@@ -8,6 +8,8 @@
 #include "node/inbound.h"
 #include "node/inbound_plugin.h"
 #include "node/inbound_tls.h"
+#include "proto/shadowsocks/shadowsocks.h"
+#include "proto/vless/vless.h"
 
 struct bed {
 	struct config *file;
@@ -194,7 +196,7 @@ static bool has_flow(const char *options, bool panel, enum node_security securit
 	b.info->security = security;
 	b.info->server_name = "node.test";
 	assert_int_equal(build(&b), 0);
-	has = b.in->vision;
+	has = ((const struct vless_conf *)b.in->conf)->vision;
 	close_bed(&b);
 	return has;
 }
@@ -324,8 +326,10 @@ static void shadowsocks_is_served_with_keys_that_fit_and_ciphers_that_protect(vo
 		b.info->ss.server_key = cases[i].key;
 		assert_int_equal(build(&b), cases[i].ok ? 0 : -ERR_UNSUPPORTED);
 		if (cases[i].ok) {
-			assert_ptr_equal(b.in->ss.method, ss_method_find(cases[i].cipher));
-			assert_int_equal(b.in->ss.named, cases[i].key != NULL);
+			const struct ss_conf *c = b.in->conf;
+
+			assert_ptr_equal(c->method, ss_method_find(cases[i].cipher));
+			assert_int_equal(c->named, cases[i].key != NULL);
 			assert_int_equal(b.in->reject, REJECT_DRAIN);
 		} else {
 			assert_non_null(strstr(b.why, cases[i].cipher));

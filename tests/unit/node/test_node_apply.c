@@ -1,7 +1,8 @@
-/* What an apply leaves behind when memory runs out in the middle of it, and what becomes of a port
- * whose cipher changes.
+/* What an apply leaves behind when memory runs out in the middle of it, what becomes of a port whose
+ * cipher changes, and what stays whatever changes.
  */
 #include "node/bed.h"
+#include "node/node_impl.h"
 
 #include <dlfcn.h>
 #include <stdatomic.h>
@@ -282,6 +283,41 @@ static void a_worker_without_memory_for_udp_is_asked_until_it_has_it(void **stat
 	assert_true(failed >= 2); /* the generation's memory, and that of UDP */
 }
 
+/* ---- what the protocol keeps -------------------------------------------------------------- */
+
+/* What has come before a change of the configuration has come before; and nothing but that stays. */
+static void what_a_protocol_remembers_outlives_its_configurations(void **state)
+{
+	static const enum node_type types[] = {NODE_VLESS, NODE_TROJAN, NODE_VMESS,
+					       NODE_SHADOWSOCKS};
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		const struct proto *p = proto_find(node_type_name(types[i]));
+		const void *memory;
+		const struct node *n;
+		struct bed b;
+
+		open_ss_bed(&b);
+		n = b.node;
+		say_cipher(&b, "aes-128-gcm");
+		b.info->type = types[i];
+		serve(&b);
+		memory = n->memory;
+		assert_int_equal(memory != NULL, p->memory_new != NULL);
+		assert_int_equal(n->in->conf != NULL, p->conf_free != NULL);
+		say_cipher(&b, "chacha20-ietf-poly1305");
+		b.info->type = types[i];
+		b.info->port = free_port();
+		serve(&b);
+		assert_ptr_equal(n->memory, memory);
+		assert_ptr_equal(n->in->memory, memory);
+		settle(&b);
+		assert_ptr_equal(n->keyed, n->in);
+		assert_int_equal(n->in->refs, 3); /* the node's two, and the one worker's */
+		close_bed(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +327,7 @@ int main(void)
 		cmocka_unit_test(every_cipher_has_udp_and_follows_every_other),
 		cmocka_unit_test(udp_that_somebody_has_leaves_the_node_as_it_is),
 		cmocka_unit_test(a_worker_without_memory_for_udp_is_asked_until_it_has_it),
+		cmocka_unit_test(what_a_protocol_remembers_outlives_its_configurations),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -457,6 +457,8 @@ static struct stream *maybe_dribble(struct stream *s)
 	return dribbles ? dribble_new(s, &DRIBBLE(seed)) : s;
 }
 
+static const struct vless_conf with_flow = {.vision = true};
+
 static void start(struct loop *l, void *state)
 {
 	uint8_t id[VLESS_ID_LEN];
@@ -465,7 +467,7 @@ static void start(struct loop *l, void *state)
 	struct dest to;
 
 	people_init(&t->people, "vless", l, "alice");
-	t->people.in.vision = true;
+	t->people.in.conf = &with_flow;
 	assert_int_equal(dest_parse(&to, "target.example:443"), 0);
 	assert_int_equal(vless_id_of_text("alice", 5, id), 0);
 	id[6] ^= 0x55; /* a routing tag: what is echoed is the id as it came */
@@ -633,7 +635,7 @@ static int answer_to(bool configured, bool records, uint8_t flow, uint8_t cmd, c
 	int err;
 
 	people_init(&people, "vless", l, "alice");
-	people.in.vision = configured;
+	people.in.conf = configured ? &with_flow : NULL;
 	assert_int_equal(vless_id_of_text("alice", 5, req.id), 0);
 	assert_int_equal(dest_parse(&req.dest, "192.0.2.1:80"), 0);
 	vless_request_emit(&w, &req);

@@ -16,8 +16,7 @@ static struct stream *stack(struct session_inbound *in, struct stream *leaf)
 static void port_open(struct port *t, const char *method)
 {
 	ss_house_open(&t->house, method);
-	assert_int_equal(
-		ss_replay_new(t->house.conf.method->class == SS_2022, &t->house.conf.replay), 0);
+	ss_house_remember(&t->house);
 	probed_open(&t->p, loop_new(LOOP_VIRTUAL, 1), &t->house.in, stack);
 }
 

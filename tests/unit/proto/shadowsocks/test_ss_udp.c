@@ -58,11 +58,11 @@ static void port_open(struct port *p, const char *method)
 	p->loop = loop_new(LOOP_EPOLL, 0);
 	assert_non_null(p->loop);
 	ss_house_open(&p->house, method);
-	assert_int_equal(ss_replay_new(false, &p->house.conf.replay), 0);
+	assert_int_equal(replay_new_counted(SS_REPLAY_MIN, &p->house.conf.replay), 0);
 	p->service = (struct ss_udp_service){
 		.method = p->house.conf.method,
 		.psk = p->house.conf.named ? p->house.conf.psk : NULL,
-		.finder = p->house.port.finder,
+		.finder = p->house.finder,
 		.replay = p->house.conf.replay,
 		.users = &p->house.in.users,
 	};

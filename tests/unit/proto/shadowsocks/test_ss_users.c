@@ -1,7 +1,7 @@
 /* Whose stream and whose packet: among many, after changes, and in a flood. */
 #include "crowd.h"
-#include "proto/shadowsocks/ss_budget.h"
-#include "proto/shadowsocks/ss_known.h"
+#include "proto/budget.h"
+#include "proto/known.h"
 #include "unit.h"
 
 #define MANY 1000
@@ -9,7 +9,7 @@
 static const uint8_t length[2] = {0x01, 0x23};
 static const uint8_t address[12] = {1, 8, 8, 8, 8, 0, 53, 'h', 'e', 'l', 'l', 'o'};
 
-static struct ss_finder *finder_among(const struct crowd_users *c, struct ss_known *known)
+static struct ss_finder *finder_among(const struct crowd_users *c, struct known *known)
 {
 	struct ss_finder_conf conf = {.method = c->method, .workers = 1, .known = known};
 	struct ss_finder *f;
@@ -219,7 +219,7 @@ static void one_noisy_network_spends_its_own_budget_and_nobody_elses(void **stat
 	crowd_init(&c, "aes-128-gcm", 2 * MANY);
 	f = finder(&c);
 	turns = noise(f, &c, 0x0b000000, 1, 200, NSEC_SEC); /* one /24 */
-	assert_true(turns < 200 + 2 * (uint32_t)(SS_BUDGET_SOURCE_BURST / 512));
+	assert_true(turns < 200 + 2 * (uint32_t)(BUDGET_SOURCE_BURST / 512));
 	head_of(&c, 2 * MANY - 1, head);
 	assert_int_equal(find(f, c.table, &stranger, NSEC_SEC, head, &found, NULL), 0);
 	/* a second later it may try again */
@@ -242,7 +242,7 @@ static void a_flood_from_everywhere_starves_nobody_who_is_known(void **state)
 	head_of(&c, 77, head);
 	assert_int_equal(find(f, c.table, &home, NSEC_SEC, head, &found, NULL), 0);
 	turns = noise(f, &c, 0x20000000, 256, 2000, NSEC_SEC);
-	assert_true(turns < 2000 + 2 * (uint32_t)(SS_BUDGET_ALL_BURST / 512));
+	assert_true(turns < 2000 + 2 * (uint32_t)(BUDGET_ALL_BURST / 512));
 	head_of(&c, 77, head);
 	assert_int_equal(find(f, c.table, &home, NSEC_SEC, head, &found, NULL), 0);
 	head_of(&c, 77, head); /* its key was active lately, from wherever it comes */
@@ -260,12 +260,12 @@ static void who_is_known_to_one_worker_is_known_to_all(void **state)
 	struct addr home = crowd_addr(0x0a000001);
 	struct ss_finder *one, *other;
 	struct crowd_users c;
-	struct ss_known *known;
+	struct known *known;
 	struct ss_found found;
 	uint8_t head[50];
 
 	crowd_init(&c, "aes-128-gcm", 2 * MANY);
-	assert_int_equal(ss_known_new(&known), 0);
+	assert_int_equal(known_new(&known), 0);
 	one = finder_among(&c, known);
 	other = finder_among(&c, known);
 	head_of(&c, 77, head);
@@ -278,7 +278,7 @@ static void who_is_known_to_one_worker_is_known_to_all(void **state)
 	assert_ptr_equal(found.user, c.v[77]);
 	ss_finder_free(one);
 	ss_finder_free(other);
-	ss_known_free(known);
+	known_free(known);
 	crowd_done(&c);
 }
 
@@ -290,39 +290,39 @@ static void key_of(uint32_t i, uint8_t key[SS_KEY_MAX])
 
 static void more_known_keys_than_are_kept_forgets_the_oldest_only(void **state)
 {
-	enum { N = SS_KNOWN_MAX + 1000 };
+	enum { N = KNOWN_MAX + 1000 };
 	uint8_t key[SS_KEY_MAX], got[16][SS_KEY_MAX];
 	uint32_t at = 0, seen = 0;
-	struct ss_known k;
+	struct known k;
 	int n;
 
-	ss_known_init(&k);
+	known_init(&k);
 	for (uint32_t i = 0; i < N; i++) {
 		struct addr peer = crowd_addr(0x0a000000u + i % 4000);
 
 		key_of(i, key);
-		ss_known_touch(&k, key, &peer);
-		n = ss_known_from(&k, &peer, got);
+		known_touch(&k, key, &peer);
+		n = known_from(&k, &peer, got);
 		assert_true(n >= 1);
 		assert_memory_equal(got[0], key, SS_KEY_MAX);
 	}
-	while ((n = ss_known_next(&k, &at, got, 16)) > 0) {
+	while ((n = known_next(&k, &at, got, 16)) > 0) {
 		for (int i = 0; i < n; i++, seen++) {
 			key_of(N - 1 - seen, key);
 			assert_memory_equal(got[i], key, SS_KEY_MAX);
 		}
 	}
-	assert_int_equal(seen, SS_KNOWN_TRIED);
-	assert_int_equal(k.n, SS_KNOWN_MAX);
+	assert_int_equal(seen, KNOWN_TRIED);
+	assert_int_equal(k.n, KNOWN_MAX);
 	key_of(N - 5000, key); /* not the newest any more, moved to the front */
-	ss_known_touch(&k, key, NULL);
+	known_touch(&k, key, NULL);
 	at = 0;
-	assert_int_equal(ss_known_next(&k, &at, got, 2), 2);
+	assert_int_equal(known_next(&k, &at, got, 2), 2);
 	assert_memory_equal(got[0], key, SS_KEY_MAX);
 	key_of(N - 1, key);
 	assert_memory_equal(got[1], key, SS_KEY_MAX);
-	assert_int_equal(k.n, SS_KNOWN_MAX);
-	ss_known_done(&k);
+	assert_int_equal(k.n, KNOWN_MAX);
+	known_done(&k);
 }
 
 /* docs/protocols/shadowsocks.md: the identity header of the vectors. */

@@ -124,21 +124,21 @@ static void an_id_is_remembered_for_as_long_as_it_is_good(void **state)
 {
 	const nsec_t first = 1000 * SECONDS, used = first + VMESS_REPLAY_KEEP - 1;
 	uint8_t one[VMESS_ID_LEN] = {1}, id[VMESS_ID_LEN], clear[VMESS_ID_LEN], noise[4] = {0};
-	struct ss_replay *r;
+	struct replay *r;
 
 	vmess_id_make(NOW + VMESS_WINDOW_S, noise, clear);
 	assert_true(vmess_id_timely(clear, NOW));
 	assert_true(vmess_id_timely(clear, NOW + 240));
 	assert_false(vmess_id_timely(clear, NOW + 241));
 	id_of(1, NOW + VMESS_WINDOW_S, id);
-	assert_int_equal(ss_replay_new_for(VMESS_REPLAY_KEEP, &r), 0);
+	assert_int_equal(replay_new_timed(VMESS_REPLAY_KEEP, &r), 0);
 	/* at the end of a generation, which others begin and turn */
-	assert_int_equal(ss_replay_add(r, one, sizeof(one), first), 0);
-	assert_int_equal(ss_replay_add(r, id, sizeof(id), used), 0);
+	assert_int_equal(replay_add(r, one, sizeof(one), first), 0);
+	assert_int_equal(replay_add(r, id, sizeof(id), used), 0);
 	one[0]++;
-	assert_int_equal(ss_replay_add(r, one, sizeof(one), used + 1), 0);
-	assert_int_equal(ss_replay_add(r, id, sizeof(id), used + 241 * SECONDS - 1), -ERR_REPLAY);
-	ss_replay_free(r);
+	assert_int_equal(replay_add(r, one, sizeof(one), used + 1), 0);
+	assert_int_equal(replay_add(r, id, sizeof(id), used + 241 * SECONDS - 1), -ERR_REPLAY);
+	replay_free(r);
 }
 
 static void a_large_table_is_looked_through_in_slices(void **state)

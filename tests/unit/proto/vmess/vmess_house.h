@@ -3,31 +3,31 @@
 #define WEIR_TESTS_VMESS_HOUSE_H
 
 #include "people.h"
-#include "proto/shadowsocks/ss_known.h"
+#include "proto/known.h"
 #include "proto/vmess/vmess.h"
 
 struct vmess_house {
 	struct people people;
-	struct ss_known *known;
-	struct ss_replay *replay;
+	struct known *known;
+	struct replay *replay;
 	struct vmess_port port;
 };
 
 static inline void vmess_house_open(struct vmess_house *o, struct loop *l, const char *users)
 {
 	people_init(&o->people, "vmess", l, users);
-	assert_int_equal(ss_known_new(&o->known), 0);
-	assert_int_equal(ss_replay_new_for(VMESS_REPLAY_KEEP, &o->replay), 0);
+	assert_int_equal(known_new(&o->known), 0);
+	assert_int_equal(replay_new_timed(VMESS_REPLAY_KEEP, &o->replay), 0);
 	assert_int_equal(vmess_finder_new(o->known, 1, &o->port.finder), 0);
 	o->port.replay = NULL;
-	o->people.in.vmess = &o->port;
+	o->people.in.port = &o->port;
 }
 
 static inline void vmess_house_close(struct vmess_house *o)
 {
 	vmess_finder_free(o->port.finder);
-	ss_replay_free(o->replay);
-	ss_known_free(o->known);
+	replay_free(o->replay);
+	known_free(o->known);
 	people_done(&o->people);
 }
 

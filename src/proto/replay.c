@@ -1,5 +1,5 @@
 /* Two generations of one set: new salts go into the young one, both are looked at, and when the young
- * one is full (AEAD) or SS_REPLAY_KEEP old (2022) it becomes the old one.  So a salt is remembered for
+ * one is full (counted) or old enough (timed) it becomes the old one.  So a salt is remembered for
  * one to two times the measure.  Tables start small and double: a port that nobody uses has none.
  *
  * An entry is the 64-bit hash of its salt under a key that nobody knows: of a million of them none will
@@ -8,7 +8,7 @@
  * One lock: it is held for a look into two tables once per connection, and a replay has to be seen
  * whichever worker it lands on.
  */
-#include "proto/shadowsocks/ss_replay.h"
+#include "proto/replay.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -27,42 +27,42 @@ struct set {
 	uint32_t cap, used;
 };
 
-struct ss_replay {
+struct replay {
 	pthread_mutex_t lock;
 	struct hash_key hash;
 	nsec_t keep;	/* 0: not by the clock */
-	uint32_t min;	/* entries of a full table of AEAD */
+	uint32_t min;	/* entries of a full table, where counted */
 	uint32_t start; /* entries that a new table begins with; a power of two */
 	struct set young, old;
 	nsec_t turned; /* when `young` began */
 };
 
-int ss_replay_new_for(nsec_t keep, struct ss_replay **out)
+static int replay_new(nsec_t keep, uint32_t min, struct replay **out)
 {
-	struct ss_replay *r = calloc(1, sizeof(*r));
+	struct replay *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return -ENOMEM;
 	pthread_mutex_init(&r->lock, NULL);
 	random_bytes(&r->hash, sizeof(r->hash));
 	r->keep = keep;
-	r->min = SS_REPLAY_MIN;
+	r->min = min;
 	r->start = START;
 	*out = r;
 	return 0;
 }
 
-int ss_replay_new(bool timed, struct ss_replay **out)
+int replay_new_timed(nsec_t keep, struct replay **out)
 {
-	return ss_replay_new_for(timed ? SS_REPLAY_KEEP : 0, out);
+	return replay_new(keep, 0, out);
 }
 
-void ss_replay_set_min(struct ss_replay *r, uint32_t min)
+int replay_new_counted(uint32_t min, struct replay **out)
 {
-	r->min = min;
+	return replay_new(0, min, out);
 }
 
-void ss_replay_free(struct ss_replay *r)
+void replay_free(struct replay *r)
 {
 	if (!r)
 		return;
@@ -93,7 +93,7 @@ static void put(struct set *s, uint64_t h)
 	s->used++;
 }
 
-static bool grow(const struct ss_replay *r, struct set *s)
+static bool grow(const struct replay *r, struct set *s)
 {
 	struct set bigger = {.cap = s->cap ? 2 * s->cap : r->start};
 
@@ -112,7 +112,7 @@ static bool grow(const struct ss_replay *r, struct set *s)
 }
 
 /* One that was filled will be again. */
-static void turn(struct ss_replay *r, nsec_t now)
+static void turn(struct replay *r, nsec_t now)
 {
 	if (!r->keep)
 		r->start = r->young.cap;
@@ -122,7 +122,7 @@ static void turn(struct ss_replay *r, nsec_t now)
 	r->turned = now;
 }
 
-static void age(struct ss_replay *r, nsec_t now)
+static void age(struct replay *r, nsec_t now)
 {
 	if (!r->keep) {
 		if (r->young.used >= r->min)
@@ -136,7 +136,7 @@ static void age(struct ss_replay *r, nsec_t now)
 	turn(r, now);
 }
 
-static int add(struct ss_replay *r, uint64_t h, nsec_t now)
+static int add(struct replay *r, uint64_t h, nsec_t now)
 {
 	age(r, now);
 	if (has(&r->young, h) || has(&r->old, h))
@@ -147,7 +147,7 @@ static int add(struct ss_replay *r, uint64_t h, nsec_t now)
 	return 0;
 }
 
-int ss_replay_add(struct ss_replay *r, const uint8_t *salt, size_t len, nsec_t now)
+int replay_add(struct replay *r, const uint8_t *salt, size_t len, nsec_t now)
 {
 	uint64_t h;
 	int err;

@@ -1,4 +1,4 @@
-#include "proto/shadowsocks/ss_known.h"
+#include "proto/known.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,14 +11,14 @@
 #define SETS	  2048 /* of sources */
 #define WAYS	  4
 
-void ss_known_init(struct ss_known *k)
+void known_init(struct known *k)
 {
-	*k = (struct ss_known){0};
+	*k = (struct known){0};
 	pthread_mutex_init(&k->lock, NULL);
 	random_bytes(&k->hash, sizeof(k->hash));
 }
 
-void ss_known_done(struct ss_known *k)
+void known_done(struct known *k)
 {
 	hash_index_done(&k->index);
 	if (k->keys)
@@ -26,51 +26,51 @@ void ss_known_done(struct ss_known *k)
 	free(k->keys);
 	free(k->sources);
 	pthread_mutex_destroy(&k->lock);
-	*k = (struct ss_known){0};
+	*k = (struct known){0};
 }
 
-int ss_known_new(struct ss_known **out)
+int known_new(struct known **out)
 {
-	struct ss_known *k = malloc(sizeof(*k));
+	struct known *k = malloc(sizeof(*k));
 
 	if (!k)
 		return -ENOMEM;
-	ss_known_init(k);
+	known_init(k);
 	*out = k;
 	return 0;
 }
 
-void ss_known_free(struct ss_known *k)
+void known_free(struct known *k)
 {
 	if (!k)
 		return;
-	ss_known_done(k);
+	known_done(k);
 	free(k);
 }
 
 /* ---- keys, in a list by recency ---------------------------------------------------------- */
 
-static uint64_t hash_of(const struct ss_known *k, const uint8_t *key)
+static uint64_t hash_of(const struct known *k, const uint8_t *key)
 {
-	return hash_bytes(&k->hash, key, SS_KEY_MAX);
+	return hash_bytes(&k->hash, key, KNOWN_KEY);
 }
 
-static int64_t find(const struct ss_known *k, const uint8_t *key)
+static int64_t find(const struct known *k, const uint8_t *key)
 {
 	struct hash_iter it;
 	int64_t i;
 
 	for (i = hash_index_first(&k->index, hash_of(k, key), &it); i >= 0;
 	     i = hash_index_next(&k->index, hash_of(k, key), &it)) {
-		if (ct_equal(k->keys[i].key, key, SS_KEY_MAX))
+		if (ct_equal(k->keys[i].key, key, KNOWN_KEY))
 			return i;
 	}
 	return -1;
 }
 
-static void take_out(struct ss_known *k, uint32_t slot)
+static void take_out(struct known *k, uint32_t slot)
 {
-	struct ss_known_key *e = &k->keys[slot];
+	struct known_key *e = &k->keys[slot];
 
 	if (e->newer)
 		k->keys[e->newer - 1].older = e->older;
@@ -82,9 +82,9 @@ static void take_out(struct ss_known *k, uint32_t slot)
 		k->oldest = e->newer;
 }
 
-static void put_first(struct ss_known *k, uint32_t slot)
+static void put_first(struct known *k, uint32_t slot)
 {
-	struct ss_known_key *e = &k->keys[slot];
+	struct known_key *e = &k->keys[slot];
 
 	e->newer = 0;
 	e->older = k->newest;
@@ -95,14 +95,14 @@ static void put_first(struct ss_known *k, uint32_t slot)
 	k->newest = (uint16_t)(slot + 1);
 }
 
-static bool grow(struct ss_known *k)
+static bool grow(struct known *k)
 {
 	uint32_t cap = k->cap ? 2 * k->cap : CAP_START;
-	struct ss_known_key *keys;
+	struct known_key *keys;
 
 	if (k->n < k->cap)
 		return true;
-	if (cap > SS_KNOWN_MAX)
+	if (cap > KNOWN_MAX)
 		return false;
 	keys = calloc(cap, sizeof(*keys));
 	if (!keys)
@@ -118,7 +118,7 @@ static bool grow(struct ss_known *k)
 }
 
 /* A free slot, or that of the oldest; -1: no memory for a first one. */
-static int64_t slot_new(struct ss_known *k)
+static int64_t slot_new(struct known *k)
 {
 	uint32_t slot;
 
@@ -132,7 +132,7 @@ static int64_t slot_new(struct ss_known *k)
 	return slot;
 }
 
-static int64_t remember(struct ss_known *k, const uint8_t *key)
+static int64_t remember(struct known *k, const uint8_t *key)
 {
 	int64_t slot = find(k, key);
 
@@ -144,14 +144,14 @@ static int64_t remember(struct ss_known *k, const uint8_t *key)
 	slot = slot_new(k);
 	if (slot < 0)
 		return slot;
-	memcpy(k->keys[slot].key, key, SS_KEY_MAX);
+	memcpy(k->keys[slot].key, key, KNOWN_KEY);
 	put_first(k, (uint32_t)slot);
 	/* Without memory for the index it is there twice one day: harmless. */
 	(void)!hash_index_add(&k->index, hash_of(k, key), (uint32_t)slot);
 	return slot;
 }
 
-int ss_known_next(struct ss_known *k, uint32_t *at, uint8_t (*out)[SS_KEY_MAX], int max)
+int known_next(struct known *k, uint32_t *at, uint8_t (*out)[KNOWN_KEY], int max)
 {
 	uint32_t tried = *at >> 16, slot = *at & 0xffff;
 	int n = 0;
@@ -161,8 +161,8 @@ int ss_known_next(struct ss_known *k, uint32_t *at, uint8_t (*out)[SS_KEY_MAX], 
 	 * front, where this search has been. */
 	if (*at == 0)
 		slot = k->newest;
-	while (slot && n < max && tried < SS_KNOWN_TRIED) {
-		memcpy(out[n++], k->keys[slot - 1].key, SS_KEY_MAX);
+	while (slot && n < max && tried < KNOWN_TRIED) {
+		memcpy(out[n++], k->keys[slot - 1].key, KNOWN_KEY);
 		slot = k->keys[slot - 1].older;
 		tried++;
 	}
@@ -174,7 +174,7 @@ int ss_known_next(struct ss_known *k, uint32_t *at, uint8_t (*out)[SS_KEY_MAX], 
 /* ---- sources ----------------------------------------------------------------------------- */
 
 /* An address as whom it stands for: IPv4 whole, IPv6 its /64.  Never 0. */
-static uint64_t source_hash(const struct ss_known *k, const struct addr *peer)
+static uint64_t source_hash(const struct known *k, const struct addr *peer)
 {
 	uint8_t ip[16];
 
@@ -185,11 +185,11 @@ static uint64_t source_hash(const struct ss_known *k, const struct addr *peer)
 											    : 16);
 }
 
-static struct ss_source *source_find(const struct ss_known *k, const struct addr *peer,
-				     uint32_t *tag, struct ss_source **oldest)
+static struct known_source *source_find(const struct known *k, const struct addr *peer,
+					uint32_t *tag, struct known_source **oldest)
 {
 	uint64_t h = source_hash(k, peer);
-	struct ss_source *set = &k->sources[(h % SETS) * WAYS];
+	struct known_source *set = &k->sources[(h % SETS) * WAYS];
 
 	*tag = (uint32_t)(h >> 32) | 1;
 	*oldest = set;
@@ -202,9 +202,9 @@ static struct ss_source *source_find(const struct ss_known *k, const struct addr
 	return NULL;
 }
 
-static void source_touch(struct ss_known *k, const struct addr *peer, uint16_t slot)
+static void source_touch(struct known *k, const struct addr *peer, uint16_t slot)
 {
-	struct ss_source *s, *oldest;
+	struct known_source *s, *oldest;
 	uint32_t tag;
 	int i;
 
@@ -215,32 +215,32 @@ static void source_touch(struct ss_known *k, const struct addr *peer, uint16_t s
 	s = source_find(k, peer, &tag, &oldest);
 	if (!s) {
 		s = oldest;
-		*s = (struct ss_source){.tag = tag};
+		*s = (struct known_source){.tag = tag};
 	}
 	s->used = ++k->clock;
-	for (i = 0; i < SS_SOURCE_KEYS - 1 && s->slots[i] != slot; i++)
+	for (i = 0; i < KNOWN_PER_SOURCE - 1 && s->slots[i] != slot; i++)
 		;
 	memmove(&s->slots[1], &s->slots[0], (size_t)i * sizeof(s->slots[0]));
 	s->slots[0] = slot;
 }
 
-int ss_known_from(struct ss_known *k, const struct addr *peer, uint8_t (*out)[SS_KEY_MAX])
+int known_from(struct known *k, const struct addr *peer, uint8_t (*out)[KNOWN_KEY])
 {
-	struct ss_source *s, *oldest;
+	struct known_source *s, *oldest;
 	uint32_t tag;
 	int n = 0;
 
 	pthread_mutex_lock(&k->lock);
 	s = k->sources ? source_find(k, peer, &tag, &oldest) : NULL;
-	while (s && n < SS_SOURCE_KEYS && s->slots[n]) {
-		memcpy(out[n], k->keys[s->slots[n] - 1].key, SS_KEY_MAX);
+	while (s && n < KNOWN_PER_SOURCE && s->slots[n]) {
+		memcpy(out[n], k->keys[s->slots[n] - 1].key, KNOWN_KEY);
 		n++;
 	}
 	pthread_mutex_unlock(&k->lock);
 	return n;
 }
 
-void ss_known_touch(struct ss_known *k, const uint8_t key[SS_KEY_MAX], const struct addr *peer)
+void known_touch(struct known *k, const uint8_t key[KNOWN_KEY], const struct addr *peer)
 {
 	int64_t slot;
 
