@@ -20,6 +20,7 @@
 #include <sys/uio.h>
 
 #include "base/base.h"
+#include "base/buf.h"
 
 enum aead_alg {
 	AEAD_AES_128_GCM,
@@ -94,5 +95,11 @@ MUST_CHECK int aead_open_iov(const struct aead_key *k, const uint8_t *nonce, con
 MUST_CHECK int aead_open_pieces(const struct aead_key *k, const uint8_t *nonce, const void *aad,
 				size_t aadlen, const struct iovec *in, int n,
 				const uint8_t tag[AEAD_TAG], uint8_t *const *outs);
+
+/* The `len` bytes at the front of `in`, behind which their tag lies, into one buffer at the end of
+ * `out`, as many as an empty one holds at the most.  `in` is left as it is.  -ENOMEM, -ERR_AUTH.
+ */
+MUST_CHECK int aead_open_bufq(const struct aead_key *k, const uint8_t *nonce, const void *aad,
+			      size_t aadlen, const struct bufq *in, size_t len, struct bufq *out);
 
 #endif

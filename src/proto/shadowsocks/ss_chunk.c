@@ -77,27 +77,11 @@ int ss_open_piece(struct ss_dir *d, const void *in, size_t len, uint8_t *out)
 
 /* ---- opening ----------------------------------------------------------------------------- */
 
-/* One buffer with room for all of it. */
 static int open_small(struct ss_dir *d, struct bufq *in, size_t len, struct bufq *out)
 {
-	uint8_t nonce[AEAD_NONCE_MAX], tag[AEAD_TAG], *to;
-	struct iovec iov[PIECES];
-	struct buf *b = bufq_tail_room(out, len);
-	int n, err;
+	uint8_t nonce[AEAD_NONCE_MAX];
+	int err = aead_open_bufq(&d->key, nonce_of(d, nonce), NULL, 0, in, len, out);
 
-	if (!b)
-		return -ENOMEM;
-	to = b->data + b->end;
-	n = bufq_iov(in, iov, PIECES, len);
-	bufq_peek(in, len, tag, sizeof(tag));
-	if (n == PIECES) {
-		/* Perhaps dribbled: lay it side by side where the plaintext will be. */
-		bufq_peek(in, 0, to, len);
-		iov[0] = (struct iovec){to, len};
-		n = 1;
-	}
-	err = aead_open_iov(&d->key, nonce_of(d, nonce), NULL, 0, iov, n, tag, to);
-	bufq_commit(out, err ? 0 : len);
 	if (!err)
 		bufq_drain(in, len);
 	return err;

@@ -1,6 +1,5 @@
 #include "proto/vlessenc/vlessenc_record.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,29 +102,9 @@ static int open_in_place(struct vlessenc_dir *d, struct bufq *in, const uint8_t 
 static int open_copy(struct vlessenc_dir *d, struct bufq *in, const uint8_t *header,
 		     const uint8_t *nonce, struct bufq *out)
 {
-	size_t len = (size_t)d->next - AEAD_TAG, have = 0;
-	uint8_t tag[AEAD_TAG], *to;
-	struct iovec iov[PIECES];
-	struct buf *b = bufq_tail_room(out, MIN(len, (size_t)BUF_PAYLOAD));
-	int n, err;
+	int err = aead_open_bufq(&d->aead.key, nonce, header, VLESSENC_HEADER, in,
+				 (size_t)d->next - AEAD_TAG, out);
 
-	if (!b)
-		return -ENOMEM;
-	/* The longest is more than the payload of a chunk, but not more than an empty chunk holds. */
-	assert(b->end + len <= BUF_SIZE);
-	to = b->data + b->end;
-	n = bufq_iov(in, iov, PIECES, len);
-	for (int i = 0; i < n; i++)
-		have += iov[i].iov_len;
-	if (have < len) {
-		/* Dribbled: lay it side by side where the plaintext will be. */
-		bufq_peek(in, 0, to, len);
-		iov[0] = (struct iovec){to, len};
-		n = 1;
-	}
-	bufq_peek(in, len, tag, sizeof(tag));
-	err = aead_open_iov(&d->aead.key, nonce, header, VLESSENC_HEADER, iov, n, tag, to);
-	bufq_commit(out, err ? 0 : len);
 	if (!err)
 		bufq_drain(in, d->next);
 	return err;

@@ -164,31 +164,6 @@ static int put_length(struct vmess_dir *d, uint8_t *out, size_t size, uint16_t m
 
 /* ---- opening ----------------------------------------------------------------------------- */
 
-/* One buffer with room for all of it. */
-static int open_small(const struct vmess_dir *d, const uint8_t *nonce, struct bufq *in, size_t len,
-		      struct bufq *out)
-{
-	struct buf *b = bufq_tail_room(out, len);
-	uint8_t tag[AEAD_TAG], *to;
-	struct iovec iov[PIECES];
-	int n, err;
-
-	if (!b)
-		return -ENOMEM;
-	to = b->data + b->end;
-	n = bufq_iov(in, iov, PIECES, len);
-	bufq_peek(in, len, tag, sizeof(tag));
-	if (n == PIECES) {
-		/* Perhaps dribbled: lay it side by side where the plaintext will be. */
-		bufq_peek(in, 0, to, len);
-		iov[0] = (struct iovec){to, len};
-		n = 1;
-	}
-	err = aead_open_iov(&d->key, nonce, NULL, 0, iov, n, tag, to);
-	bufq_commit(out, err ? 0 : len);
-	return err;
-}
-
 /* A copy in full buffers of `len` bytes of `in`, opened where it lies.  Nobody whom we know sends
  * chunks as long as that. */
 static int open_large(const struct vmess_dir *d, const uint8_t *nonce, struct bufq *in, size_t len,
@@ -262,7 +237,7 @@ static int open_text(const struct vmess_dir *d, struct bufq *in, size_t len, str
 		bufq_peek(in, 0, tag, sizeof(tag));
 		return aead_open(&d->key, nonce, NULL, 0, tag, sizeof(tag), none);
 	}
-	return len <= BUF_PAYLOAD ? open_small(d, nonce, in, len, out)
+	return len <= BUF_PAYLOAD ? aead_open_bufq(&d->key, nonce, NULL, 0, in, len, out)
 				  : open_large(d, nonce, in, len, out);
 }
 
