@@ -6,6 +6,7 @@
 #include "stream/pair.h"
 
 #include "hostile.h"
+#include "watcher.h"
 
 static const uint8_t id[VLESS_ID_LEN] = "0123456789abcdef";
 
@@ -136,16 +137,6 @@ static void the_lower_stream_is_bypassed_only_behind_the_headers(void **state)
 	one_close(&o);
 }
 
-struct watcher {
-	struct waiter w;
-	int wakes;
-};
-
-static void on_wake(struct waiter *w)
-{
-	container_of(w, struct watcher, w)->wakes++;
-}
-
 /* S4: somebody who waits to read does not know that there is still something to send. */
 static void S4_a_request_that_did_not_fit_at_once_goes_without_further_calls(void **state)
 {
@@ -154,7 +145,7 @@ static void S4_a_request_that_did_not_fit_at_once_goes_without_further_calls(voi
 	struct one o;
 	size_t sent = 0;
 
-	waiter_init(&x.w, on_wake);
+	waiter_init(&x.w, watcher_wake);
 	one_open(&o, 10);
 	assert_int_equal(pull(o.s, got, 1), -EAGAIN);
 	stream_want(o.s, STREAM_RD, &x.w);

@@ -13,6 +13,7 @@
 
 #include "hostile.h"
 #include "people.h"
+#include "watcher.h"
 
 static const char *const protocols[] = {"vless", "trojan"};
 
@@ -463,16 +464,6 @@ static void the_longest_request_is_served_and_no_byte_more_is_waited_for(void **
 	gate_close(&g);
 }
 
-struct watcher {
-	struct waiter w;
-	int wakes;
-};
-
-static void on_wake(struct waiter *w)
-{
-	container_of(w, struct watcher, w)->wakes++;
-}
-
 /* A socket can be written to all the time; waiting for a request must not mean asking all the time.
  */
 static void who_waits_for_the_request_sleeps(void **state)
@@ -486,7 +477,7 @@ static void who_waits_for_the_request_sleeps(void **state)
 	people_init(&people, "vless", l, "alice");
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
 	s = people.proto->server(tcp_stream_new(l, fd[0], NULL), &people.in);
-	waiter_init(&x.w, on_wake);
+	waiter_init(&x.w, watcher_wake);
 	assert_int_equal(stream_open(s), -EAGAIN);
 	stream_want(s, STREAM_RD | STREAM_WR, &x.w);
 	for (int i = 0; i < 3; i++)

@@ -9,6 +9,7 @@
 #include "stream/tcp.h"
 
 #include "hostile.h"
+#include "watcher.h"
 
 static const char script[] = "\5\1\0" /* greeting */
 			     "\5\1\0\3\xb"
@@ -117,16 +118,6 @@ static void what_is_not_offered_is_answered_and_fails(void **state)
 	one_close(&o);
 }
 
-struct watcher {
-	struct waiter w;
-	int wakes;
-};
-
-static void on_wake(struct waiter *w)
-{
-	container_of(w, struct watcher, w)->wakes++;
-}
-
 static void who_waits_for_the_request_sleeps(void **state)
 {
 	struct loop *l = loop_new(LOOP_EPOLL, 0);
@@ -136,7 +127,7 @@ static void who_waits_for_the_request_sleeps(void **state)
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
 	s = socks_server_new(tcp_stream_new(l, fd[0], NULL));
-	waiter_init(&x.w, on_wake);
+	waiter_init(&x.w, watcher_wake);
 	assert_int_equal(stream_open(s), -EAGAIN);
 	stream_want(s, STREAM_RD | STREAM_WR, &x.w);
 	for (int i = 0; i < 3; i++)

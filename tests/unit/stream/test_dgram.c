@@ -6,6 +6,8 @@
 #include "stream/pair.h"
 #include "stream/udp.h"
 
+#include "watcher.h"
+
 static void settle(struct loop *l)
 {
 	while (loop_turn(l, 5 * NSEC_MS) > 0)
@@ -90,16 +92,6 @@ static void packets_arrive_with_the_address_they_came_from(void **state)
 	loop_free(l);
 }
 
-struct watcher {
-	struct waiter w;
-	int wakes;
-};
-
-static void on_wake(struct waiter *w)
-{
-	container_of(w, struct watcher, w)->wakes++;
-}
-
 static void the_second_family_comes_with_its_first_packet(void **state)
 {
 	struct loop *l = loop_new(LOOP_EPOLL, 0);
@@ -116,7 +108,7 @@ static void the_second_family_comes_with_its_first_packet(void **state)
 	}
 	address_of(v6, at);
 	assert_int_equal(udp_dgram_new(l, AF_INET, NULL, &d), 0);
-	waiter_init(&x.w, on_wake);
+	waiter_init(&x.w, watcher_wake);
 	assert_int_equal(dgram_recv(d, &p, 1), -EAGAIN);
 	dgram_want(d, STREAM_RD, &x.w); /* before that socket exists */
 	send_one(d, "over six", at);

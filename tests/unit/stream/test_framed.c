@@ -6,6 +6,7 @@
 
 #include "hostile.h"
 #include "packets.h"
+#include "watcher.h"
 
 #define TOY_MAX 9000
 
@@ -281,16 +282,6 @@ static void a_packet_larger_than_a_chunk_is_dropped_whole_and_counted(void **sta
 	one_close(&o);
 }
 
-struct watcher {
-	struct waiter w;
-	int wakes;
-};
-
-static void on_wake(struct waiter *w)
-{
-	container_of(w, struct watcher, w)->wakes++;
-}
-
 static void S2_a_stream_of_nothing_but_skipped_frames_leaves_others_their_turn(void **state)
 {
 	struct watcher x = {0};
@@ -298,7 +289,7 @@ static void S2_a_stream_of_nothing_but_skipped_frames_leaves_others_their_turn(v
 	struct packet p;
 	int calls = 0;
 
-	waiter_init(&x.w, on_wake);
+	waiter_init(&x.w, watcher_wake);
 	one_open(&o, 4 << 20);
 	for (int i = 0; i < 32; i++)
 		write_frame(&o, TOY_SKIP, 65535);
@@ -448,8 +439,8 @@ static void a_full_stream_refuses_and_wakes_who_waits(void **state)
 	struct one o;
 	int sent;
 
-	waiter_init(&wr.w, on_wake);
-	waiter_init(&rd.w, on_wake);
+	waiter_init(&wr.w, watcher_wake);
+	waiter_init(&rd.w, watcher_wake);
 	one_open(&o, 20000);
 	sent = fill_up(&o);
 	assert_in_range(sent, 30, 60); /* a bounded number */
@@ -482,7 +473,7 @@ static void a_stream_that_breaks_under_it_wakes_who_waits_to_send(void **state)
 	struct packet p;
 	struct one o;
 
-	waiter_init(&wr.w, on_wake);
+	waiter_init(&wr.w, watcher_wake);
 	one_open(&o, 20000);
 	fill_up(&o);
 	dgram_want(o.d, STREAM_WR, &wr.w);

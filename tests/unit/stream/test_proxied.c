@@ -10,6 +10,7 @@
 
 #include "ends.h"
 #include "hostile.h"
+#include "watcher.h"
 
 static struct addr at(const char *text)
 {
@@ -141,16 +142,6 @@ static void a_wrong_header_fails_for_good_and_a_short_one_is_a_truncation(void *
 	one_close(&o);
 }
 
-struct watcher {
-	struct waiter w;
-	int wakes;
-};
-
-static void on_wake(struct waiter *w)
-{
-	container_of(w, struct watcher, w)->wakes++;
-}
-
 /* A socket can be written to all the time; waiting for the header must not mean asking all the
  * time. */
 static void who_waits_for_the_header_sleeps(void **state)
@@ -163,7 +154,7 @@ static void who_waits_for_the_header_sleeps(void **state)
 	tcp_fds(fd);
 	near = tcp_stream_new(l, fd[0], NULL);
 	s = proxied_new(near);
-	waiter_init(&x.w, on_wake);
+	waiter_init(&x.w, watcher_wake);
 	assert_int_equal(stream_open(s), -EAGAIN);
 	stream_want(s, STREAM_RD | STREAM_WR, &x.w);
 	for (int i = 0; i < 3; i++)
