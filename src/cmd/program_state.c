@@ -39,7 +39,7 @@ int program_open_state(struct program *p, unsigned nworkers)
 	if (is_full(err))
 		return start_without(p, nworkers, err);
 	if (err)
-		log_msg(LOG_ERROR, "state", "cannot use %s: %s%s%s", dir, err_text(err),
+		log_msg(LOG_ERROR, "state", "cannot use State.Dir %s: %s%s%s", dir, err_text(err),
 			*why ? ": " : "", why);
 	else if (*why)
 		log_msg(LOG_WARN, "state", "%s", why);

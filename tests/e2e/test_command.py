@@ -47,6 +47,14 @@ def test_a_second_node_in_the_same_state_folder_does_not_start(weir_bin, procs, 
     lab.node.start()
 
 
+def test_a_state_folder_that_cannot_be_made_is_named_with_its_option(weir_bin, tmp_path):
+    file = tmp_path / "weir.json"
+    file.write_text(json.dumps({"State": {"Dir": "/proc/none"}, "Nodes": [{"ApiHost": "http://127.0.0.1:1", "NodeID": 1, "ApiKey": "k"}]}))
+    done = run(weir_bin, "run", "-c", str(file))
+    assert done.returncode == 1
+    assert "cannot use State.Dir /proc/none: No such file or directory" in done.stdout + done.stderr
+
+
 def test_a_client_says_why_nothing_comes_back(weir_bin, procs, cert, target):
     lab = Lab(procs, cert, kinds=["trojan-tls"])
     port = free_port()
