@@ -237,8 +237,8 @@ static void tell_failure(struct session_inbound *si, const struct session_report
 
 	if (!r->err || r->down || r->err == -ERR_CANCELED)
 		return;
-	if (!r->dest && r->err == -ERR_TRUNCATED) /* a local program has looked who listens */
-		return;
+	if (!r->dest && (r->err == -ERR_TRUNCATED || r->err == -ECONNRESET))
+		return; /* a local program has looked who listens */
 	if (is_of_server(r->err)) {
 		tell_unreachable(r, conf);
 		return;
