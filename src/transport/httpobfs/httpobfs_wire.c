@@ -115,7 +115,7 @@ int httpobfs_request_parse(struct rd *in, const char *host)
 		return err;
 	end = at + len;
 	text = line(&at, end, &n);
-	if (n < 9 || !same(text + n - 9, 9, " HTTP/1.1"))
+	if (!text || n < 9 || !same(text + n - 9, 9, " HTTP/1.1"))
 		return -ERR_MALFORMED;
 	while ((text = line(&at, end, &n)) && n > 0) {
 		const char *v;
