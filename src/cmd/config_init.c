@@ -78,7 +78,8 @@ static json_t *node_json(const struct plan *p, const char *id, const struct node
 static void tell(const char *id, const struct node_info *info)
 {
 	fprintf(stderr, "node %s: %s on port %u, %s, %s\n", id, node_type_name(info->type),
-		info->port, node_network_name(info->network), node_protection_name(info));
+		info->port, node_network_name(info->network),
+		node_protection_name(info, info->security));
 }
 
 /* The question is put as the node itself would: through a configuration of one entry. */

@@ -44,15 +44,20 @@ static int64_t mode_of_text(const char *text)
 }
 
 /* The file's word, else the panel's. */
-static int64_t cert_mode(const struct inbound_plan *p)
+static int64_t cert_mode(const struct config_node *conf, const struct node_info *info)
 {
-	const struct config_cert *own = &p->conf->cert;
+	const struct config_cert *own = &conf->cert;
 
 	if (conf_is_set(&config_cert_schema, own, mode))
 		return own->mode;
-	if (p->info->remote.set & REMOTE_CERT_MODE)
-		return mode_of_text(p->info->remote.cert_mode);
-	return p->info->cert.mode ? mode_of_text(p->info->cert.mode) : own->mode;
+	if (info->remote.set & REMOTE_CERT_MODE)
+		return mode_of_text(info->remote.cert_mode);
+	return info->cert.mode ? mode_of_text(info->cert.mode) : own->mode;
+}
+
+bool inbound_tls_in_clear(const struct config_node *conf, const struct node_info *info)
+{
+	return info->security == SECURITY_TLS && cert_mode(conf, info) == CONFIG_CERT_NONE;
 }
 
 /* CertDomain, else what the panel calls the node; may be a list. */
@@ -179,7 +184,7 @@ static struct tls_server_conf *make_conf(const struct inbound_plan *p, struct ce
 int inbound_tls(const struct inbound_plan *p, struct tls_server_conf **out,
 		char why[INBOUND_WHY_MAX])
 {
-	int64_t mode = cert_mode(p);
+	int64_t mode = cert_mode(p->conf, p->info);
 	struct tls_server_conf *conf = NULL;
 	struct cert_store *cs;
 	int err;
@@ -223,7 +228,7 @@ uint64_t inbound_tls_stamp(const struct inbound_plan *p)
 	struct domains d;
 	uint64_t sum = 0;
 
-	if (p->info->security != SECURITY_TLS || cert_mode(p) == CONFIG_CERT_NONE)
+	if (p->info->security != SECURITY_TLS || cert_mode(p->conf, p->info) == CONFIG_CERT_NONE)
 		return 0;
 	split_domains(p, &d);
 	for (unsigned i = 0; i < d.n; i++) {

@@ -8,6 +8,9 @@
 MUST_CHECK int inbound_tls(const struct inbound_plan *plan, struct tls_server_conf **out,
 			   char why[INBOUND_WHY_MAX]);
 
+/* The panel says TLS, and it is somebody else's in front of the node (CertMode none). */
+bool inbound_tls_in_clear(const struct config_node *conf, const struct node_info *info);
+
 /* Grows or changes when one of the certificate files does: compare to see a renewal.  0 where there
  * are none.
  */

@@ -137,14 +137,14 @@ const char *node_security_name(enum node_security s)
 	return "unknown";
 }
 
-const char *node_protection_name(const struct node_info *i)
+const char *node_protection_name(const struct node_info *i, enum node_security served)
 {
-	if (i->security == SECURITY_NONE && i->type == NODE_SHADOWSOCKS && i->ss.cipher)
+	if (served == SECURITY_NONE && i->type == NODE_SHADOWSOCKS && i->ss.cipher)
 		return i->ss.cipher;
-	if (i->security == SECURITY_NONE && i->type == NODE_VLESS && i->vless.decryption &&
+	if (served == SECURITY_NONE && i->type == NODE_VLESS && i->vless.decryption &&
 	    *i->vless.decryption && strcmp(i->vless.decryption, "none") != 0)
 		return "VLESS Encryption";
-	return node_security_name(i->security);
+	return node_security_name(served);
 }
 
 bool node_type_is_quic(enum node_type t)

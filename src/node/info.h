@@ -305,8 +305,10 @@ MUST_CHECK int node_network_parse(const char *text, enum node_network *out);
 const char *node_network_name(enum node_network n);
 const char *node_security_name(enum node_security s);
 
-/* For people: the security below, or else what the protocol brings itself, as a cipher's name. */
-const char *node_protection_name(const struct node_info *i);
+/* For people: the security that is `served` below (in front of a node may be somebody else's), or
+ * else what the protocol brings itself, as a cipher's name.
+ */
+const char *node_protection_name(const struct node_info *i, enum node_security served);
 
 /* Types whose TLS is always on and whose wire is UDP. */
 bool node_type_is_quic(enum node_type t);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "node/inbound_tls.h"
 #include "node/node_impl.h"
 
 #define REOPEN_EVERY (5 * NSEC_SEC)
@@ -174,12 +175,21 @@ static void node_settle(struct node_target *t)
 	node_reap(node_of(t));
 }
 
+static const char *node_protection(const struct node_target *t, const struct node_info *info)
+{
+	const struct node *n = container_of(t, const struct node, target);
+
+	return node_protection_name(info, inbound_tls_in_clear(n->conf, info) ? SECURITY_NONE
+									      : info->security);
+}
+
 static const struct node_target_ops target_ops = {
 	.apply = node_apply,
 	.alive = node_alive,
 	.online = node_online,
 	.suspend = node_suspend,
 	.settle = node_settle,
+	.protection = node_protection,
 };
 
 /* ---- life -------------------------------------------------------------------------------- */

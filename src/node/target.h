@@ -42,6 +42,10 @@ struct node_target_ops {
 	/* Before traffic is frozen: settle users who have gone (user_registry_reap).  May be NULL.
 	 */
 	void (*settle)(struct node_target *t);
+
+	/* What protects `info` as it is served here, for the log.  May be NULL: the panel's word.
+	 */
+	const char *(*protection)(const struct node_target *t, const struct node_info *info);
 };
 
 struct node_target {

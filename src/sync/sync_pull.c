@@ -390,6 +390,14 @@ void pull_forget(struct sync_node *n)
 	forget_users(n);
 }
 
+static const char *protection(const struct sync_node *n, const struct node_info *i)
+{
+	const struct node_target_ops *ops = n->target->ops;
+
+	return ops->protection ? ops->protection(n->target, i)
+			       : node_protection_name(i, i->security);
+}
+
 static void tell_change(struct sync_node *n)
 {
 	const struct node_info *i = n->new_info;
@@ -397,7 +405,7 @@ static void tell_change(struct sync_node *n)
 
 	if (!n->info)
 		node_log(n, LOG_INFO, "%s on port %u, %s, %s", node_type_name(i->type), i->port,
-			 node_network_name(i->network), node_protection_name(i));
+			 node_network_name(i->network), protection(n, i));
 	else if (node_info_diff(n->info, i, &field) == NODE_REBUILD)
 		node_log(n, LOG_INFO, "new configuration (%s changed)", field);
 	else if (field)

@@ -8,10 +8,12 @@ import subprocess
 
 import pytest
 from weirtest import socks
+from weirtest.fakepanel import FakePanel
 from weirtest.lab import Lab
-from weirtest.node import entry
+from weirtest.node import Node, entry
+from weirtest.panel import Panel
 from weirtest.peers import link, random_credential, start_client
-from weirtest.proc import free_port, wait_until
+from weirtest.proc import free_port, listens, wait_until
 
 pytestmark = [pytest.mark.quick, pytest.mark.one_thread]
 
@@ -232,3 +234,37 @@ def test_what_a_node_does_not_do_of_the_panels_words_is_told_once(procs, cert):
     told = lab.node.proc.text()
     assert told.count("vless-raw: not in this build yet: 2 routes of the panel are not applied") == 1
     assert "a feature we do not offer" not in told
+
+
+def test_the_panel_s_listen_ip_is_for_who_believes_it(procs):
+    ports = free_port(), free_port()
+    users = [{"id": 1, "uuid": random_credential()}]
+    panels = [FakePanel("vless", p, users, listen_ip="127.0.0.2") for p in ports]
+    entries = [entry(p.url, p.as_node(), Name=f"n{i}", AcceptPanelListenIP=not i) for i, p in enumerate(panels)]
+    for e in entries:
+        del e["ListenIP"]
+    node = Node(procs, entries, [])
+    wait_until("both to listen", lambda: all(listens(p, "127.0.0.2") for p in ports))
+    assert not listens(ports[0]) and listens(ports[1])
+    entries[0]["ListenIP"] = "127.0.0.3"  # the operator's own word comes first
+    node.write()
+    node.reload()
+    wait_until("the other address", lambda: listens(ports[0], "127.0.0.3"))
+    wait_until("the panel's to be left", lambda: not listens(ports[0], "127.0.0.2"))
+
+
+def test_the_log_says_what_protects_a_node_and_not_what_was_asked_for(procs, cert):
+    """CertMode none serves in clear what the panel calls TLS; encryption of the protocol's own is no "none"."""
+    panel, entries = Panel(procs), []
+    secret = subprocess.run([os.environ["WEIR_BIN"], "vlessenc"], check=True, capture_output=True, text=True).stdout
+    decryption = re.search(r"decryption: (\S+)", secret)[1]
+    for kind, own, settings, said in (
+            ("trojan", None, {"tls": 1}, "trojan on port {}, tcp, none"), ("trojan", cert, {"tls": 1}, "trojan on port {}, tcp, tls"),
+            ("vless", None, {"tls": 0}, "vless on port {}, tcp, none"),
+            ("vless", None, {"tls": 0, "decryption": decryption}, "vless on port {}, tcp, VLESS Encryption"),
+            ("shadowsocks", None, {"cipher": "2022-blake3-aes-128-gcm"}, "shadowsocks on port {}, tcp, 2022-blake3-aes-128-gcm")):
+        port = free_port()
+        entries.append((entry(panel.url, panel.add_node(kind, port, **settings), own, Name=f"n{port}"), f"n{port}: {said.format(port)}\n"))
+    node = Node(procs, [e for e, _ in entries], [])
+    for _, line in entries:
+        wait_until(line, lambda line=line: line in node.proc.text())
