@@ -99,7 +99,7 @@ int mux_stream_append(struct mux_stream *ms, const void *data, size_t n)
 		ms->progress = loop_now(ms->s.loop);
 	if (bufq_append(&ms->in, data, n))
 		return -ENOMEM;
-	ms->c.m->held += n;
+	recount(ms);
 	mux_child_wake(&ms->c, STREAM_RD);
 	return 0;
 }
