@@ -38,6 +38,7 @@ enum err_origin {
 	X(NO_ADDRESS,  ENV,  "the name has no usable address")                     \
 	X(RESOLVE,     ENV,  "the name could not be resolved")                     \
 	X(HTTP,        PEER, "an HTTP answer that says no")                        \
+	X(UNREACHED,   PEER, "the node could not reach the target")                \
 	X(DATABASE,    ENV,  "the database failed")                                \
 	X(CRYPTO,      ENV,  "the crypto library failed")
 /* clang-format on */

@@ -9,6 +9,7 @@
 #include "base/base64.h"
 #include "base/err.h"
 #include "base/hex.h"
+#include "client/mux_conf.h"
 #include "plugin/options.h"
 
 #define ALPN_MAX 8
@@ -242,7 +243,8 @@ static int make_credential(const struct share_link *link, struct outbound_conf *
 int outbound_conf_of_link(const struct share_link *link, const struct link_trust *trust,
 			  struct outbound_conf *out, char why[FROM_LINK_WHY])
 {
-	struct outbound_conf c = {0};
+	struct outbound_conf c = {.mux = trust->mux};
+	const char *what;
 	int err;
 
 	if (link->network != NET_TCP || (*link->header_type && strcmp(link->header_type, "none")))
@@ -253,6 +255,8 @@ int outbound_conf_of_link(const struct share_link *link, const struct link_trust
 	err = make_credential(link, &c, why);
 	if (!err)
 		err = make_flow(link, &c, why);
+	if (!err && mux_conf_settle(&c, &what))
+		err = wrong(why, "%s", what);
 	if (!err && link->security == SECURITY_TLS)
 		err = make_tls(link, trust, &c, why);
 	if (!err && link->security == SECURITY_REALITY)
@@ -387,13 +391,15 @@ int link_of_xray(const struct json_value *o, struct arena *mem, struct share_lin
 		 struct link_trust *trust, char why[FROM_LINK_WHY])
 {
 	const struct json_value *stream = json_get(o, "streamSettings");
-	const char *security, *network;
+	const char *security, *network, *what;
 	int err;
 
 	*link = share_link_empty();
 	err = read_server(o, mem, link, why);
 	if (err)
 		return err;
+	if (mux_conf_of_xray(json_get(o, "mux"), &trust->mux, &what))
+		return wrong(why, "%s", what);
 	network = text_at(stream, "network", mem);
 	if (node_network_parse(network, &link->network))
 		return wrong(why, "network: \"%.40s\" is none", network);

@@ -17,6 +17,7 @@ struct link_trust {
 	size_t npins;
 	const char *ca_file; /* NULL: the system's roots */
 	bool insecure;	     /* believe anybody */
+	struct outbound_mux mux;
 };
 
 /* 64 hexadecimal digits, colons allowed between bytes.  0, -ERR_MALFORMED, -ENOBUFS. */

@@ -2,10 +2,13 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/lazy.h"
+#include "proto/singmux/singmux_wire.h"
 #include "proto/trojan/trojan.h"
 #include "proto/vless/vless.h"
+#include "transport/muxcool/muxcool.h"
 
 struct outbound_dial {
 	struct dial dial;
@@ -44,6 +47,32 @@ static struct stream *stack(struct outbound *o, struct loop *l, const struct des
 		return vless_client_vision(s, o->conf->id, to);
 	return vless_client_new(s, o->conf->id, to);
 }
+
+/* ---- carriers of a multiplexer ------------------------------------------------------------- */
+
+/* VLESS and VMess have a command for mux.cool; all else is asked for by name. */
+static struct stream *mux_carrier(void *arg, struct loop *l)
+{
+	struct outbound *o = arg;
+	const struct outbound_conf *c = o->conf;
+	bool cool = c->mux.kind == &muxcool_client;
+	struct dest to = {.type = DEST_NONE};
+	struct stream *s;
+
+	if (!cool)
+		singmux_dest(&to);
+	else if (dest_set_name(&to, muxcool_kind.host, strlen(muxcool_kind.host), MUXCOOL_PORT))
+		return NULL;
+	if (!cool || (c->proto != OUTBOUND_VLESS && c->proto != OUTBOUND_VMESS))
+		return stack(o, l, &to);
+	s = carrier(o, l);
+	if (!s)
+		return NULL;
+	return c->proto == OUTBOUND_VMESS ? vmess_client_mux(s, &c->vmess)
+					  : vless_client_mux(s, c->id, c->vision);
+}
+
+/* ---- dialling ------------------------------------------------------------------------------ */
 
 static int outbound_result(struct dial *dial, struct stream **out)
 {
@@ -86,7 +115,8 @@ static struct dial *outbound_dial(struct dialer *dialer, struct loop *l, const s
 		return NULL;
 	d->dial.ops = &dial_ops;
 	d->w = w;
-	d->s = stack(o, l, to);
+	d->s = o->conf->mux.kind && !o->conf->mux.no_tcp ? mux_pool_stream(&o->tcp, l, to)
+							 : stack(o, l, to);
 	if (!d->s) {
 		free(d);
 		return NULL;
@@ -118,6 +148,11 @@ static int shadowsocks_dgram(struct outbound *o, struct loop *l, struct dgram **
 	return *out ? 0 : -ENOMEM;
 }
 
+static bool is_muxed(const struct outbound_mux *m, const struct dest *first)
+{
+	return m->kind && !m->no_udp && !(m->quic == QUIC_ALONE && first->port == 443);
+}
+
 /* The association is there at once; its carrier connects when the first packet is sent. */
 static int outbound_dgram(struct dialer *dialer, struct loop *l, const struct dest *first,
 			  struct dgram **out)
@@ -126,6 +161,10 @@ static int outbound_dgram(struct dialer *dialer, struct loop *l, const struct de
 	struct stream *s;
 	struct dgram *d;
 
+	if (is_muxed(&o->conf->mux, first)) {
+		*out = mux_pool_packets(o->udp.conf ? &o->udp : &o->tcp, l, first);
+		return *out ? 0 : -ENOMEM;
+	}
 	if (o->conf->proto == OUTBOUND_SHADOWSOCKS)
 		return shadowsocks_dgram(o, l, out);
 	/* The request names the one destination; a SOCKS association does not know any yet. */
@@ -157,5 +196,29 @@ static const struct dialer_ops outbound_ops = {
 
 void outbound_init(struct outbound *o, struct dialer *under, const struct outbound_conf *conf)
 {
+	const struct outbound_mux *m = &conf->mux;
+
 	*o = (struct outbound){.dialer.ops = &outbound_ops, .under = under, .conf = conf};
+	if (!m->kind)
+		return;
+	o->tcp_conf = (struct mux_pool_conf){
+		.kind = m->kind,
+		.padding = m->padding,
+		.streams = m->streams,
+		.carriers = m->carriers,
+		.min_streams = m->min_streams,
+		.no_quic = m->quic == QUIC_REJECTED,
+	};
+	mux_pool_init(&o->tcp, &o->tcp_conf, mux_carrier, o);
+	if (!m->udp_streams)
+		return;
+	o->udp_conf = o->tcp_conf;
+	o->udp_conf.streams = m->udp_streams;
+	mux_pool_init(&o->udp, &o->udp_conf, mux_carrier, o);
+}
+
+void outbound_done(struct outbound *o)
+{
+	mux_pool_done(&o->tcp);
+	mux_pool_done(&o->udp);
 }

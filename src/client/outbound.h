@@ -1,5 +1,5 @@
 /* outbound.h - a dialer through a server of ours: TCP, TLS if asked for, then VLESS, VMess, Trojan
- * or Shadowsocks.
+ * or Shadowsocks; each stream in a connection of its own, or many in few (M8).
  *
  * Threads: one per loop; the TLS configuration is shared.
  */
@@ -12,6 +12,7 @@
 #include "proto/vlessenc/vlessenc.h"
 #include "proto/vmess/vmess.h"
 #include "stream/dialer.h"
+#include "stream/mux_pool.h"
 #include "tls/client.h"
 #include "tls/reality.h"
 #include "transport/httpobfs/httpobfs.h"
@@ -21,6 +22,24 @@ enum outbound_proto {
 	OUTBOUND_TROJAN,
 	OUTBOUND_SHADOWSOCKS,
 	OUTBOUND_VMESS,
+};
+
+enum outbound_quic {
+	QUIC_ALLOWED,
+	QUIC_REJECTED, /* packets to port 443 are dropped */
+	QUIC_ALONE,    /* an association that begins with it is not multiplexed */
+};
+
+/* How streams and associations share connections. */
+struct outbound_mux {
+	const struct mux_client_kind *kind; /* NULL: they do not */
+	bool padding;
+	bool no_tcp, no_udp; /* these have connections of their own */
+	unsigned streams;    /* of a connection; 0: no limit */
+	unsigned
+		udp_streams; /* mux.cool: associations have other connections, of so many; 0: the same */
+	unsigned carriers, min_streams; /* as in struct mux_pool_conf */
+	enum outbound_quic quic;
 };
 
 struct outbound_conf {
@@ -42,14 +61,20 @@ struct outbound_conf {
 	bool plain_udp; /* VLESS, VMess: command 2 instead of XUDP */
 	bool vision;	/* VLESS: with the flow xtls-rprx-vision... */
 	bool udp443;	/* ...and UDP to port 443 as well */
+	struct outbound_mux mux;
 };
 
 struct outbound {
 	struct dialer dialer;
 	struct dialer *under;		  /* reaches the server */
 	const struct outbound_conf *conf; /* outlives it */
+	struct mux_pool_conf tcp_conf, udp_conf;
+	struct mux_pool tcp,
+		udp; /* carriers; what packets take is `udp` where they have their own */
 };
 
 void outbound_init(struct outbound *o, struct dialer *under, const struct outbound_conf *conf);
+/* Ends the carriers of a multiplexer: due where there is one; fine on one that is zero-filled. */
+void outbound_done(struct outbound *o);
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "client/from_link.h"
 #include "client/local.h"
+#include "client/mux_conf.h"
 #include "client/udp_forward.h"
 #include "client/via_plugin.h"
 #include "cmd/cmd.h"
@@ -26,7 +27,7 @@
 static const int caught[] = {SIGTERM, SIGINT, 0};
 
 struct args {
-	const char *listen, *file, *ca, *link, *plugin, *plugin_mode;
+	const char *listen, *file, *ca, *link, *plugin, *plugin_mode, *mux;
 	struct opt_many tcp, udp, pins;
 	bool insecure, plain_udp;
 };
@@ -58,11 +59,20 @@ struct connect {
 
 static const struct direct_conf anywhere = {.allow_private = true};
 
-static const struct session_times times = {
+static const struct session_times alone = {
 	.handshake = 30 * NSEC_SEC,
 	.dial = 30 * NSEC_SEC,
 	.udp_idle = 300 * NSEC_SEC,
 	.relay = {.idle = 3600 * NSEC_SEC, .linger = 60 * NSEC_SEC, .splice = true},
+};
+
+/* Of multiplexers some cannot say that only one direction has ended: who closes his end is told apart from
+ * who waits for an answer by the silence that follows. */
+static const struct session_times shared = {
+	.handshake = 30 * NSEC_SEC,
+	.dial = 30 * NSEC_SEC,
+	.udp_idle = 300 * NSEC_SEC,
+	.relay = {.idle = 3600 * NSEC_SEC, .linger = 10 * NSEC_SEC, .splice = true},
 };
 
 /* ---- what to connect to ------------------------------------------------------------------ */
@@ -144,6 +154,12 @@ static int load(struct connect *c, char why[FROM_LINK_WHY])
 		if (err)
 			snprintf(why, FROM_LINK_WHY, "--pin: 64 hexadecimal digits");
 	}
+	if (!err && a->mux && mux_conf_parse(a->mux, &trust.mux)) {
+		snprintf(why, FROM_LINK_WHY,
+			 "--mux: cool, xudp, smux, yamux or h2mux, then :STREAMS "
+			 "(1 to 1024), then ,padding for the last three");
+		err = -ERR_CONFIG;
+	}
 	if (!err)
 		err = take_plugin(c, &link, why);
 	if (!err)
@@ -151,6 +167,8 @@ static int load(struct connect *c, char why[FROM_LINK_WHY])
 	arena_done(&mem);
 	if (!err)
 		out->plain_udp = a->plain_udp;
+	if (!err)
+		out->mux.no_udp |= a->plain_udp;
 	return err;
 }
 
@@ -258,6 +276,11 @@ static int wrong_address(const char *text)
 	return -ERR_CONFIG;
 }
 
+static const struct session_times *times_of(const struct connect *c)
+{
+	return c->conf.mux.kind ? &shared : &alone;
+}
+
 static int open_socks(struct connect *c, const char *text)
 {
 	struct addr at;
@@ -265,7 +288,7 @@ static int open_socks(struct connect *c, const char *text)
 
 	if (err)
 		return wrong_address(text);
-	err = local_open(&c->socks, c->loop, &at, NULL, &c->outbound.dialer, &times);
+	err = local_open(&c->socks, c->loop, &at, NULL, &c->outbound.dialer, times_of(c));
 	c->socks.si.ended = tell_failure;
 	if (!err)
 		err = local_bound(&c->socks, &at);
@@ -289,10 +312,10 @@ static int open_forward(struct connect *c, const char *text, bool udp)
 		return wrong_address(listen);
 	err = dest_parse(&f->to, eq + 1);
 	if (!err && udp)
-		err = udp_forward_open(c->loop, &at, &f->to, &c->outbound.dialer, times.udp_idle,
+		err = udp_forward_open(c->loop, &at, &f->to, &c->outbound.dialer, alone.udp_idle,
 				       &f->udp);
 	else if (!err)
-		err = local_open(&f->local, c->loop, &at, &f->to, &c->outbound.dialer, &times);
+		err = local_open(&f->local, c->loop, &at, &f->to, &c->outbound.dialer, times_of(c));
 	f->local.si.ended = tell_failure;
 	if (!err && !udp)
 		err = local_bound(&f->local, &at);
@@ -398,6 +421,7 @@ static int serve(struct connect *c)
 		loop_run(c->loop);
 	err = c->err;
 	close_all(c);
+	outbound_done(&c->outbound);
 	via_plugin_free(c->via);
 	loop_turn(c->loop, 0); /* frees what was let go */
 	signals_close(&c->signals);
@@ -425,6 +449,8 @@ int cmd_connect(int argc, char **argv)
 		 "run this in place of the SIP003 plugin that the link names"},
 		{"plugin-mode", 0, OPT_TEXT, &a.plugin_mode, "MODE",
 		 "what goes through it: tcp_only (default), tcp_and_udp, udp_only"},
+		{"mux", 0, OPT_TEXT, &a.mux, "KIND",
+		 "share connections: cool, xudp, smux, yamux, h2mux; cool:16, smux:8,padding"},
 		{"plain-udp", 0, OPT_FLAG, &a.plain_udp, NULL,
 		 "VLESS and VMess: command 2 instead of XUDP"},
 		{0},

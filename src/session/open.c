@@ -6,6 +6,8 @@
 #include "proto/carriers.h"
 #include "session/session_impl.h"
 
+#define REFUSED_PATIENCE NSEC_SEC /* for the client's end, when he has been told */
+
 /* A request has been read: remember what outlives the protocol's layer. */
 static int admit(struct session *s, const struct stream_request *req, const struct addr *peer,
 		 bool carrier)
@@ -155,7 +157,27 @@ int session_dial(struct session *s)
 	if (err == -EAGAIN)
 		return err;
 	s->dial = NULL;
-	return err ? err : start_relay(s, &s->meter);
+	return err ? session_refuse(s, err) : start_relay(s, &s->meter);
+}
+
+/* A child of a multiplexer that knows an answer for that. */
+int session_refuse(struct session *s, int err)
+{
+	if (!s->child || stream_set(s->client, STREAM_REFUSED, (union stream_value){.num = err}))
+		return err;
+	dial_cancel(s->dial);
+	s->dial = NULL;
+	s->why = err;
+	timer_set(s->in->loop, &s->deadline, loop_now(s->in->loop) + REFUSED_PATIENCE);
+	return PHASE_REFUSED;
+}
+
+/* Letting go at once could take the answer along (a reset); what he has sent ahead is nobody's. */
+int session_refused(struct session *s)
+{
+	int err = session_drain(s);
+
+	return err == -EAGAIN ? err : s->why;
 }
 
 /* A stranger's connection to the web server behind: relayed, timed, and nobody's traffic. */

@@ -13,17 +13,12 @@
 static const struct {
 	int (*run)(struct session *s);
 } phases[] = {
-	[PHASE_OPEN] = {session_open},
-	[PHASE_DIAL] = {session_dial},
-	[PHASE_RELAY] = {session_relay},
-	[PHASE_UDP] = {session_udp},
-	[PHASE_REJECT] = {session_reject},
-	[PHASE_DRAIN] = {session_drain},
-	[PHASE_FALL_DIAL] = {session_fall_dial},
-	[PHASE_CLOSING] = {session_closing},
-	[PHASE_LATE] = {session_late},
-	[PHASE_PARTING] = {session_drain},
-	[PHASE_MUX] = {session_mux},
+	[PHASE_OPEN] = {session_open},		 [PHASE_DIAL] = {session_dial},
+	[PHASE_RELAY] = {session_relay},	 [PHASE_UDP] = {session_udp},
+	[PHASE_REJECT] = {session_reject},	 [PHASE_DRAIN] = {session_drain},
+	[PHASE_FALL_DIAL] = {session_fall_dial}, [PHASE_REFUSED] = {session_refused},
+	[PHASE_CLOSING] = {session_closing},	 [PHASE_LATE] = {session_late},
+	[PHASE_PARTING] = {session_drain},	 [PHASE_MUX] = {session_mux},
 };
 
 static struct session *of_run(struct waiter *w)
@@ -190,6 +185,18 @@ static void session_run(struct waiter *w)
 		session_end(s, next);
 }
 
+/* 0: he has been told, and it goes on for a moment. */
+static int child_is_late(struct session *s)
+{
+	int next = s->phase == PHASE_DIAL ? session_refuse(s, -ERR_TIMEOUT) : -ERR_TIMEOUT;
+
+	if (next != PHASE_REFUSED)
+		return s->phase == PHASE_REFUSED ? s->why : next;
+	s->phase = PHASE_REFUSED;
+	loop_queue(s->in->loop, &s->run);
+	return 0;
+}
+
 static void on_deadline(struct timer *t)
 {
 	struct session *s = container_of(t, struct session, deadline);
@@ -199,7 +206,9 @@ static void on_deadline(struct timer *t)
 	if (!err)
 		return;
 	if (s->child)
-		err = -ERR_TIMEOUT;
+		err = child_is_late(s);
+	if (!err)
+		return;
 	if (err != -ENOTSUP) {
 		session_end(s, err);
 		return;

@@ -17,6 +17,7 @@ enum session_phase {
 	PHASE_LATE,    /* as PARTING, of who has not said enough to be judged */
 	PHASE_PARTING, /* the end is said, and what still comes is read a while */
 	PHASE_FALL_DIAL,
+	PHASE_REFUSED, /* a child has been told that nothing can be had: the last word is its own */
 	PHASE_CLOSING,
 	PHASE_END,
 };
@@ -46,6 +47,7 @@ struct session {
 			struct timer deadline;
 			struct bufq first; /* to the client before anything from the target */
 			const struct fallback *fallback;
+			int why; /* REFUSED */
 		};
 		struct relay relay;
 		struct {
@@ -77,6 +79,9 @@ struct session *session_new(struct session_inbound *in);
 int session_open_udp(struct session *s, struct dgram *client, const struct stream_request *req,
 		     const struct addr *peer);
 int session_dial(struct session *s);
+/* Nothing can be had, for this reason: PHASE_REFUSED where he is told, else `err`. */
+int session_refuse(struct session *s, int err);
+int session_refused(struct session *s);
 /* The request has been read: it is for a multiplexer.  The next phase. */
 int session_start_mux(struct session *s, const struct mux_kind *kind, bool udp_only);
 int session_mux(struct session *s);

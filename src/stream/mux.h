@@ -10,7 +10,7 @@
  * M5   One output limit per mux, deficit round robin, chunks of at most 16 KiB.
  * M6   Names: h2c is the connection, h2s one stream of it.
  * M7   drain(): no more children where the peer can be told; over when the last one has gone.
- * M8   Client muxes with room are pooled.
+ * M8   Client muxes with room are pooled (mux_pool.h).
  * M9   Glitches (resets, empty frames, pings) are counted per second, and too many end the mux.
  *
  * Threads: the carrier's loop.
@@ -56,6 +56,25 @@ struct mux_kind {
 	/* `carrier` is open, and passes.  NULL: no memory, it is freed. */
 	struct mux *(*serve)(struct stream *carrier, const struct mux_terms *terms);
 };
+
+/* The same as a client: whoever holds it asks it for children, and the pool does (mux_pool.h). */
+struct mux_client_kind {
+	const char *name;
+	/* `carrier` passes, and opens when the loop runs; of `sink` only closed() is called.  `padding`
+	 * where the protocol has any.  NULL: no memory, the carrier is freed. */
+	struct mux *(*start)(struct stream *carrier, struct sink *sink, bool padding);
+	/* A child to `to`: its open() waits for the carrier's.  NULL: no memory. */
+	struct stream *(*stream)(struct mux *m, const struct dest *to);
+	/* An association; `first` may have no port when it is not known yet.  `id` names it to a server
+	 * that remembers some.  NULL: no memory. */
+	struct dgram *(*packets)(struct mux *m, const struct dest *first, const uint8_t id[8]);
+};
+
+#define MUX_FULL SIZE_MAX
+
+/* How many children speak; MUX_FULL: no more are welcome, for it is full, drained, over, or has not been
+ * heard since it was asked something. */
+size_t mux_load(const struct mux *m);
 
 static inline void mux_drain(struct mux *m)
 {

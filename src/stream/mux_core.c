@@ -40,6 +40,12 @@ int mux_glitch(struct mux_core *m)
 	return ++m->glitches > MUX_GLITCHES ? -ERR_PROTOCOL : 0;
 }
 
+int mux_stray(struct mux_core *m, size_t n)
+{
+	m->stray += n;
+	return m->stray > MUX_STRAY ? -ERR_PROTOCOL : 0;
+}
+
 /* ---- the table ----------------------------------------------------------------------------- */
 
 static struct mux_child **slot_of(const struct mux_core *m, uint32_t id)
@@ -114,6 +120,9 @@ void mux_child_detach(struct mux_child *c)
 	if (!c->attached)
 		return;
 	c->attached = false;
+	m->nparting -= c->parting;
+	c->parting = false;
+	m->stray = 0;
 	for (at = slot_of(m, c->id); *at != c; at = &(*at)->next)
 		;
 	*at = c->next;
@@ -122,6 +131,25 @@ void mux_child_detach(struct mux_child *c)
 	m->idle_since = loop_now(m->mux.loop);
 	if (--m->nchildren == 0)
 		mux_kick(m); /* it may be the last one */
+}
+
+void mux_child_part(struct mux_child *c)
+{
+	if (!c->attached || c->parting)
+		return;
+	c->parting = true;
+	c->m->nparting++;
+}
+
+size_t mux_load(const struct mux *mux)
+{
+	const struct mux_core *m = container_of(mux, const struct mux_core, mux);
+
+	if (m->gone || m->draining || m->failed || !mux_has_room(m))
+		return MUX_FULL;
+	if (m->asked && loop_now(mux->loop) - m->asked >= MUX_SILENCE)
+		return MUX_FULL;
+	return m->nchildren - m->nparting;
 }
 
 static void unref(struct mux_core *m)
@@ -254,14 +282,20 @@ int mux_emit(struct mux_core *m, const void *head, size_t len, struct bufq *src,
 	return bufq_move(&m->out, src, whole) == whole ? 0 : -ENOMEM;
 }
 
+/* Children of a client are there before it is open, and wait for it. */
 static int open_lower(struct mux_core *m)
 {
 	int err = m->open ? 0 : stream_open(m->lower);
+	struct list_node *pos;
 
 	if (err == -EAGAIN)
 		stream_want(m->lower, STREAM_RD | STREAM_WR, &m->run);
-	m->open |= !err;
-	return err;
+	if (err || m->open)
+		return err;
+	m->open = true;
+	list_for_each(pos, &m->children)
+		mux_child_wake(list_entry(pos, struct mux_child, link), STREAM_RD | STREAM_WR);
+	return 0;
 }
 
 static int flush(struct mux_core *m)
@@ -278,6 +312,8 @@ static int flush(struct mux_core *m)
 		}
 		if (n < 0)
 			return (int)n;
+		if (!m->asked)
+			m->asked = loop_now(m->mux.loop);
 	}
 	return 0;
 }
@@ -322,6 +358,7 @@ static int read_some(struct mux_core *m)
 			return (int)n;
 		if (n == 0)
 			return len > 0 ? -ERR_TRUNCATED : ORDERLY_END;
+		m->asked = 0;
 	}
 	return 1;
 }
@@ -480,7 +517,7 @@ struct mux *mux_core_start(struct mux_core *m, const struct mux_codec *codec, st
 	m->terms.first = NULL;
 	m->refs = 1;
 	loop_random(l, &m->key, sizeof(m->key));
-	m->idle_since = loop_now(l);
+	m->idle_since = m->asked = loop_now(l);
 	bufq_init(&m->in, loop_pool(l), MUX_READ_MAX);
 	bufq_init(&m->out, loop_pool(l), SIZE_MAX);
 	if (terms->first)

@@ -20,6 +20,7 @@
 
 #include "base/hash.h"
 #include "base/list.h"
+#include "base/wr.h"
 #include "stream/mux.h"
 
 #define MUX_CHUNK     16384 /* of data in one frame, at most */
@@ -31,7 +32,11 @@
 #define MUX_TOTAL_MAX (4 * 1024 * 1024)
 #define MUX_CHILDREN  4096
 #define MUX_STALL     (20 * NSEC_SEC)
-#define MUX_GLITCHES  500 /* per second */
+#define MUX_STRAY \
+	(16 * 1024 * 1024) /* for children that have gone: what may be on its way to one */
+#define MUX_GLITCHES 500   /* per second */
+#define MUX_SILENCE \
+	(10 * NSEC_SEC) /* a carrier that owes an answer for so long gets no more children */
 
 struct mux_core;
 struct mux_child;
@@ -53,6 +58,8 @@ struct mux_codec {
 	int (*reset)(struct mux_core *m, struct mux_child *c);
 	/* The consumer has pulled `n` bytes (M4).  NULL: the protocol has no windows. */
 	int (*pulled)(struct mux_core *m, struct mux_child *c, size_t n);
+	/* An end of ours is that of both directions: children say no to STREAM_HALF_CLOSE. */
+	bool whole_end;
 	/* How much it may send now; when that grows from 0, call mux_child_writable().  NULL: no windows. */
 	size_t (*window)(const struct mux_child *c);
 	/* Tell the peer that no more children are welcome (M7).  NULL: it cannot be told. */
@@ -80,9 +87,14 @@ struct mux_core {
 	size_t nslots, nchildren; /* slots: a power of two */
 	size_t held;		  /* of memory in the queues of children: the sum of their `cost` */
 	size_t first;		  /* bytes of `out` that wait for company */
-	unsigned refs;		  /* the owner's, and one per child that has not been freed */
+	/* Of a server that answers each child: says that it could not be served.  May be NULL. */
+	void (*refusal)(struct wr *w, int err);
+	unsigned refs; /* the owner's, and one per child that has not been freed */
 	unsigned glitches;
+	size_t stray; /* bytes for children that there are none, since the last one went */
 	nsec_t glitch_since, idle_since, stalled_since;
+	nsec_t asked;		   /* we have said something, and heard nothing since; 0: we have */
+	size_t nparting;	   /* children that have nothing more to say, and listen */
 	struct mux_child *stalled; /* the codec waits for its room */
 	int failed;		   /* found outside of the core's turn: ends the mux at the next */
 	bool open, draining, gone;
@@ -95,8 +107,10 @@ struct mux_child {
 	uint32_t id;
 	int32_t deficit; /* what it may still send before others have their turn */
 	bool attached;	 /* the peer can name it */
+	bool parting;	 /* counted in `nparting` */
 	struct waiter *rd, *wr;
-	void (*lost)(struct mux_child *c, int err); /* the carrier has gone; 0: in order */
+	/* The carrier has gone; 0: in order.  One that had not opened: that is why. */
+	void (*lost)(struct mux_child *c, int err);
 };
 
 /* A child that is a stream. */
@@ -124,6 +138,9 @@ struct mux *mux_core_start(struct mux_core *m, const struct mux_codec *codec, st
 void mux_kick(struct mux_core *m);
 /* One glitch: 0, or -ERR_PROTOCOL when it was one too many (M9). */
 MUST_CHECK int mux_glitch(struct mux_core *m);
+/* `n` bytes are passed over because nobody has that number, and nobody is billed for them: 0, or
+ * -ERR_PROTOCOL when they are more than could have been on their way to one that has gone (M9). */
+MUST_CHECK int mux_stray(struct mux_core *m, size_t n);
 /* Broken outside of input(): `err` (< 0) ends the mux at its next turn. */
 void mux_fail(struct mux_core *m, int err);
 
@@ -142,6 +159,7 @@ bool mux_has_room(const struct mux_core *m);
 MUST_CHECK int mux_child_add(struct mux_core *m, struct mux_child *c, uint32_t id);
 /* The peer can no longer name it: its number is free.  Idempotent. */
 void mux_child_detach(struct mux_child *c);
+void mux_child_part(struct mux_child *c); /* it has nothing more to say */
 /* Its memory goes (by the caller's loop_free_later()): the core may go with it. */
 void mux_child_gone(struct mux_child *c);
 /* How many of `want` bytes it may put out now (M5); 0: want() WR. */

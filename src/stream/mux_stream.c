@@ -24,7 +24,7 @@ static void child_lost(struct mux_child *c, int err)
 	struct mux_stream *ms = container_of(c, struct mux_stream, c);
 
 	if (!ms->err && !ms->eof)
-		ms->err = -ECONNRESET;
+		ms->err = c->m->open || !err ? -ECONNRESET : err;
 	mux_child_wake(c, STREAM_RD | STREAM_WR);
 }
 
@@ -182,7 +182,11 @@ void mux_stalled(struct mux_core *m, nsec_t now)
 
 static int child_open(struct stream *s)
 {
-	return is_gone(of(s)) ? -ECONNRESET : 0;
+	const struct mux_stream *ms = of(s);
+
+	if (is_gone(ms))
+		return ms->err ? ms->err : -ECONNRESET;
+	return ms->c.m->open ? 0 : -EAGAIN;
 }
 
 static ssize_t child_pull(struct stream *s, struct bufq *dst, size_t max)
@@ -306,16 +310,39 @@ static int child_query(const struct stream *s, enum stream_attr attr, union stre
 	else if (attr == STREAM_LOCAL && m->local.len)
 		out->addr = &m->local;
 	else if (attr == STREAM_HALF_CLOSE)
-		out->num = 1;
+		out->num = !m->codec->whole_end;
 	else
 		return -ENOTSUP;
 	return 0;
 }
 
+/* In place of an answer: -ENOTSUP where there is none to give, or no room for it. */
+static int refuse(struct mux_stream *ms, int why)
+{
+	struct mux_core *m = ms->c.m;
+	uint8_t mem[256];
+	struct wr w = wr_of(mem, sizeof(mem));
+	struct bufq q;
+	ssize_t n = -ENOTSUP;
+
+	if (!m->refusal || ms->spoken)
+		return -ENOTSUP;
+	m->refusal(&w, why);
+	bufq_init(&q, loop_pool(ms->s.loop), SIZE_MAX);
+	if (!w.err && !bufq_append(&q, mem, w.len))
+		n = child_push(&ms->s, &q);
+	bufq_done(&q);
+	return n == (ssize_t)w.len ? child_shut(&ms->s) : -ENOTSUP;
+}
+
 /* To be freed unfinished is to be reset (M3): nothing need be remembered. */
 static int child_set(struct stream *s, enum stream_attr attr, union stream_value v)
 {
-	return attr == STREAM_ABORT ? 0 : -ENOTSUP;
+	if (attr == STREAM_REFUSED)
+		return refuse(of(s), (int)v.num);
+	if (attr == STREAM_PARTING)
+		mux_child_part(&of(s)->c);
+	return attr == STREAM_ABORT || attr == STREAM_PARTING ? 0 : -ENOTSUP;
 }
 
 static const struct stream_ops child_ops = {

@@ -406,8 +406,10 @@ static int flow_shut(struct relay *r, struct relay_flow *f)
 {
 	int err;
 
-	if (!opposite(r, f)->eof && !can_half_close(f->dst))
+	if (!opposite(r, f)->eof && !can_half_close(f->dst)) {
+		(void)stream_set(f->dst, STREAM_PARTING, (union stream_value){.num = 1});
 		return 0;
+	}
 	err = stream_shut(f->dst);
 	if (err == -EAGAIN) {
 		stream_want(f->dst, STREAM_WR, &r->run);

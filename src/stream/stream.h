@@ -79,6 +79,11 @@ enum stream_attr {
 	STREAM_REJECT,
 	STREAM_RECORD_MODE, /* set only: .num bits of 1 << enum stream_dir */
 	STREAM_ABORT,	    /* set only: free() shall reset (RST) instead of closing */
+	/* set only: .num is why what was asked for cannot be had.  0: who asked is told, in place of any
+	 * answer, and so is the end; free() waits for his.  Before anything has been pushed. */
+	STREAM_REFUSED,
+	/* set only: nothing more will be pushed, but where there is no half-close shut() has to wait */
+	STREAM_PARTING,
 	/* set only: .num bytes are worth a wake, fewer are not; 0: any are.  Whoever sets it looks by itself
 	 * after a while, and takes it back */
 	STREAM_GATHER,

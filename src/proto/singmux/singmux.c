@@ -1,6 +1,7 @@
 #include "proto/singmux/singmux.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "proto/singmux/singmux_carrier.h"
@@ -23,21 +24,24 @@ static void stream_opened(struct mux_session *s, struct mux_stream *ms)
 		sink->stream(sink, over);
 }
 
+static void say_refusal(struct wr *w, int err)
+{
+	const char *text = err_text(err);
+
+	singmux_answer_emit(
+		w, &(struct singmux_answer){.error = true, .text = text, .len = strlen(text)});
+}
+
 /* The carrier has opened, so its hello is there: from here on one of the three has it. */
 static int hello_input(struct mux_core *m)
 {
-	static int (*const begin[])(struct mux_session *) = {
-		[SINGMUX_SMUX] = smux_begin,
-		[SINGMUX_YAMUX] = yamux_begin,
-		[SINGMUX_H2MUX] = h2mux_begin,
-	};
 	struct singmux *x = container_of(m, struct singmux, session.core);
 	const struct singmux_hello *hello = singmux_carrier_hello(m->lower);
 	int err;
 
 	if (x->padding && !hello->padding)
 		return -ERR_DENIED;
-	err = begin[hello->protocol](&x->session);
+	err = mux_session_begin(&x->session, hello->protocol);
 	return err ? err : m->codec->input(m);
 }
 
@@ -59,6 +63,7 @@ static struct mux *serve(struct stream *carrier, const struct mux_terms *terms, 
 	}
 	x->padding = padding;
 	x->session.opened = stream_opened;
+	x->session.core.refusal = say_refusal;
 	return mux_core_start(&x->session.core, &hello_codec, lower, terms);
 }
 

@@ -26,6 +26,9 @@ struct stream *vless_client_new(struct stream *lower, const uint8_t id[VLESS_ID_
 struct stream *vless_client_vision(struct stream *lower, const uint8_t id[VLESS_ID_LEN],
 				   const struct dest *dest);
 
+/* Client: the carrier of mux.cool; with `vision` for packets alone. */
+struct stream *vless_client_mux(struct stream *lower, const uint8_t id[VLESS_ID_LEN], bool vision);
+
 /* Client: XUDP within the flow.  Packets for port 443 are dropped unless `udp443`, so that browsers
  * take TCP, which the flow is for.
  */

@@ -46,6 +46,14 @@ struct stream *vless_client_vision(struct stream *lower, const uint8_t id[VLESS_
 	return s ? vision_client_new(s, id) : NULL;
 }
 
+struct stream *vless_client_mux(struct stream *lower, const uint8_t id[VLESS_ID_LEN], bool vision)
+{
+	struct stream *s =
+		start(lower, id, VLESS_MUX, vision ? VLESS_FLOW_VISION : VLESS_FLOW_NONE, NULL);
+
+	return s && vision ? vision_client_new(s, id) : s;
+}
+
 #define HTTPS 443
 
 static int emit_but_quic(struct framed_state *st, struct wr *w, const struct dest *dest, size_t len)
@@ -72,9 +80,7 @@ static const struct framing without_quic = {
 struct dgram *vless_client_vision_udp(struct stream *lower, const uint8_t id[VLESS_ID_LEN],
 				      bool udp443)
 {
-	struct stream *s = start(lower, id, VLESS_MUX, VLESS_FLOW_VISION, NULL);
+	struct stream *s = vless_client_mux(lower, id, true);
 
-	if (s)
-		s = vision_client_new(s, id);
 	return s ? framed_new(s, udp443 ? &xudp_framing : &without_quic, true, NULL, NULL) : NULL;
 }

@@ -43,6 +43,9 @@ MUST_CHECK int vmess_client_conf_set(struct vmess_client_conf *c, const char *id
 struct stream *vmess_client_new(struct stream *lower, const struct vmess_client_conf *conf,
 				const struct dest *dest);
 
+/* The carrier of mux.cool. */
+struct stream *vmess_client_mux(struct stream *lower, const struct vmess_client_conf *conf);
+
 /* A full-cone UDP association (XUDP), or with `plain` command 2 to the one `dest`. */
 struct dgram *vmess_client_udp(struct stream *lower, const struct vmess_client_conf *conf,
 			       const struct dest *dest, bool plain);

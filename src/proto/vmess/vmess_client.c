@@ -178,6 +178,11 @@ struct stream *vmess_client_new(struct stream *lower, const struct vmess_client_
 	return start(lower, conf, VMESS_TCP, dest);
 }
 
+struct stream *vmess_client_mux(struct stream *lower, const struct vmess_client_conf *conf)
+{
+	return start(lower, conf, VMESS_MUX, NULL);
+}
+
 struct dgram *vmess_client_udp(struct stream *lower, const struct vmess_client_conf *conf,
 			       const struct dest *dest, bool plain)
 {

@@ -1,4 +1,4 @@
-/* h2mux: HTTP/2 with prior knowledge, one CONNECT per stream, as a server (docs/protocols/mux.md,
+/* h2mux: HTTP/2 with prior knowledge, one CONNECT per stream, both ends (docs/protocols/mux.md,
  * section 7).  nghttp2 has the frames, the header compression and the windows; it is fed from the
  * core's input and writes into its output.
  *
@@ -23,14 +23,15 @@
 struct h2mux {
 	nghttp2_session *ng;
 	struct mux_session *s;
-	int err;	/* of a callback */
-	bool inside;	/* nghttp2 is on the stack and may not be entered again */
-	bool opened;	/* the connection's window, or all of them: whoever waits is told */
-	bool broken;	/* it has said goodbye for something the peer did */
-	bool paused;	/* it stopped behind a piece of data, and wants to be asked once more */
-	uint32_t full;	/* the stream that has no room; 0: none */
-	size_t headers; /* of the request being read */
-	bool is_connect;
+	int err;	 /* of a callback */
+	bool inside;	 /* nghttp2 is on the stack and may not be entered again */
+	bool opened;	 /* the connection's window, or all of them: whoever waits is told */
+	bool broken;	 /* it has said goodbye for something the peer did */
+	bool paused;	 /* it stopped behind a piece of data, and wants to be asked once more */
+	uint32_t full;	 /* the stream that has no room; 0: none */
+	size_t headers;	 /* of the request being read */
+	bool is_connect; /* it is one that we serve... */
+	bool is_200;	 /* ...or an answer that lets us */
 };
 
 struct h2_child {
@@ -108,8 +109,12 @@ static int on_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 {
 	struct h2mux *h = user;
 
+	struct h2_child *c = find(h, frame->hd.stream_id);
+
 	if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
 		h->broken = true;
+	if (frame->hd.type == NGHTTP2_HEADERS && c) /* it has a window now */
+		mux_child_writable(&c->base.ms.c);
 	return 0;
 }
 
@@ -164,7 +169,7 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
 	struct h2mux *h = user;
 
 	h->headers = 0;
-	h->is_connect = false;
+	h->is_connect = h->is_200 = false;
 	return 0;
 }
 
@@ -178,6 +183,8 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	if (nlen == 7 && !memcmp(name, ":method", 7))
 		h->is_connect = vlen == 7 && !memcmp(value, "CONNECT", 7);
+	if (nlen == 7 && !memcmp(name, ":status", 7))
+		h->is_200 = vlen == 3 && !memcmp(value, "200", 3);
 	return 0;
 }
 
@@ -195,7 +202,9 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void 
 		return 0;
 	case NGHTTP2_DATA:
 		empty = hd->length == 0 && !(hd->flags & NGHTTP2_FLAG_END_STREAM);
-		return empty ? fail(h, mux_glitch(&h->s->core)) : 0;
+		if (empty)
+			return fail(h, mux_glitch(&h->s->core));
+		return find(h, hd->stream_id) ? 0 : fail(h, mux_stray(&h->s->core, hd->length));
 	default:
 		return fail(h, mux_glitch(&h->s->core));
 	}
@@ -219,6 +228,11 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 
 	if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
 		err = open_stream(h, id);
+	if (frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_RESPONSE)
+		err = h->is_200 ? 0 : refuse(h, id, NGHTTP2_CANCEL);
+	if (frame->hd.type == NGHTTP2_GOAWAY && mux_session_is_client(h->s))
+		h->s->core.draining =
+			true; /* a client gets no more, and has nothing to say to it */
 	c = err ? NULL : find(h, id);
 	if (frame->hd.type == NGHTTP2_WINDOW_UPDATE && c)
 		mux_child_writable(&c->base.ms.c);
@@ -436,9 +450,54 @@ static const struct mux_codec h2_codec = {
 	.done = h2_done,
 };
 
+/* ---- the client -------------------------------------------------------------------------- */
+
+/* Requests wait in nghttp2 where the server wants no more at once.  A number that cannot be had: the
+ * carrier is used up.
+ */
+static struct mux_stream *client_open(struct mux_session *s)
+{
+	static char words[] = ":method\0CONNECT\0:authority\0localhost";
+	uint8_t *w = (uint8_t *)words;
+	nghttp2_nv nv[] = {{w, w + 8, 7, 7, NGHTTP2_NV_FLAG_NONE},
+			   {w + 16, w + 27, 10, 9, NGHTTP2_NV_FLAG_NONE}};
+	nghttp2_data_provider data = {.read_callback = on_read};
+	struct h2mux *h = s->h2;
+	struct mux_stream *ms;
+	int32_t id = nghttp2_submit_request(h->ng, NULL, nv, ARRAY_LEN(nv), &data, NULL);
+
+	if (id <= 0) {
+		mux_drain(&s->core.mux);
+		return NULL;
+	}
+	ms = mux_stream_new(&s->core, (uint32_t)id);
+	if (!ms)
+		nghttp2_submit_rst_stream(h->ng, 0, id, NGHTTP2_CANCEL);
+	else
+		mux_session_find(s, (uint32_t)id)->spoken = true;
+	if (flush(h))
+		mux_fail(&s->core, -ERR_PROTOCOL);
+	mux_kick(&s->core);
+	return ms;
+}
+
+static const struct mux_codec client_codec = {
+	.name = "h2mux-client",
+	.child_size = sizeof(struct h2_child),
+	.frame_max = MUX_CHUNK,
+	.idle = MUX_CLIENT_IDLE,
+	.input = h2_input,
+	.data = h2_data,
+	.fin = h2_fin,
+	.reset = h2_reset,
+	.pulled = h2_pulled,
+	.window = h2_window,
+	.done = h2_done,
+};
+
 /* ---- its beginning ----------------------------------------------------------------------- */
 
-static int new_session(struct h2mux *h)
+static int new_session(struct h2mux *h, bool client)
 {
 	nghttp2_session_callbacks *cb = NULL;
 	nghttp2_option *opt = NULL;
@@ -459,33 +518,35 @@ static int new_session(struct h2mux *h)
 		nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data);
 		nghttp2_option_set_no_auto_window_update(opt, 1);
 		nghttp2_option_set_no_closed_streams(opt, 1);
-		ng = nghttp2_session_server_new2(&h->ng, cb, h, opt);
+		ng = client ? nghttp2_session_client_new2(&h->ng, cb, h, opt)
+			    : nghttp2_session_server_new2(&h->ng, cb, h, opt);
 	}
 	nghttp2_session_callbacks_del(cb);
 	nghttp2_option_del(opt);
 	return ng;
 }
 
-static int greet(struct h2mux *h)
+static int greet(struct h2mux *h, bool client)
 {
 	static const nghttp2_settings_entry settings[] = {
-		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, STREAMS},
+		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, STREAMS}, /* a server's alone */
 		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, CHILD_WINDOW},
 		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HEADERS_MAX},
 		{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
 	};
-	int ng = nghttp2_submit_settings(h->ng, 0, settings, ARRAY_LEN(settings));
+	int ng = nghttp2_submit_settings(h->ng, 0, settings + client, ARRAY_LEN(settings) - client);
 
 	return ng ? ng : nghttp2_session_set_local_window_size(h->ng, 0, 0, MUX_TOTAL_MAX);
 }
 
 int h2mux_begin(struct mux_session *s)
 {
+	bool client = mux_session_is_client(s);
 	struct h2mux *h = calloc(1, sizeof(*h));
-	int ng = h ? new_session(h) : NGHTTP2_ERR_NOMEM;
+	int ng = h ? new_session(h, client) : NGHTTP2_ERR_NOMEM;
 
 	if (!ng)
-		ng = greet(h);
+		ng = greet(h, client);
 	if (ng) {
 		if (h)
 			nghttp2_session_del(h->ng);
@@ -494,6 +555,7 @@ int h2mux_begin(struct mux_session *s)
 	}
 	h->s = s;
 	s->h2 = h;
-	s->core.codec = &h2_codec;
+	s->core.codec = client ? &client_codec : &h2_codec;
+	s->open = client ? client_open : NULL;
 	return 0;
 }

@@ -23,6 +23,10 @@ int mux_session_body(struct mux_session *s)
 			if (err)
 				return err;
 		} else {
+			int err = mux_stray(&s->core, n);
+
+			if (err)
+				return err;
 			bufq_drain(in, n);
 		}
 		s->left -= (uint32_t)n;
@@ -40,7 +44,7 @@ bool mux_session_accept(struct mux_session *s, uint32_t id, struct mux_session_c
 {
 	struct mux_stream *ms;
 
-	if (is_closed(&s->core) || !mux_has_room(&s->core))
+	if (mux_session_is_client(s) || is_closed(&s->core) || !mux_has_room(&s->core))
 		return false;
 	ms = mux_stream_new(&s->core, id);
 	if (!ms)
@@ -50,7 +54,26 @@ bool mux_session_accept(struct mux_session *s, uint32_t id, struct mux_session_c
 	return true;
 }
 
+struct mux_session_child *mux_session_open(struct mux_session *s)
+{
+	struct mux_stream *ms = mux_stream_new(&s->core, s->number);
+
+	if (!ms)
+		return NULL;
+	s->number += 2;
+	if (s->number > INT32_MAX) /* they are not used again */
+		mux_drain(&s->core.mux);
+	return container_of(ms, struct mux_session_child, ms);
+}
+
 int mux_session_given_up(struct mux_session *s, const struct mux_session_child *c)
 {
 	return c->spoken ? 0 : mux_glitch(&s->core);
+}
+
+int mux_session_begin(struct mux_session *s, uint8_t protocol)
+{
+	static int (*const begin[])(struct mux_session *) = {smux_begin, yamux_begin, h2mux_begin};
+
+	return begin[protocol](s);
 }

@@ -9,6 +9,9 @@
 
 #include "stream/mux.h"
 
+#define MUXCOOL_PORT 9527 /* what the reference asks for with the host */
+
 extern const struct mux_kind muxcool_kind;
+extern const struct mux_client_kind muxcool_client;
 
 #endif

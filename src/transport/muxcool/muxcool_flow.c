@@ -20,6 +20,8 @@ struct assoc {
 	struct addr peer;
 	struct waiter *rd, *wr;
 	bool over;
+	bool unsaid; /* a client's, of which the server does not know yet */
+	int16_t err; /* with `over`: why, where it was not in order */
 
 	struct house *house;
 
@@ -212,7 +214,10 @@ static void let_go(struct muxcool_flow *f)
 
 static void flow_lost(struct mux_child *c, int err)
 {
-	let_go(container_of(c, struct muxcool_flow, c));
+	struct muxcool_flow *f = container_of(c, struct muxcool_flow, c);
+
+	f->a->err = c->m->open ? 0 : (int16_t)err;
+	let_go(f);
 }
 
 struct muxcool_flow *muxcool_flow_of(struct mux_child *c)
@@ -235,7 +240,7 @@ static void close_flow(struct muxcool_flow *f)
 	struct wr w = wr_of(mem, sizeof(mem));
 
 	muxcool_frame_emit(&w, &end_frame);
-	if (f->c.attached && bufq_append(&m->out, mem, w.len))
+	if (f->c.attached && !f->a->unsaid && bufq_append(&m->out, mem, w.len))
 		mux_fail(m, -ENOMEM);
 	mux_kick(m);
 	flow_free(f);
@@ -268,7 +273,7 @@ static int assoc_recv(struct dgram *d, struct packet *p, int max)
 	}
 	if (n > 0)
 		return n;
-	return a->over ? 0 : -EAGAIN;
+	return a->over ? a->err : -EAGAIN;
 }
 
 /* The frame's head goes into the room before the packet, where it fits; small packets that wait share
@@ -291,24 +296,38 @@ static int put(struct mux_core *m, const struct muxcool_frame *f, struct buf *b)
 	return 0;
 }
 
+/* How it goes over, but for its destination.  False: it cannot. */
+static bool frame_of(const struct assoc *a, const struct packet *p, struct muxcool_frame *out)
+{
+	const struct dest *to = a->unsaid && p->dest.type == DEST_NONE ? a->fixed : &p->dest;
+
+	*out = (struct muxcool_frame){
+		.session = (uint16_t)a->flow->c.id,
+		.status = a->unsaid ? MUXCOOL_NEW : MUXCOOL_KEEP,
+		.has_data = true,
+		.data_len = buf_len(p->buf),
+		.has_global_id = a->unsaid,
+	};
+	if (to->type != DEST_NONE) {
+		out->network = MUXCOOL_UDP;
+		dest_copy(&out->dest, to);
+	} else if (a->unsaid) {
+		return false;
+	}
+	memcpy(out->global_id, a->id, sizeof(a->id));
+	return out->data_len <= XUDP_DATA_MAX;
+}
+
 static void send_one(struct assoc *a, struct packet *p)
 {
 	struct muxcool_flow *f = a->flow;
-	struct muxcool_frame frame = {
-		.session = (uint16_t)f->c.id,
-		.status = MUXCOOL_KEEP,
-		.has_data = true,
-		.data_len = buf_len(p->buf),
-	};
+	struct muxcool_frame frame;
 
-	if (p->dest.type != DEST_NONE) {
-		frame.network = MUXCOOL_UDP;
-		dest_copy(&frame.dest, &p->dest);
-	}
-	if (frame.data_len > XUDP_DATA_MAX || put(f->c.m, &frame, p->buf)) {
+	if (!frame_of(a, p, &frame) || put(f->c.m, &frame, p->buf)) {
 		a->d.dropped++;
 		buf_free(p->buf);
 	} else {
+		a->unsaid = false;
 		mux_child_sent(&f->c, frame.data_len);
 	}
 	p->buf = NULL;
@@ -453,6 +472,34 @@ no_memory:
 	free(flow);
 	free(fixed);
 	return -ENOMEM;
+}
+
+struct dgram *muxcool_flow_open(struct mux_core *m, uint16_t number, const struct dest *first,
+				const uint8_t id[8])
+{
+	struct muxcool_frame f = {.session = number};
+	struct house *h = house_of(m->mux.loop);
+	struct muxcool_flow *flow = calloc(1, sizeof(*flow));
+	struct assoc *a = NULL;
+
+	dest_copy(&f.dest, first);
+	if (h && flow && !mux_child_add(m, &flow->c, number))
+		a = assoc_new(m, &f, h);
+	if (a)
+		a->fixed = dest_dup(first);
+	if (!a || !a->fixed) {
+		if (flow && flow->c.m)
+			flow_free(flow);
+		else
+			free(flow);
+		free(a);
+		return NULL;
+	}
+	flow->c.lost = flow_lost;
+	a->unsaid = true;
+	memcpy(a->id, id, sizeof(a->id));
+	attach(a, flow);
+	return &a->d;
 }
 
 bool muxcool_flow_is_full(const struct muxcool_flow *f)

@@ -1,7 +1,8 @@
 /* muxcool_flow.h - UDP in mux.cool: a flow is a session of UDP in one connection, an association is
- * what stands behind it: a socket, its port, and the mapping that far ends know.
+ * what stands behind it: at a server a socket, its port, and the mapping that far ends know; at a client
+ * whoever sends.
  *
- * An association with a global id outlives its flow for XUDP_REST: who comes back with the same id, as
+ * A server's association with a global id outlives its flow for XUDP_REST: who comes back with the same id, as
  * the same user and on the same worker, finds the port he had.  Rested ones are few: XUDP_REST_USER of a
  * user, XUDP_REST_ALL of a worker; beyond that the one that has rested longest goes.
  */
@@ -23,6 +24,10 @@ struct muxcool_flow;
  * -ENOMEM, or -ECONNREFUSED: nobody wants it, and the peer has been told. */
 MUST_CHECK int muxcool_flow_new(struct mux_core *m, const struct muxcool_frame *f,
 				struct muxcool_flow **out);
+/* A client's: it says New with its first packet, and ends with its flow: recv() says 0, or why its carrier
+ * did not open.  NULL: no memory. */
+struct dgram *muxcool_flow_open(struct mux_core *m, uint16_t number, const struct dest *first,
+				const uint8_t id[8]);
 /* NULL: it is no flow. */
 struct muxcool_flow *muxcool_flow_of(struct mux_child *c);
 /* No packet fits. Alone in its connection it stops that; among others it loses what comes. */

@@ -1,7 +1,7 @@
-/* smux version 1, as a server (docs/protocols/mux.md, section 5).
+/* smux version 1, both ends (docs/protocols/mux.md, section 5).
  *
  * A FIN is the end of both directions: who has sent it has forgotten the stream, and who has received
- * it writes no more.  There are no windows: a stream whose consumer is slow holds up the carrier.
+ * it writes no more; streams of a client say that they cannot half-close.  There are no windows: a stream whose consumer is slow holds up the carrier.
  */
 #include <errno.h>
 
@@ -82,15 +82,20 @@ static int smux_input(struct mux_core *m)
 	return err;
 }
 
+static struct mux_session_child *of(struct mux_child *c)
+{
+	return container_of(c, struct mux_session_child, ms.c);
+}
+
 static int smux_data(struct mux_core *m, struct mux_child *c, struct bufq *src, size_t n)
 {
-	container_of(c, struct mux_session_child, ms.c)->spoken = true;
+	of(c)->spoken = true;
 	return emit(m, SMUX_PSH, c->id, src, n);
 }
 
 static int smux_fin(struct mux_core *m, struct mux_child *c)
 {
-	container_of(c, struct mux_session_child, ms.c)->spoken = true;
+	of(c)->spoken = true;
 	return emit(m, SMUX_FIN, c->id, NULL, 0);
 }
 
@@ -112,8 +117,62 @@ static const struct mux_codec smux_codec = {
 	.reset = smux_reset,
 };
 
+/* ---- the client -------------------------------------------------------------------------- */
+
+#define FIRST_NUMBER 3 /* the reference's */
+
+static int introduce(struct mux_core *m, struct mux_child *c)
+{
+	if (of(c)->spoken)
+		return 0;
+	of(c)->spoken = true;
+	return emit(m, SMUX_SYN, c->id, NULL, 0);
+}
+
+static int client_data(struct mux_core *m, struct mux_child *c, struct bufq *src, size_t n)
+{
+	int err = introduce(m, c);
+
+	return err ? err : emit(m, SMUX_PSH, c->id, src, n);
+}
+
+static int client_fin(struct mux_core *m, struct mux_child *c)
+{
+	int err = introduce(m, c);
+
+	return err ? err : smux_fin(m, c);
+}
+
+static int client_reset(struct mux_core *m, struct mux_child *c)
+{
+	return of(c)->spoken ? smux_reset(m, c) : 0;
+}
+
+static struct mux_stream *client_open(struct mux_session *s)
+{
+	struct mux_session_child *c = mux_session_open(s);
+
+	return c ? &c->ms : NULL;
+}
+
+static const struct mux_codec client_codec = {
+	.name = "smux-client",
+	.child_size = sizeof(struct mux_session_child),
+	.frame_max = MUX_CHUNK,
+	.idle = MUX_CLIENT_IDLE,
+	.input = smux_input,
+	.data = client_data,
+	.fin = client_fin,
+	.reset = client_reset,
+	.whole_end = true,
+};
+
 int smux_begin(struct mux_session *s)
 {
-	s->core.codec = &smux_codec;
+	bool client = mux_session_is_client(s);
+
+	s->core.codec = client ? &client_codec : &smux_codec;
+	s->open = client ? client_open : NULL;
+	s->number = FIRST_NUMBER;
 	return 0;
 }

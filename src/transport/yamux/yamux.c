@@ -1,9 +1,9 @@
-/* yamux, as a server (docs/protocols/mux.md, section 6).
+/* yamux, both ends (docs/protocols/mux.md, section 6).
  *
  * Windows are 256 KiB, which is what a child may hold; credit goes back when its consumer pulls, half a
  * window at a time.  A new stream is acknowledged at once: the client's patience for that is 5 s.
  *
- * It could be told to go away, but sing-mux's client opens streams in such a session none the less: a
+ * A client could be told to go away, but sing-mux's client opens streams in such a session none the less: a
  * drained carrier goes on until it has none.
  */
 #include <errno.h>
@@ -147,7 +147,9 @@ static int take(struct mux_session *s, const struct yamux_frame *f)
 	switch (f->type) {
 	case YAMUX_PING:
 		return take_ping(s, f);
-	case YAMUX_GO_AWAY: /* he wants no streams of ours, and we open none */
+	case YAMUX_GO_AWAY: /* he wants no more streams of ours; a server opens none */
+		if (f->len == YAMUX_NORMAL && mux_session_is_client(s))
+			mux_drain(&s->core.mux);
 		return f->len == YAMUX_NORMAL ? mux_glitch(&s->core) : -ERR_PROTOCOL;
 	default:
 		return take_of_stream(s, f);
@@ -245,8 +247,64 @@ static const struct mux_codec yamux_codec = {
 	.window = yamux_window,
 };
 
+/* ---- the client -------------------------------------------------------------------------- */
+
+static int introduce(struct mux_core *m, struct mux_child *c)
+{
+	if (of(c)->base.spoken)
+		return 0;
+	of(c)->base.spoken = true;
+	return say(m, c->id, YAMUX_SYN, 0);
+}
+
+static int client_data(struct mux_core *m, struct mux_child *c, struct bufq *src, size_t n)
+{
+	int err = introduce(m, c);
+
+	return err ? err : yamux_data(m, c, src, n);
+}
+
+static int client_fin(struct mux_core *m, struct mux_child *c)
+{
+	int err = introduce(m, c);
+
+	return err ? err : yamux_fin(m, c);
+}
+
+static int client_reset(struct mux_core *m, struct mux_child *c)
+{
+	return of(c)->base.spoken ? yamux_reset(m, c) : 0;
+}
+
+static struct mux_stream *client_open(struct mux_session *s)
+{
+	struct mux_session_child *c = mux_session_open(s);
+
+	if (!c)
+		return NULL;
+	of(&c->ms.c)->send = of(&c->ms.c)->recv = YAMUX_WINDOW;
+	return &c->ms;
+}
+
+static const struct mux_codec client_codec = {
+	.name = "yamux-client",
+	.child_size = sizeof(struct yamux_child),
+	.frame_max = MUX_CHUNK,
+	.idle = MUX_CLIENT_IDLE,
+	.input = yamux_input,
+	.data = client_data,
+	.fin = client_fin,
+	.reset = client_reset,
+	.pulled = yamux_pulled,
+	.window = yamux_window,
+};
+
 int yamux_begin(struct mux_session *s)
 {
-	s->core.codec = &yamux_codec;
+	bool client = mux_session_is_client(s);
+
+	s->core.codec = client ? &client_codec : &yamux_codec;
+	s->open = client ? client_open : NULL;
+	s->number = 1;
 	return 0;
 }

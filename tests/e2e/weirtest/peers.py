@@ -53,8 +53,8 @@ class Outbound:
     plugin_opts: str = ""
     sealed_length: bool = False  # vmess: lengths are authenticated
     cone: bool = True          # vmess: UDP as XUDP
-    mux: int = 0               # Xray: so many streams in one connection; 0: each its own
-    multiplex: dict = None     # sing-box: its option of this name
+    mux: int = 0               # Xray, weir: mux.cool with so many streams in one connection; 0: each its own
+    multiplex: dict = None     # sing-box: its option of this name; weir: `protocol`, `padding`, `max_streams`
 
 
 def peer(name):
@@ -206,6 +206,8 @@ def singbox_server(procs, o):
         inbound["tls"] = {"enabled": True, "server_name": r.name, "reality": {
             "enabled": True, "handshake": {"server": "127.0.0.1", "server_port": r.target},
             "private_key": r.private_key, "short_id": [r.short_id]}}
+    if o.multiplex:
+        inbound["multiplex"] = {"enabled": True, "padding": o.multiplex.get("padding", False)}
     config = {"log": {"level": "warn"}, "inbounds": [inbound], "outbounds": [{"type": "direct"}]}
     command = [peer("sing-box"), "run", "-c", write(procs, "sing-box-server", config)]
     return procs.start("sing-box-server", command).wait_listening(o.port)
@@ -259,9 +261,20 @@ def ss_link(o):
     return f"ss://{account}@{o.host}:{o.port}{plugin}#test"
 
 
+def weir_mux(o):
+    """As `weir connect` says it."""
+    if o.mux:
+        return ["--mux", f"cool:{o.mux}"]
+    if not o.multiplex:
+        return []
+    return ["--mux", f"{o.multiplex['protocol']}:{o.multiplex['max_streams']}" +
+            (",padding" if o.multiplex.get("padding") else "")]
+
+
 def weir_client(procs, o, port):
     pin = ["--pin", o.cert.sha256] if o.cert else []
-    return procs.start("connect", [os.environ["WEIR_BIN"], "connect", link(o), "--listen", f"127.0.0.1:{port}", *pin])
+    return procs.start("connect", [os.environ["WEIR_BIN"], "connect", link(o), "--listen", f"127.0.0.1:{port}", *pin,
+                                   *weir_mux(o)])
 
 
 def start_client(kind, procs, o):

@@ -1,4 +1,4 @@
-/* The rules of multiplexers (M1-M9, but M8 of clients) with mux.cool as the protocol, and its own. */
+/* The rules of multiplexers (M1-M9, but M8: unit/proto/mux_client) with mux.cool as the protocol, and its own. */
 #include "unit.h"
 
 #include "base/err.h"
@@ -815,6 +815,33 @@ static void an_unknown_number_is_ended_once_and_its_data_passed_over(void **s)
 	bench_close(&b);
 }
 
+/* Nobody is billed for it: it is no more than what can have been on its way to one that has gone. */
+static void m9_data_for_numbers_that_nobody_has_is_bounded(void **s)
+{
+	static uint8_t data[65535];
+	size_t sent = 0;
+	struct bench b;
+
+	bench_open(&b);
+	for (int again = 0; again < 2; again++) {
+		open_child(&b, 1, "mine");
+		for (sent = 0; sent + sizeof(data) <= MUX_STRAY; sent += sizeof(data)) {
+			say(&b, frame(9, MUXCOOL_KEEP, 0, NULL), data, sizeof(data));
+			settle_now(b.l);
+		}
+		assert_int_equal(b.closed, 0);
+		drop(&b, b.nchildren - 1); /* one more whose data may be on its way */
+		settle_now(b.l);
+	}
+	for (; sent <= 2 * MUX_STRAY && !b.closed; sent += sizeof(data)) {
+		say(&b, frame(9, MUXCOOL_KEEP, 0, NULL), data, sizeof(data));
+		settle_now(b.l);
+	}
+	assert_int_equal(b.closed, 1);
+	assert_int_equal(b.mux->result, -ERR_PROTOCOL);
+	bench_close(&b);
+}
+
 static void a_second_new_of_a_live_number_ends_the_first(void **s)
 {
 	struct bench b;
@@ -1521,6 +1548,7 @@ int main(void)
 		cmocka_unit_test(an_error_behind_our_own_end_is_none),
 		cmocka_unit_test(answers_to_our_own_ends_are_no_glitches),
 		cmocka_unit_test(an_unknown_number_is_ended_once_and_its_data_passed_over),
+		cmocka_unit_test(m9_data_for_numbers_that_nobody_has_is_bounded),
 		cmocka_unit_test(a_second_new_of_a_live_number_ends_the_first),
 		cmocka_unit_test(metadata_may_be_padded_and_data_of_the_odd_frame_is_skipped),
 		cmocka_unit_test(a_wrong_frame_breaks_the_connection),

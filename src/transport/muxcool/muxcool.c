@@ -1,8 +1,9 @@
-/* The server of mux.cool.  What the reference does is in docs/protocols/mux.md; where its own answer to
- * a second New with a number in use is to leak the first, here the first is ended.
+/* Both ends of mux.cool.  What the reference does is in docs/protocols/mux.md; where its server's answer
+ * to a second New with a number in use is to leak the first, here the first is ended.
  *
  * There is no flow control in this protocol: a child that does not take what it is sent stops the whole
- * connection (mux_core.h).  The end of a session is that of both directions, whoever says it.
+ * connection (mux_core.h).  The end of a session is that of both directions, whoever says it; children of a client say
+ * that they cannot half-close.
  */
 #include "transport/muxcool/muxcool.h"
 
@@ -12,8 +13,10 @@
 #include "base/err.h"
 #include "transport/muxcool/muxcool_flow.h"
 
-#define IDLE	  (60 * NSEC_SEC)
-#define FRAME_MAX 8192 /* what the reference sends */
+#define IDLE	    (60 * NSEC_SEC)
+#define CLIENT_IDLE (16 * NSEC_SEC) /* the reference's; less than any server's */
+#define NUMBER_MAX  0xffff
+#define FRAME_MAX   8192 /* what the reference sends */
 
 struct muxcool {
 	struct mux_core core; /* first */
@@ -22,6 +25,14 @@ struct muxcool {
 	bool dropped;	      /* nobody's */
 	int32_t refused;      /* the number that End was said to last; -1: none */
 	unsigned owed;	      /* Ends of ours that may be answered with one */
+	bool client;
+	uint16_t last; /* of a client: the number given last */
+};
+
+/* Of a client. */
+struct muxcool_stream {
+	struct mux_stream ms;
+	bool begun; /* New has been said */
 };
 
 static struct muxcool *of(struct mux_core *m)
@@ -33,11 +44,11 @@ static struct muxcool *of(struct mux_core *m)
 
 static int say(struct mux_core *m, const struct muxcool_frame *f, struct bufq *src, size_t n)
 {
-	uint8_t mem[16];
+	uint8_t mem[XUDP_HEAD_MAX];
 	struct wr w = wr_of(mem, sizeof(mem));
 
 	muxcool_frame_emit(&w, f);
-	return mux_emit(m, mem, w.len, src, n);
+	return w.err ? w.err : mux_emit(m, mem, w.len, src, n);
 }
 
 static int say_end(struct mux_core *m, uint32_t id, bool error)
@@ -85,16 +96,21 @@ static int refuse(struct muxcool *mc, uint16_t id)
 	return say_end(&mc->core, id, true);
 }
 
-static void end_child(struct mux_child *c, bool error)
+/* A server that has said it may wait for ours. */
+static int end_child(struct muxcool *mc, struct mux_child *c, bool error)
 {
 	struct mux_stream *ms = mux_stream_of(c);
+	int err = 0;
 
 	if (!ms) {
 		muxcool_flow_end(muxcool_flow_of(c));
-		return;
+		return 0;
 	}
+	if (mc->client && !ms->fin)
+		err = say_end(&mc->core, c->id, false);
 	mux_child_detach(c);
 	mux_stream_end(ms, error && !ms->fin ? -ECONNRESET : 0);
+	return err;
 }
 
 static int new_stream(struct muxcool *mc, const struct muxcool_frame *f)
@@ -135,12 +151,16 @@ static int new_flow(struct muxcool *mc, const struct muxcool_frame *f)
 static int on_new(struct muxcool *mc, const struct muxcool_frame *f)
 {
 	struct mux_child *old = mux_find(&mc->core, f->session);
-	int err = old ? mux_glitch(&mc->core) : 0;
+	int err = old || mc->client ? mux_glitch(&mc->core) : 0;
 
-	if (err)
+	if (!err && mc->client) /* a server begins nothing */
+		mc->dropped = true;
+	if (err || mc->client)
 		return err;
 	if (old)
-		end_child(old, true);
+		err = end_child(mc, old, true);
+	if (err)
+		return err;
 	mc->refused = -1;
 	if (!mux_has_room(&mc->core))
 		return refuse(mc, f->session);
@@ -169,10 +189,12 @@ static int on_end(struct muxcool *mc, const struct muxcool_frame *f)
 	struct mux_stream *ms = c ? mux_stream_of(c) : NULL;
 	bool early = ms && !ms->spoken; /* it cost us a connection, and him nothing */
 	bool echo = mc->owed > 0 && (!c || (ms && ms->fin));
+	int err;
 
 	mc->owed -= echo;
-	if (c)
-		end_child(c, f->error);
+	err = c ? end_child(mc, c, f->error) : 0;
+	if (err || mc->client) /* what is refused is no fault of who refuses */
+		return err;
 	return !echo && (f->error || early) ? mux_glitch(&mc->core) : 0;
 }
 
@@ -210,6 +232,8 @@ static int take_data(struct muxcool *mc)
 			return -EAGAIN;
 		}
 		n = MIN(n, room);
+		if (!ms && mux_stray(m, n))
+			return -ERR_PROTOCOL;
 		if (!ms)
 			bufq_drain(&m->in, n);
 		else if (mux_stream_feed(ms, &m->in, n))
@@ -250,7 +274,9 @@ static int wait_for_packet(const struct muxcool *mc, const struct muxcool_frame 
 		return 0;
 	if (bufq_len(&m->in) < used + f->data_len)
 		return -ERR_MORE;
-	return flow && muxcool_flow_is_full(flow) && m->nchildren == 1 ? -EAGAIN : 0;
+	/* a client's own consumers are sockets beside it, and none holds the others up */
+	return flow && muxcool_flow_is_full(flow) && (mc->client || m->nchildren == 1) ? -EAGAIN
+										       : 0;
 }
 
 static int on_input(struct mux_core *m)
@@ -301,4 +327,106 @@ const struct mux_kind muxcool_kind = {
 	.name = "mux.cool",
 	.host = "v1.mux.cool",
 	.serve = serve,
+};
+
+/* ---- the client -------------------------------------------------------------------------------- */
+
+static struct muxcool_stream *stream_of(struct mux_child *c)
+{
+	return container_of(c, struct muxcool_stream, ms.c);
+}
+
+static int client_data(struct mux_core *m, struct mux_child *c, struct bufq *src, size_t n)
+{
+	struct muxcool_stream *s = stream_of(c);
+	struct muxcool_frame f = {
+		.session = (uint16_t)c->id,
+		.status = s->begun ? MUXCOOL_KEEP : MUXCOOL_NEW,
+		.has_data = n > 0,
+		.data_len = n,
+	};
+
+	if (!s->begun) {
+		f.network = MUXCOOL_TCP;
+		dest_copy(&f.dest, &s->ms.request.dest);
+	}
+	s->begun = true;
+	return say(m, &f, n ? src : NULL, n);
+}
+
+/* Who has nothing to say may be waiting to be told something. */
+static int client_fin(struct mux_core *m, struct mux_child *c)
+{
+	int err = stream_of(c)->begun ? 0 : client_data(m, c, NULL, 0);
+
+	return err ? err : say_end(m, c->id, false);
+}
+
+static int client_reset(struct mux_core *m, struct mux_child *c)
+{
+	const struct muxcool_stream *s = stream_of(c);
+
+	if (!s->begun)
+		return 0;
+	of(m)->refused = (int32_t)c->id;
+	return s->ms.fin ? 0 : say_end(m, c->id, true);
+}
+
+static const struct mux_codec client_codec = {
+	.name = "mux.cool-client",
+	.child_size = sizeof(struct muxcool_stream),
+	.frame_max = FRAME_MAX,
+	.idle = CLIENT_IDLE,
+	.input = on_input,
+	.data = client_data,
+	.fin = client_fin,
+	.reset = client_reset,
+	.whole_end = true,
+};
+
+static struct mux *client_start(struct stream *carrier, struct sink *sink, bool padding)
+{
+	const struct mux_terms terms = {.sink = sink};
+	struct muxcool *mc = calloc(1, sizeof(*mc));
+
+	if (!mc) {
+		stream_free(carrier);
+		return NULL;
+	}
+	mc->client = true;
+	mc->refused = -1;
+	return mux_core_start(&mc->core, &client_codec, carrier, &terms);
+}
+
+/* Numbers are not used again: what was said to the first would be heard by the second. */
+static uint16_t next_number(struct muxcool *mc)
+{
+	if (++mc->last == NUMBER_MAX)
+		mux_drain(&mc->core.mux);
+	return mc->last;
+}
+
+static struct stream *client_stream(struct mux *mux, const struct dest *to)
+{
+	struct muxcool *mc = container_of(mux, struct muxcool, core.mux);
+	struct mux_stream *ms = mux_stream_new(&mc->core, next_number(mc));
+
+	if (!ms)
+		return NULL;
+	dest_copy(&ms->request.dest, to);
+	return &ms->s;
+}
+
+static struct dgram *client_packets(struct mux *mux, const struct dest *first, const uint8_t id[8])
+{
+	struct muxcool *mc = container_of(mux, struct muxcool, core.mux);
+
+	return muxcool_flow_open(&mc->core, next_number(mc), first, id);
+}
+
+const struct mux_client_kind muxcool_client = {
+	.name = "mux.cool",
+	.start = client_start,
+	.stream = client_stream,
+	.packets = client_packets,
 };
