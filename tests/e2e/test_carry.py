@@ -76,19 +76,7 @@ def test_half_close_by_the_target_still_takes_the_rest(own_path, target):
 def test_udp_with_several_peers_and_one_that_was_never_asked(path, udp_target):
     """Full cone: one association, four peers, and an answer from an address never sent to."""
     user, way = path
-    with socks.Udp(way.port) as u:
-        for size in (1, 100, 1200, 1400):
-            for i, to in enumerate(udp_target.addresses):
-                data = random.Random(size + i).randbytes(size)
-                u.sendto(data, to)
-                answer, source = u.recvfrom()
-                assert (answer, source) == (b"%d:%s" % (i, data), to)
-                user.moved((len(data), len(answer)))
-    with socks.Udp(way.port) as u:
-        u.sendto(b"VIA 3 x", udp_target.addresses[0])
-        answer, source = u.recvfrom()
-        assert (answer, source) == (b"3:VIA 3 x", udp_target.addresses[3])
-        user.moved((7, len(answer)))
+    user.moved(traffic.packets(way, udp_target, (1, 100, 1200, 1400), full_cone=True))
     user.assert_billed()
 
 
@@ -132,18 +120,6 @@ def first_answer(s):
         return s.recv(2000) == b"1:x"
     except OSError:
         return False
-
-
-def test_udp_association_keeps_one_source(path, udp_target):
-    user, way = path
-    udp_target.forget()
-    with socks.Udp(way.port) as u:
-        for i in (0, 1):
-            u.sendto(b"x", udp_target.addresses[i])
-            user.moved((1, len(u.recvfrom()[0])))
-    seen = udp_target.sources
-    assert seen[0] == seen[1] and len(seen[0]) == 1
-    user.assert_billed()
 
 
 def test_a_stranger_gets_nothing(cert, target, procs):

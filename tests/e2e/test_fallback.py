@@ -4,12 +4,12 @@ import re
 import socket
 import ssl
 import struct
-import threading
 import time
 
 import pytest
 from weirtest.certs import Cert
 from weirtest.fakepanel import FakePanel
+from weirtest.listener import Listener
 from weirtest.node import Node, entry
 from weirtest.peers import random_credential
 from weirtest.proc import free_port
@@ -19,20 +19,13 @@ pytestmark = [pytest.mark.quick]
 V2_SIGNATURE = bytes.fromhex("0d0a0d0a000d0a515549540a")
 
 
-class Backend:
+class Backend(Listener):
     """Reads a PROXY header of the given version, then all of a request's head; answers with its own name."""
 
     def __init__(self, name, proxy=0):
         self.name, self.proxy = name, proxy
         self.heads, self.sources = [], []
-        self.sock = socket.create_server(("127.0.0.1", 0))
-        self.port = self.sock.getsockname()[1]
-        threading.Thread(target=self._run, daemon=True).start()
-
-    def _run(self):
-        while True:
-            s, _ = self.sock.accept()
-            threading.Thread(target=self._serve, args=(s,), daemon=True).start()
+        super().__init__()
 
     def _source(self, f):
         """(client, its port, node, its port) of the PROXY header."""
@@ -47,7 +40,7 @@ class Backend:
         a, b, p, q = struct.unpack(">4s4sHH", rest[:12])
         return str(ipaddress.ip_address(a)), p, str(ipaddress.ip_address(b)), q
 
-    def _serve(self, s):
+    def serve(self, s):
         with s, s.makefile("rb") as f:
             if self.proxy:
                 self.sources.append(self._source(f))

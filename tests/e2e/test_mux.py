@@ -68,17 +68,7 @@ def test_many_at_once_share_connections(path, target):
 
 def test_udp_is_full_cone(path, udp_target):
     user, way, _ = path
-    with socks.Udp(way.port) as u:
-        for i, to in enumerate(udp_target.addresses):
-            data = b"x" * (1 + 400 * i)
-            u.sendto(data, to)
-            answer, source = u.recvfrom()
-            assert (answer, source) == (b"%d:%s" % (i, data), to)
-            user.moved((len(data), len(answer)))
-        u.sendto(b"VIA 3 x", udp_target.addresses[0])
-        answer, source = u.recvfrom()
-        assert (answer, source) == (b"3:VIA 3 x", udp_target.addresses[3])
-        user.moved((7, len(answer)))
+    user.moved(traffic.packets(way, udp_target, (1, 400, 1200), full_cone=True))
     user.assert_billed()
 
 

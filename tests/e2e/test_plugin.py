@@ -6,7 +6,7 @@ import time
 
 import pytest
 from weirtest import socks, traffic
-from weirtest.proc import free_port, listens, wait_until
+from weirtest.proc import children, free_port, listens, wait_until
 from weirtest.shadowsocks import client, libev_server
 from weirtest.traffic import Way
 from weirtest.yassp import FakePanel, Site, outbound, profile
@@ -31,20 +31,6 @@ def client_of(kind, p):
 
 def site_of(procs, panel, **keys):
     return Site(procs, panel.url, panel.host, panel.psk, **dict({"plugin_allow": "obfs-server, ss-v2ray-plugin"}, **keys))
-
-
-def children(pid):
-    """Programs that are children of this process, by pid."""
-    found = {}
-    for name in os.listdir("/proc"):
-        try:
-            with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as f:
-                text = f.read()
-        except OSError:
-            continue
-        if int(text.rsplit(")", 1)[1].split()[1]) == pid:
-            found[int(name)] = text[text.index("(") + 1:text.rindex(")")]
-    return found
 
 
 def first(way, target):

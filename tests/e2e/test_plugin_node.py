@@ -4,9 +4,8 @@ import pathlib
 import signal
 
 import pytest
-from test_plugin import children
 from weirtest import socks, traffic
-from weirtest.proc import listens, wait_until
+from weirtest.proc import children, listens, wait_until
 from weirtest.shadowsocks import SsLab, listening_udp
 
 METHOD = "aes-256-gcm"

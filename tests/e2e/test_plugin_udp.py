@@ -4,11 +4,11 @@ import pathlib
 import subprocess
 
 import pytest
-from weirtest import socks, traffic
-from weirtest.manager import Manager
+from weirtest import traffic
 from weirtest.peers import Outbound, link, write
 from weirtest.proc import free_port, listens, wait_until
 from weirtest.shadowsocks import listening_udp, program
+from weirtest.ss_manager import Client, Manager
 from weirtest.traffic import Way
 
 RELAY = str(pathlib.Path(__file__).parent / "weirtest" / "relay_plugin.py")
@@ -50,10 +50,7 @@ def until_ready(proc, mode):
 def talk(way, target, udp_target):
     """Both kinds pass; how many bytes of payload that were."""
     moved = sum(traffic.upload(way, target, 300_001, 1)) + sum(traffic.download(way, target, 500_003, 2))
-    with socks.Udp(way.port) as u:
-        for size in (1, 500, 1200):
-            u.sendto(b"x" * size, udp_target.addresses[0])
-            moved += size + len(u.recvfrom()[0])
+    moved += sum(traffic.packets(way, udp_target, (1, 500, 1200), 1))
     return moved
 
 
@@ -61,9 +58,9 @@ def talk(way, target, udp_target):
 @pytest.mark.parametrize("mode", MODES)
 def test_each_mode_behind_a_managers_port_and_before_a_client(procs, target, udp_target, mode, client):
     manager = Manager(procs)
-    script = manager.script()
+    script = Client(manager.socket, procs.folder)
     port, near = free_port(), free_port()
-    assert script.add(port, PASSWORD, METHOD, plugin=RELAY, plugin_opts=opts(mode), plugin_mode=mode) == b"ok"
+    assert script.add(port, PASSWORD, method=METHOD, plugin=RELAY, plugin_opts=opts(mode), plugin_mode=mode) == "ok"
     until_ready(manager.proc, mode)
     assert listens(port) and listening_udp(port)
     proc = client(procs, port, near, mode).wait_listening(near)
@@ -71,7 +68,8 @@ def test_each_mode_behind_a_managers_port_and_before_a_client(procs, target, udp
     moved = talk(Way(near), target, udp_target)
     assert_saw(manager.proc, mode)
     assert_saw(proc, mode)
-    script.until_told(port, moved)
+    assert script.collect(port, moved) == moved
+    script.close()
 
 
 def test_a_client_of_ours_before_a_server_of_others(procs, target, udp_target):

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from weirtest import SLOW, traffic
 from weirtest.certs import Cert
-from weirtest.lab import User
+from weirtest.lab import Lab
 from weirtest.node import Node, entry
 from weirtest.panel import Panel
 from weirtest.peers import (CLIENTS, Outbound, Reality, new_reality, peer, random_credential, singbox_server,
@@ -24,9 +24,10 @@ LANES = 8
 pytestmark = [pytest.mark.quick]
 
 
-class Lab:
+class Targets(Lab):
     """A node for each protocol and target."""
 
+    # pylint: disable=super-init-not-called
     def __init__(self, procs, cert):
         self.procs = procs
         self.panel = Panel(procs)
@@ -59,24 +60,10 @@ class Lab:
         reality = Reality(tls["public_key"], tls["short_id"], NAME)
         return Outbound(protocol, row["port"], credential, reality=reality, **other)
 
-    def user(self):
-        row = self.panel.add_user(uuid=random_credential())
-        return User(self, row["id"], row["uuid"])
-
-    def until_served(self, way, target, user):
-        def try_it():
-            try:
-                return traffic.echo(way, target, b"are you there", 3)
-            except (OSError, EOFError):
-                return None
-
-        user.moved(wait_until("the node to know the user", try_it, 20, 0.2))
-        return way
-
 
 @pytest.fixture(scope="module")
 def lab(module_procs, cert):
-    return Lab(module_procs, cert)
+    return Targets(module_procs, cert)
 
 
 WAYS = [("vless", kind, client) for kind in KINDS for client in CLIENTS]

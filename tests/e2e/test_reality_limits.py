@@ -2,10 +2,10 @@
 import contextlib
 import re
 import socket
-import threading
 
 import pytest
 from weirtest import SLOW, traffic
+from weirtest.listener import Listener
 from weirtest.node import Node, entry
 from weirtest.panel import Panel
 from weirtest.peers import Outbound, Reality, random_credential, start_client
@@ -19,25 +19,11 @@ FIRST = b"GET / HTTP/1.1\r\n\r\n"
 UP, DOWN = 50_000, 70_000
 
 
-class Plain:
+class Plain(Listener):
     """A target without TLS: takes FIRST and UP bytes, then says DOWN bytes and ends."""
 
-    def __init__(self):
-        self.sock = socket.create_server(("127.0.0.1", 0))
-        self.port = self.sock.getsockname()[1]
-        threading.Thread(target=self._run, daemon=True).start()
-
-    def _run(self):
-        while True:
-            try:
-                s = self.sock.accept()[0]
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(s,), daemon=True).start()
-
-    @staticmethod
-    def _serve(s):
-        with s, contextlib.suppress(OSError):
+    def serve(self, s):
+        with s:
             if traffic_of(s, len(FIRST) + UP) == len(FIRST) + UP:
                 s.sendall(bytes(DOWN))
 

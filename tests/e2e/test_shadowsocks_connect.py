@@ -2,7 +2,7 @@
 import random
 
 import pytest
-from weirtest import shadowsocks, socks, traffic
+from weirtest import shadowsocks, traffic
 from weirtest.proc import wait_until
 from weirtest.shadowsocks import EIH, SPEAKERS
 
@@ -18,11 +18,7 @@ def test_our_client_with_the_servers_of_others(server, method, procs, target, ud
     traffic.upload(way, target, 2 * MIB, 1)
     traffic.download(way, target, 2 * MIB, 2)
     traffic.short_connections(way, target, 50)
-    with socks.Udp(way.port) as u:
-        for i, to in enumerate(udp_target.addresses):
-            data = random.Random(i).randbytes(1200)
-            u.sendto(data, to)
-            assert u.recvfrom() == (b"%d:%s" % (i, data), to)
+    traffic.packets(way, udp_target)
 
 
 @pytest.mark.parametrize("method", ("aes-128-gcm", "2022-blake3-aes-128-gcm"))

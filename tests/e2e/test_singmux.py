@@ -1,8 +1,7 @@
 """sing-box's multiplex inside each protocol: bytes arrive whole, and the panel bills what the streams carried."""
-import random
 
 import pytest
-from weirtest import SLOW, socks, traffic
+from weirtest import SLOW, traffic
 from weirtest.lab import Lab
 from weirtest.peers import start_client
 from weirtest.proc import wait_until
@@ -38,19 +37,6 @@ def client(lab, procs, kind, user, protocol, padding, **more):
     return start_client("sing-box", procs, o)
 
 
-def packets(way, udp_target):
-    """(bytes up, bytes down) of one association with several destinations."""
-    up = down = 0
-    with socks.Udp(way.port) as u:
-        for size in (1, 100, 1380):
-            for i, to in enumerate(udp_target.addresses):
-                data = random.Random(size + i).randbytes(size)
-                u.sendto(data, to)
-                assert u.recvfrom() == (b"%d:%s" % (i, data), to)
-                up, down = up + size, down + size + 2
-    return up, down
-
-
 @pytest.mark.parametrize("kind, protocol, padding", [
     pytest.param(*p, id=f"{p[0]}-{p[1]}{'-padded' if p[2] else ''}", marks=[pytest.mark.quick] if i < 3 else [])
     for i, p in enumerate(PATHS)])
@@ -59,7 +45,7 @@ def test_streams_arrive_whole_and_are_billed(request, target, udp_target, procs,
     user = lab.waiting.pop()
     way = lab.until_served(client(lab, procs, kind, user, protocol, padding), target, user)
     for moved in (traffic.upload(way, target, SIZE, 1), traffic.download(way, target, SIZE, 2),
-                  traffic.short_connections(way, target, 100, 50), packets(way, udp_target)):
+                  traffic.short_connections(way, target, 100, 50), traffic.packets(way, udp_target, (1, 100, 1380))):
         user.moved(moved)
     user.assert_billed()
 

@@ -1,7 +1,6 @@
 """`weir ss-manager`: commands, reports, what survives, and servers of other programs driven by it."""
 import json
 import os
-import pathlib
 import re
 import signal
 import socket
@@ -11,13 +10,13 @@ import time
 
 import pytest
 
-from weirtest import shadowsocks, socks
-from weirtest.ss_manager import Client, Manager
+from weirtest import SLOW, shadowsocks, socks
 from weirtest.peers import Outbound
-from weirtest.proc import free_port, listens, wait_until
+from weirtest.proc import children, free_port, listens, wait_until
 from weirtest.shadowsocks import counted_by_others
-from weirtest.socks import Udp
-from weirtest.traffic import download, echo, upload
+from weirtest.sockets import fast_open
+from weirtest.ss_manager import Client, Manager
+from weirtest.traffic import download, echo, packets, short_connections, upload
 
 METHOD = "aes-256-gcm"
 
@@ -40,73 +39,92 @@ def through(procs, port, password="secret", method=METHOD, kind="ss-local"):
     return shadowsocks.client(kind, procs, Outbound("shadowsocks", port, password, method=method))
 
 
-def test_a_script_like_the_wikis(procs, talk, target):
-    """Connect, ping, add a port, use it, read what it has moved: all of it, and no more."""
+def assert_ends(s):
+    s.settimeout(10 * SLOW)
+    try:
+        assert s.recv(1) == b""
+    except ConnectionResetError:
+        pass
+
+
+@pytest.mark.quick
+def test_a_script_like_the_wikis(procs, talk, target, udp_target):
+    """Connect, ping, add ports, use them, read what they have moved: all of it, and no more."""
     m = Manager(procs, method=METHOD)
     c = talk(m.socket)
-    port = free_port()
+    one, two = sorted((free_port(), free_port()))
     assert c.ask("ping") == "pong"
-    assert c.add(port, "secret") == "ok"
-    way = through(procs, port)
+    assert c.add(one, "secret") == "ok"
+    assert c.ask('add: {"server_port":"%d", "password":"p-two", "method":"chacha20-ietf-poly1305"}' % two) == "ok"
+    way, other = through(procs, one), through(procs, two, "p-two", "chacha20-ietf-poly1305", "sslocal")
     moved = sum(upload(way, target, 3_000_000, 1)) + sum(download(way, target, 2_000_000, 2))
-    assert c.collect(port, moved) == moved
-    assert json.loads(c.ask("list")) == [{"server_port": port, "password": "secret", "method": METHOD}]
-    assert c.remove(port) == "ok"
+    second = sum(short_connections(other, target, 20, 4)) + sum(packets(other, udp_target, (1, 500, 1200)))
+    assert c.collect(one, moved) == moved and c.collect(two, second) == second
+    assert json.loads(c.ask("list")) == [
+        {"server_port": one, "password": "secret", "method": METHOD},
+        {"server_port": two, "password": "p-two", "method": "chacha20-ietf-poly1305"}]
+    with way.open(target) as s:
+        s.sendall(b"ECHO\nhello")
+        assert socks.recv_exactly(s, 5) == b"hello"
+        assert c.remove(one) == "ok"
+        assert_ends(s)
+    wait_until("the port to be closed", lambda: not listens(one))
+    moved += 10 + 5
+    assert c.collect(one, moved) == moved
+    assert c.remove(two) == "ok"
     assert c.ask("list") == "[]"
-    wait_until("the port to be closed", lambda: not listens(port))
-    assert c.moved[port] == moved
+    assert c.moved == {one: moved, two: second}
 
 
-def test_the_timeout_of_a_port_ends_what_is_idle(procs, talk, target):
+def test_timeout_and_fast_open_are_the_ports_own(procs, talk, target):
     m = Manager(procs, method=METHOD)
     c = talk(m.socket)
     brief, usual = free_port(), free_port()
     assert c.add(brief, "secret", timeout=3, fast_open=True) == "ok"
     assert c.add(usual, "secret") == "ok"
+    pid = m.proc.pid
+    assert fast_open(pid, brief) and all(fast_open(pid, brief))
+    assert fast_open(pid, usual) and not any(fast_open(pid, usual))
     ways = [through(procs, port) for port in (brief, usual)]
     with ways[0].open(target) as one, ways[1].open(target) as other:
         for s in (one, other):
             s.sendall(b"ECHO\nhello")
             assert socks.recv_exactly(s, 5) == b"hello"
-        try:
-            assert one.recv(1) == b""
-        except ConnectionResetError:
-            pass
+        assert_ends(one)
         other.sendall(b"still here")
         assert socks.recv_exactly(other, 10) == b"still here"
 
 
+@pytest.mark.quick
 def test_a_client_in_the_form_of_shadowsocks_rust(procs, talk, target, udp_target):
     """Totals in answer to a ping, answers that end in a newline, UDP beside TCP, and nothing unasked."""
     m = Manager(procs, method=METHOD, manager_dialect="libev", manager_reply_newline=True,
                 manager_address="127.0.0.1", manager_port=free_port())
     c = talk(("127.0.0.1", int(json.load(open(m.command[3], encoding="utf-8"))["manager_port"])))
     ports = [free_port(), free_port()]
-    for p in ports:
-        c.send('add: {"server_port":%d,"password":"secret"}\n' % p)
+    for p, more in zip(ports, ("", ',"mode":"tcp_and_udp"')):
+        c.send('add:{"server_port":%d,"password":"p-%d"%s}\n' % (p, p, more))
         assert c.s.recv(100) == b"ok\n"
-    moved = sum(download(through(procs, ports[0]), target, 1_000_000, 3))
-    with Udp(through(procs, ports[1], kind="sslocal").port) as u:
-        for i in range(20):
-            u.sendto(b"%04d" % i, udp_target.addresses[0])
-            u.recvfrom()
 
     def totals():
         c.send("ping")
         data = c.s.recv(2000)
         assert data.startswith(b"stat: {") and data.endswith(b"}\n")
-        return json.loads(data[6:])
+        return {int(p): n for p, n in json.loads(data[6:]).items()}
 
-    wait_until("totals", lambda: totals()[str(ports[0])] == moved)
-    assert set(totals()) == {str(p) for p in ports}
-    assert totals()[str(ports[1])] >= 160
-    assert totals()[str(ports[0])] == moved  # asking does not take it away
+    assert totals() == {p: 0 for p in ports}
+    ways = [through(procs, p, f"p-{p}", kind=kind) for p, kind in zip(ports, ("ss-local", "sslocal"))]
+    moved = [sum(download(ways[0], target, 1_000_000, 3)), sum(packets(ways[1], udp_target, (4, 1000)))]
+    wait_until("totals", lambda: totals() == dict(zip(ports, moved)))
+    assert totals() == dict(zip(ports, moved))  # asking does not take it away
     c.s.settimeout(3)
     with pytest.raises(TimeoutError):
         c.s.recv(100)
     c.s.settimeout(5)
     c.send("list")
-    assert c.s.recv(2000).startswith(b'[\n\t{"server_port":"')
+    data = c.s.recv(2000)
+    assert data.startswith(b'[\n\t{"server_port":"')
+    assert {e["server_port"]: e["password"] for e in json.loads(data)} == {str(p): f"p-{p}" for p in ports}
 
 
 def test_what_cannot_be_is_refused_and_leaves_nothing_but_a_warning(procs, talk):
@@ -289,25 +307,8 @@ def test_methods_without_integrity_are_for_who_names_them(procs, talk, target, u
     assert c.add(port, "secret", method=method) == "ok"
     way = through(procs, port, method=method, kind=kind)
     moved = sum(upload(way, target, 300_000, 1)) + sum(download(way, target, 500_000, 2))
-    with Udp(way.port) as u:
-        for size in (1, 700, 1300):
-            u.sendto(b"x" * size, udp_target.addresses[0])
-            answer, source = u.recvfrom()
-            assert answer == b"0:" + b"x" * size and source == udp_target.addresses[0]
-            moved += size + len(answer)
+    moved += sum(packets(way, udp_target, (1, 700, 1300), 1))
     assert c.collect(port, moved) == moved
-
-
-def children(pid, word):
-    found = []
-    for entry in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == pid and word in (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode():
-                found.append(int(entry.name))
-        except OSError:  # has ended meanwhile
-            continue
-    return found
 
 
 def test_ss_server_processes_are_driven_and_their_totals_are_what_was_sent(procs, talk, target):
@@ -338,10 +339,16 @@ def test_ss_server_processes_are_driven_and_their_totals_are_what_was_sent(procs
     total[1] += counted_by_others(*download(ways[1], target, 300_000, 4))
     assert m.proc.stop() == 0
     assert c.collect(ports[1], total[1]) == total[1]
-    m.start()
+    m.start()  # the processes come again with the ports, and the count goes on
+    wait_until("the port again", lambda: listens(ports[1]))
+    aead = free_port()
+    assert c.add(aead, "secret", method="chacha20-ietf-poly1305") == "ok"
+    echo(through(procs, aead, method="chacha20-ietf-poly1305"), target, b"hello")
+    total[1] += counted_by_others(*upload(ways[1], target, 200_000, 5))
+    assert c.collect(ports[1], total[1]) == total[1] and c.collect(aead, 1) >= 15
     left = children(m.proc.pid, "ss-server")
     m.proc.kill()
-    wait_until("no process left behind", lambda: not os.path.exists(f"/proc/{left[0]}"))
+    wait_until("no process left behind", lambda: len(left) == 2 and not any(os.path.exists(f"/proc/{pid}") for pid in left))
 
 
 def test_the_python_server_is_driven_and_its_deltas_are_what_was_sent(procs, talk, target):

@@ -10,6 +10,7 @@ import threading
 import pytest
 from weirtest import SLOW, socks, traffic
 from weirtest.lab import Lab
+from weirtest.listener import Listener
 from weirtest.peers import CLIENTS, Outbound, random_credential, singbox_server, start_client, xray_server
 from weirtest.proc import free_port, wait_until
 from weirtest.traffic import read_all
@@ -97,13 +98,7 @@ def test_what_is_no_tls_arrives_whole_and_is_billed(path, target):
 
 def test_udp_goes_as_xudp_within_the_flow(path, udp_target):
     user, way = path
-    with socks.Udp(way.port) as u:
-        for i, to in enumerate(udp_target.addresses):
-            data = random.Random(i).randbytes(1200)
-            u.sendto(data, to)
-            answer, source = u.recvfrom()
-            assert (answer, source) == (b"%d:%s" % (i, data), to)
-            user.moved((len(data), len(answer)))
+    user.moved(traffic.packets(way, udp_target))
     user.assert_billed()
 
 
@@ -225,26 +220,16 @@ def records(n, seed):
     return out
 
 
-class LikeTls:
+class LikeTls(Listener):
     """A server that looks like TLS 1.3 to whoever only sees the records: answers a hello, takes records until the
     end of the stream, answers with as many; or, for a hello that ends with 1, the other way round; with 2, knows
     how many will come."""
 
     def __init__(self):
-        self.sock = socket.create_server(("127.0.0.1", 0))
-        self.host, self.port = self.sock.getsockname()
         self.got = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    def _accept(self):
-        while True:
-            try:
-                s = self.sock.accept()[0]
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(s,), daemon=True).start()
-
-    def _serve(self, s):
+    def serve(self, s):
         with s:
             hello = socks.recv_exactly(s, len(HELLO))
             s.sendall(SERVER_HELLO + record(23, bytes(900)))
@@ -266,7 +251,7 @@ class LikeTls:
 def like_tls():
     server = LikeTls()
     yield server
-    server.sock.close()
+    server.close()
 
 
 def converse(way, server, ends_first):

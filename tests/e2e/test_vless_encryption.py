@@ -8,12 +8,13 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from weirtest import SLOW, socks, traffic
-from weirtest.lab import User
+from weirtest import SLOW, traffic
+from weirtest.lab import Lab
+from weirtest.listener import Listener
 from weirtest.node import Node, entry
 from weirtest.panel import Panel
 from weirtest.peers import Outbound, Reality, peer, random_credential, start_client, write
-from weirtest.proc import free_port, wait_until
+from weirtest.proc import free_port
 from weirtest.tlsprobe import hello, look
 from weirtest.tlstargets import start_target
 
@@ -40,27 +41,20 @@ def pair(mode, key, life, padding=""):
     return tuple(re.search(rf"^{word}: (\S+)$", text, re.M).group(1) for word in ("decryption", "encryption"))
 
 
-class Tap:
+class Tap(Listener):
     """A forwarder that remembers how each connection began: the client's bytes up to the server's first."""
 
     def __init__(self, to):
-        self.to, self.first, self.server_first = to, [], []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.to, self.first = to, []
+        super().__init__()
 
-    def _accept(self):
-        while True:
-            try:
-                client = self.listener.accept()[0]
-            except OSError:
-                return
-            server = socket.create_connection(("127.0.0.1", self.to))
-            seen = bytearray()
-            self.first.append(seen)
-            answered = threading.Event()
-            threading.Thread(target=self._copy, args=(client, server, seen, answered), daemon=True).start()
-            threading.Thread(target=self._copy, args=(server, client, None, answered), daemon=True).start()
+    def serve(self, s):
+        server = socket.create_connection(("127.0.0.1", self.to))
+        seen = bytearray()
+        self.first.append(seen)
+        answered = threading.Event()
+        threading.Thread(target=self._copy, args=(server, s, None, answered), daemon=True).start()
+        self._copy(s, server, seen, answered)
 
     @staticmethod
     def _copy(src, dst, seen, answered):
@@ -75,11 +69,8 @@ class Tap:
         except OSError:
             pass
 
-    def close(self):
-        self.listener.close()
 
-
-class House:
+class House(Lab):
     """One panel, and a node with an inbound of each kind of NODES; "tls" and "reality" have that around it."""
 
     def __init__(self, procs, cert):
@@ -102,11 +93,10 @@ class House:
             self.client_text[name] = f"{head}.{own}.{key}" if own else encryption
         self.node = Node(procs, entries, list(self.ports.values()))
 
-        row = self.panel.add_user(uuid=random_credential())
-        self.user = User(self, row["id"], row["uuid"])
+        self.someone = self.user()
 
     def connect(self, name, kind, port=None):
-        o = Outbound("vless", port or self.ports[name], self.user.credential,
+        o = Outbound("vless", port or self.ports[name], self.someone.credential,
                      self.cert if name == "tls" else None, encryption=self.client_text[name],
                      reality=self.reality if name == "reality" else None)
         return start_client(kind, self.procs, o)
@@ -115,17 +105,6 @@ class House:
 @pytest.fixture(scope="module")
 def house(module_procs, cert):
     return House(module_procs, cert)
-
-
-def served(way, target, user):
-    """The first conversation that succeeds: until then the node may not know the user."""
-    def try_it():
-        try:
-            return traffic.echo(way, target, b"are you there", 5)
-        except (OSError, EOFError):
-            return None
-    user.moved(wait_until("the node to know the user", try_it, 20, 0.2))
-    return way
 
 
 def short_hellos(tap, name):
@@ -138,8 +117,8 @@ def short_hellos(tap, name):
 @pytest.mark.parametrize("client", ["xray", "weir"])
 @pytest.mark.parametrize("name", NODES)
 def test_bytes_arrive_whole(house, target, name, client):
-    user, tap = house.user, Tap(house.ports[name])
-    way = served(house.connect(name, client, tap.port), target, user)
+    user, tap = house.someone, Tap(house.ports[name])
+    way = house.until_served(house.connect(name, client, tap.port), target, user)
     user.moved(traffic.upload(way, target, 2 * MIB, 1))
     user.moved(traffic.download(way, target, 2 * MIB, 2))
     user.moved(traffic.short_connections(way, target, 20, 8))
@@ -150,21 +129,16 @@ def test_bytes_arrive_whole(house, target, name, client):
 
 @pytest.mark.parametrize("client", ["xray", "weir"])
 def test_packets_travel_inside(house, target, udp_target, client):
-    user = house.user
-    way = served(house.connect("random", client), target, user)
-    with socks.Udp(way.port) as u:
-        for i, to in enumerate(udp_target.addresses):
-            u.sendto(b"x" * 1200, to)
-            answer, source = u.recvfrom()
-            assert (answer, source) == (b"%d:" % i + b"x" * 1200, to)
-            user.moved((1200, len(answer)))
+    user = house.someone
+    way = house.until_served(house.connect("random", client), target, user)
+    user.moved(traffic.packets(way, udp_target))
 
 
 def test_a_replayed_connection_is_met_with_silence_and_reaches_nobody(house, target):
     """The totals of the last test know nothing of it either."""
     tap = Tap(house.ports["native"])
-    way = served(house.connect("native", "xray", tap.port), target, house.user)
-    house.user.moved(traffic.echo(way, target, b"once"))
+    way = house.until_served(house.connect("native", "xray", tap.port), target, house.someone)
+    house.someone.moved(traffic.echo(way, target, b"once"))
     tap.close()
     recorded = bytes(tap.first[-1])
     assert short_hellos(tap, "native") > 0 and len(recorded) < 1300
@@ -192,16 +166,16 @@ def test_strangers_under_reality_see_the_target(house):
 
 
 def test_a_node_that_was_restarted_sends_its_clients_back_to_a_round_trip(house, target):
-    user = house.user
-    way = served(house.connect("native", "xray"), target, user)
+    user = house.someone
+    way = house.until_served(house.connect("native", "xray"), target, user)
     house.node.stop()
     house.node.start()
-    served(way, target, user)
+    house.until_served(way, target, user)
     user.moved(traffic.echo(way, target, b"again"))
 
 
 def test_the_panel_bills_exactly_what_all_of_these_have_moved(house):
-    house.user.assert_billed()
+    house.someone.assert_billed()
 
 
 @pytest.mark.parametrize("mode", MODES)

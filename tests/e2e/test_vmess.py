@@ -4,7 +4,7 @@ import random
 import socket
 
 import pytest
-from weirtest import SLOW, socks, traffic
+from weirtest import SLOW, traffic
 from weirtest.lab import Lab
 from weirtest.peers import CLIENTS, Outbound, link, random_credential, singbox_server, start_client, xray_server
 from weirtest.proc import free_port, wait_until
@@ -32,11 +32,12 @@ def start(client, procs, o, udp_target):
     if client != "weir" or o.cone:
         return start_client(client, procs, o)
     way = traffic.Way(free_port())
-    way.forward = free_port()
+    forward = free_port()
+    way.udp = lambda: Forward(forward)
     to = "%s:%d" % udp_target.addresses[0]
     pin = ["--pin", o.cert.sha256] if o.cert else []
     procs.start("connect", [os.environ["WEIR_BIN"], "connect", link(o), "--listen", f"127.0.0.1:{way.port}", "--plain-udp",
-                            "--udp", f"127.0.0.1:{way.forward}={to}", *pin]).wait_listening(way.port)
+                            "--udp", f"127.0.0.1:{forward}={to}", *pin]).wait_listening(way.port)
     return way
 
 
@@ -68,30 +69,11 @@ class Forward:
         self.sock.close()
 
 
-def packets(way, udp_target, cone):
-    """(bytes up, bytes down) of one association."""
-    up = down = 0
-    udp_target.forget()
-    with Forward(way.forward) if hasattr(way, "forward") else socks.Udp(way.port) as u:
-        for size in (1, 100, 1380):
-            for i, to in enumerate(udp_target.addresses[:None if cone else 1]):
-                data = random.Random(size + i).randbytes(size)
-                u.sendto(data, to)
-                assert u.recvfrom() == (b"%d:%s" % (i, data), to)
-                up, down = up + size, down + size + 2
-        if cone:
-            u.sendto(b"VIA 3 x", udp_target.addresses[0])
-            assert u.recvfrom() == (b"3:VIA 3 x", udp_target.addresses[3])
-            up, down = up + 7, down + 9
-    assert len(set().union(*udp_target.sources)) == 1, udp_target.sources
-    return up, down
-
-
 def carry(way, target, udp_target, cone):
     """Everything once: (bytes up, bytes down)."""
     moved = [traffic.upload(way, target, SIZE, 1), traffic.download(way, target, SIZE, 2),
              # sing-box waits 300 ms for its own TLS handshake and first write: few at once
-             traffic.short_connections(way, target, 30, 6), packets(way, udp_target, cone)]
+             traffic.short_connections(way, target, 30, 6), traffic.packets(way, udp_target, (1, 100, 1380), None if cone else 1, cone)]
     return tuple(map(sum, zip(*moved)))
 
 

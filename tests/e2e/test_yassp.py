@@ -10,8 +10,8 @@ import subprocess
 import time
 
 import pytest
-from test_crash import Load
 from weirtest import SOAK, fakepanel, socks, traffic
+from weirtest.load import Load
 from weirtest.panel import Panel
 from weirtest.proc import free_port, listens, wait_until
 from weirtest.shadowsocks import client, counted_by_others, python_server
@@ -58,14 +58,7 @@ def test_packets_are_billed_exactly(procs, udp_target, who):
     p = profile()
     panel = FakePanel([p])
     site_of(procs, panel).serves(p["port"])
-    moved = 0
-    with socks.Udp(client(who, procs, outbound(p)).port) as u:
-        for size in 1, 100, 1200:
-            for i in range(3):
-                u.sendto(b"d" * size, udp_target.addresses[i])
-                answer, source = u.recvfrom()
-                assert answer == b"%d:" % i + b"d" * size and source == udp_target.addresses[i]
-                moved += size + len(answer)
+    moved = sum(traffic.packets(client(who, procs, outbound(p)), udp_target, (1, 100, 1200)))
     settle(panel, p["port"], moved)
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 
 from . import SLOW
+from .listener import Listener
 
 
 @dataclasses.dataclass
@@ -103,7 +104,7 @@ def probe(port, blobs, seconds, also=b""):
     return [p.seen for p in probes]
 
 
-class Tap:
+class Tap(Listener):
     """Stands between a client and a server and keeps what the client says first.
 
     With `swallow` the server is never told.  `flights` are the bytes of each connection in order.
@@ -111,25 +112,15 @@ class Tap:
 
     def __init__(self, port, swallow=False):
         self.target, self.swallow, self.flights = port, swallow, []
-        self.sock = socket.create_server(("127.0.0.1", 0))
-        self.port = self.sock.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.sock.accept()
-            except OSError:
-                return
-            flight = bytearray()
-            self.flights.append(flight)
-            threading.Thread(target=self._serve, args=(client, flight), daemon=True).start()
-
-    def _serve(self, client, flight):
+    def serve(self, s):
+        flight = bytearray()
+        self.flights.append(flight)
         server = None if self.swallow else socket.create_connection(("127.0.0.1", self.target))
         if server:
-            threading.Thread(target=self._copy, args=(server, client, None), daemon=True).start()
-        self._copy(client, server, flight)
+            threading.Thread(target=self._copy, args=(server, s, None), daemon=True).start()
+        self._copy(s, server, flight)
 
     @staticmethod
     def _copy(source, to, keep):
@@ -146,6 +137,3 @@ class Tap:
                 s.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
-
-    def close(self):
-        self.sock.close()

@@ -53,6 +53,22 @@ def wait_until(what, true, seconds=10.0, every=0.02):
         time.sleep(every)
 
 
+def children(pid, word=""):
+    """Processes whose parent is `pid` and whose command line has `word`, by their ids."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as f:
+                parent = int(f.read().rpartition(")")[2].split()[1])
+            with open(f"/proc/{name}/cmdline", "rb") as f:
+                command = f.read().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:  # has ended meanwhile
+            continue
+        if parent == pid and word in command:
+            found.append(int(name))
+    return found
+
+
 def listens(port, host="127.0.0.1"):
     try:
         with socket.create_connection((host, port), timeout=1):
@@ -159,4 +175,4 @@ class Procs:
         return wrong
 
 
-__all__ = ["Proc", "Procs", "free_port", "wait_until", "listens", "signal"]
+__all__ = ["Proc", "Procs", "children", "free_port", "wait_until", "listens", "signal"]

@@ -7,6 +7,7 @@ import threading
 import time
 
 from . import SLOW
+from .listener import Listener
 
 
 def hello(name="weir.test", versions=(0x0304, 0x0303), shares=None, groups=(29, 23, 24), alpn=(b"h2", b"http/1.1")):
@@ -72,27 +73,22 @@ def look(port, parts, half_close=False, seconds=1.5):
     return got, end, time.monotonic() - started
 
 
-class Tap:
+class Tap(Listener):
     """A port in front of another; what passes is kept, by connection: `said[i]` by the client, `heard[i]` by him."""
 
     def __init__(self, port, source="127.0.0.1"):
         self.to, self.source, self.said, self.heard = port, source, [], []
-        self.sock = socket.create_server(("127.0.0.1", 0))
-        self.port = self.sock.getsockname()[1]
-        threading.Thread(target=self._run, daemon=True).start()
+        self._lock = threading.Lock()
+        super().__init__()
 
-    def _run(self):
-        while True:
-            try:
-                a, _ = self.sock.accept()
-            except OSError:
-                return
-            b = socket.create_connection(("127.0.0.1", self.to), source_address=(self.source, 0))
+    def serve(self, s):
+        b = socket.create_connection(("127.0.0.1", self.to), source_address=(self.source, 0))
+        with self._lock:
+            i = len(self.said)
             self.said.append(b"")
             self.heard.append(b"")
-            i = len(self.said) - 1
-            threading.Thread(target=self._pump, args=(a, b, self.said, i), daemon=True).start()
-            threading.Thread(target=self._pump, args=(b, a, self.heard, i), daemon=True).start()
+        threading.Thread(target=self._pump, args=(b, s, self.heard, i), daemon=True).start()
+        self._pump(s, b, self.said, i)
 
     @staticmethod
     def _pump(a, b, kept, i):
@@ -104,6 +100,3 @@ class Tap:
         except OSError:
             a.close()
             b.close()
-
-    def close(self):
-        self.sock.close()

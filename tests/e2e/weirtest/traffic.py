@@ -18,6 +18,9 @@ class Way:
     def open(self, target, timeout=30):
         return socks.connect(self.port, target.host, target.port, timeout)
 
+    def udp(self):
+        return socks.Udp(self.port)
+
 
 def read_all(s):
     h, n = hashlib.sha256(), 0
@@ -107,6 +110,28 @@ def short_connections(way, target, count, at_once=32):
     with ThreadPoolExecutor(at_once) as pool:
         both = list(pool.map(one, range(count)))
     return sum(u for u, _ in both), sum(d for _, d in both)
+
+
+def packets(way, udp_target, sizes=(1200,), count=None, full_cone=False):
+    """To the target's sockets, or the first `count`, within one association, which all must see as one address; with
+    `full_cone` also within another, where the answer comes from an address that was not asked."""
+    up = down = 0
+    udp_target.forget()
+    with way.udp() as u:
+        for size in sizes:
+            for i, to in enumerate(udp_target.addresses[:count]):
+                data = random.Random(size + i).randbytes(size)
+                u.sendto(data, to)
+                assert u.recvfrom() == (b"%d:%s" % (i, data), to)
+                up, down = up + size, down + size + 2
+    seen = udp_target.sources[:count]
+    assert len(set().union(*seen)) == 1 and all(seen), seen
+    if full_cone:
+        with way.udp() as u:
+            u.sendto(b"VIA 3 x", udp_target.addresses[0])
+            assert u.recvfrom() == (b"3:VIA 3 x", udp_target.addresses[3])
+        up, down = up + 7, down + 9
+    return up, down
 
 
 def reset(s):

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 
+from .listener import Listener
 from .proc import free_port
 
 CONFIG = """
@@ -27,31 +28,21 @@ SERVER = """
 """
 
 
-class Tap:
+class Tap(Listener):
     """Forwards to 127.0.0.1:`port`, counts the bytes of both directions and, if asked, keeps them."""
 
     def __init__(self, port, keep=False):
         self.to, self.keep = port, keep
         self.up = self.down = 0
         self.kept = []  # of each connection: [up, down]
-        self.sock = socket.create_server(("127.0.0.1", 0))
-        self.host, self.port = self.sock.getsockname()
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    def close(self):
-        self.sock.close()
-
-    def _accept(self):
-        while True:
-            try:
-                near = self.sock.accept()[0]
-            except OSError:
-                return
-            far = socket.create_connection(("127.0.0.1", self.to))
-            both = [bytearray(), bytearray()]
-            self.kept.append(both)
-            threading.Thread(target=self._carry, args=(near, far, "up", both[0]), daemon=True).start()
-            threading.Thread(target=self._carry, args=(far, near, "down", both[1]), daemon=True).start()
+    def serve(self, s):
+        far = socket.create_connection(("127.0.0.1", self.to))
+        both = [bytearray(), bytearray()]
+        self.kept.append(both)
+        threading.Thread(target=self._carry, args=(far, s, "down", both[1]), daemon=True).start()
+        self._carry(s, far, "up", both[0])
 
     def _carry(self, a, b, name, kept):
         try:
