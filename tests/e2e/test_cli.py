@@ -124,6 +124,17 @@ def test_check_tells_all_problems_at_once_with_status_78(weir_bin, config):
     assert run_it.returncode == 78 and run_it.stderr == done.stderr
 
 
+def test_the_form_of_the_user_list_is_json(weir_bin, config):
+    """Another program's word for another form is taken with a warning; a word of nobody's is not."""
+    done = run(weir_bin, "check", "-c", config({"Nodes": [dict(NODE, UserListFormat="json")]}))
+    assert done.returncode == 0 and "0 warnings" in done.stdout
+    done = run(weir_bin, "check", "-c", config({"Nodes": [dict(NODE, UserListFormat="msgpack")]}))
+    assert done.returncode == 0 and "1 warning" in done.stdout
+    assert 'Nodes[0].UserListFormat: warning: ' in done.stderr and "msgpack" in done.stderr
+    done = run(weir_bin, "check", "-c", config({"Nodes": [dict(NODE, UserListFormat="xml")]}))
+    assert done.returncode == 78 and "msgpack" in done.stderr and "json" in done.stderr
+
+
 def test_a_certificate_that_cannot_be_read_is_warned_of(weir_bin, config, cert):
     files = {"CertMode": "file", "CertFile": "/nowhere/cert.pem", "KeyFile": cert.key}
     done = run(weir_bin, "check", "-c", config({"Nodes": [dict(NODE, CertConfig=files)]}))
@@ -244,6 +255,18 @@ def test_init_asks_the_panel_and_writes_a_configuration_that_is_good(weir_bin, p
     assert run(weir_bin, "check", "-c", out).returncode == 0
     assert run(*command).returncode == 0
     assert len(list(tmp_path.glob("weir.json.bak.*"))) == 1
+
+
+def test_init_asks_nobody_anything_also_when_told_to(weir_bin, panel, tmp_path):
+    node = panel.add_node("vless", 8443, tls=0)
+    written = []
+    for i, more in enumerate(([], ["-i"], ["--interactive"])):
+        out = tmp_path / f"{i}.json"
+        done = run(weir_bin, "config", "init", "--url", panel.url, "--key", node["token"], "--node", str(node["id"]), "--out", str(out),
+                   *more, stdin=subprocess.DEVNULL)
+        assert done.returncode == 0, done.stderr
+        written.append(out.read_text())
+    assert written[0] == written[1] == written[2]
 
 
 def test_init_takes_a_token_for_each_node(weir_bin, panel, tmp_path):

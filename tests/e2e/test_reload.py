@@ -23,10 +23,13 @@ def lab(procs, cert):
 
 
 class Conversations:
-    """A long conversation on every inbound that must never miss a beat, and short ones all the time."""
+    """A long conversation on every inbound that must never miss a beat, short ones all the time, and an association on
+    each way of `packets`, whose packets keep coming from the same port."""
 
-    def __init__(self, ways, target):
-        self.ways, self.target = ways, target
+    def __init__(self, ways, target, packets, udp_target):
+        self.ways, self.target, self.udp_target = ways, target, udp_target
+        udp_target.forget()
+        self.associations = [w.udp() for w in packets]
         self.long = [w.open(target) for w in ways]
         for s in self.long:
             s.sendall(b"ECHO\n")
@@ -46,6 +49,14 @@ class Conversations:
                 except (OSError, EOFError, AssertionError) as e:
                     self.wrong.append(f"long conversation {i}: {e!r}")
                     return
+            for i, u in enumerate(self.associations):
+                word = b"%d %08d" % (i, self.beats)
+                try:
+                    u.sendto(word, self.udp_target.addresses[0])
+                    assert u.recvfrom()[0] == b"0:" + word
+                except (OSError, AssertionError) as e:
+                    self.wrong.append(f"association {i}: {e!r}")
+                    return
             self.beats += 1
             time.sleep(0.01)
 
@@ -62,17 +73,22 @@ class Conversations:
         self._stop = True
         for t in self._threads:
             t.join()
-        for s in self.long:
+        for s in self.long + self.associations:
             s.close()
         assert not self.wrong, self.wrong[:5]
         assert self.beats > 20 and self.short > 20
+        assert len(self.udp_target.sources[0]) == len(self.associations)
 
 
 @pytest.fixture
-def talk(lab, target):
+def talk(lab, target, udp_target):
+    """Our client on every inbound, and those of others."""
     user = lab.user()
-    ways = [lab.until_served(lab.client(kind, "weir", user), target) for kind in KINDS]
-    return Conversations(ways, target)
+    ways = [lab.client(*which, user) for which in (*((kind, "weir") for kind in KINDS), ("vless-tls", "xray"),
+                                                   ("trojan-raw", "sing-box"))]
+    for way in ways:
+        lab.until_served(way, target)
+    return Conversations(ways, target, ways[-3:], udp_target)
 
 
 def test_reload_under_load_loses_no_connection(lab, talk):
@@ -146,6 +162,20 @@ def test_a_changed_file_is_noticed_without_a_signal(lab, talk, procs):
     lab.node.write()
     lab.node.proc.wait_listening(port, 20)
     talk.stop()
+
+
+def test_a_changed_file_waits_for_the_signal_where_nobody_watches(procs, cert):
+    lab = Lab(procs, cert, ["vless-raw"])
+    lab.node.stop()
+    lab.node.options = ["--watch=false"]
+    lab.node.start()
+    port = free_port()
+    lab.node.text["Nodes"].append(entry(lab.panel.url, lab.panel.add_node("vless", port, tls=0), Name="unwatched"))
+    lab.node.write()
+    time.sleep(1.5)  # several times what a watched one takes
+    assert not listens(port)
+    lab.node.reload()
+    lab.node.proc.wait_listening(port)
 
 
 def reload_with(lab, **options):

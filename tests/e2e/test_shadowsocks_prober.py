@@ -88,6 +88,22 @@ def test_replays(lab, procs, target, method):
     assert target.connections == connections
 
 
+def test_without_the_check_a_salt_may_come_again_but_not_that_of_2022(procs, target):
+    lab = SsLab(procs, ("aes-128-gcm", "2022-blake3-aes-128-gcm"), HandshakeTimeout=DEADLINE, DisableIVCheck=True)
+    lab.known = lab.user()
+    heard = flights(lab, procs, "aes-128-gcm", target)[0]
+    connections = target.connections
+    for _ in range(2):
+        with socket.create_connection(("127.0.0.1", lab.ports["aes-128-gcm"]), timeout=10 * SLOW) as s:
+            s.sendall(heard)
+            assert s.recv(1), "the check is still there"
+    assert target.connections == connections + 2
+    heard = flights(lab, procs, "2022-blake3-aes-128-gcm", target)[0]
+    connections = target.connections
+    assert_silent(probe(lab.ports["2022-blake3-aes-128-gcm"], [heard] * 3, DEADLINE + 5), "replays")
+    assert target.connections == connections
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_flip_in_any_byte(lab, procs, target, method):
     fresh, *others = flights(lab, procs, method, target, 60 if method.startswith("2022-") else 1)

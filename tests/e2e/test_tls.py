@@ -113,6 +113,23 @@ def test_who_comes_back_with_a_ticket_is_resumed(site, target, version):
         site.talk(s, target, b"again")
 
 
+@pytest.mark.parametrize("count", [0, 3])
+@pytest.mark.parametrize("handshake", HANDSHAKES)
+def test_there_are_as_many_tickets_as_configured(procs, cert, target, handshake, count):
+    site = Site(procs, cert, TlsTickets=count, TlsHandshake=handshake)
+    for version, most in (V13, count), (V12, min(count, 1)):  # TLS 1.2 has room for one
+        context, tickets = site.context(version), []
+        context._msg_callback = lambda conn, direction, v, kind, message, data, to=tickets: to.append(
+            message) if direction == "read" and message == 4 else None
+        with site.open(context) as s:
+            site.talk(s, target, b"first")
+            session = s.session
+        assert len(tickets) == most
+        with site.open(context, session=session) as s:
+            assert s.session_reused == (count > 0)
+            site.talk(s, target, b"again")
+
+
 @pytest.fixture(scope="module")
 def own(module_procs, cert):
     return Site(module_procs, cert, TlsHandshake="own")

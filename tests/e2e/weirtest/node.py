@@ -25,6 +25,7 @@ class Node:
     def __init__(self, procs, entries, ports, name="node", wrap=(), **top):
         """`wrap`: a command that runs the node, which it must become (exec)."""
         self.procs, self.ports, self.name, self.wrap = procs, ports, name, list(wrap)
+        self.options = []  # of the command
         self.folder = os.path.join(procs.folder, f"{name}.{free_port()}")
         os.makedirs(self.folder, exist_ok=True)
         self.config = os.path.join(self.folder, "config.json")
@@ -45,7 +46,7 @@ class Node:
         os.rename(self.config + ".new", self.config)
 
     def start(self, wait=True):
-        self.proc = self.procs.start(self.name, self.wrap + [os.environ["WEIR_BIN"], "run", "-c", self.config])
+        self.proc = self.procs.start(self.name, self.wrap + [os.environ["WEIR_BIN"], "run", "-c", self.config, *self.options])
         if wait:
             self.wait()
 

@@ -168,7 +168,7 @@ class UdpEcho:
     """`count` sockets, each answering `<index>:<what came>`; one thread.
 
     What begins with `VIA <index> ` is answered by that other socket: an address which the client has never
-    sent to, as a full cone lets through.
+    sent to, as a full cone lets through.  What begins with `TWICE ` is answered twice.
     """
 
     def __init__(self, count=1, host="127.0.0.1"):
@@ -217,6 +217,7 @@ class UdpEcho:
         answer = b"%d:%s" % (i, data)
         time.sleep(self.delay)
         try:
-            self.sent += self.socks[i].sendto(answer, source)
+            for _ in range(2 if data.startswith(b"TWICE ") else 1):
+                self.sent += self.socks[i].sendto(answer, source)
         except OSError:
             pass
