@@ -70,6 +70,15 @@ static const char *unserved(const struct node_info *info, struct arena *mem, con
 	return *word ? "decryption:" : NULL;
 }
 
+/* Behind a cipher that it is not. */
+static void print_ciphers(void)
+{
+	const struct ss_method *m;
+
+	for (size_t i = 0; (m = ss_method_at(i)); i++)
+		fprintf(stderr, "%s%s", i ? ", " : "; it knows ", m->name);
+}
+
 void panel_node_hint(const struct panel_node *n)
 {
 	struct node_info *info = info_of(n);
@@ -80,9 +89,13 @@ void panel_node_hint(const struct panel_node *n)
 		return;
 	arena_init(&mem, 0);
 	what = unserved(info, &mem, &word);
-	if (what)
-		fprintf(stderr, "weir panel: node %lld: weir run does not serve this: %s %s\n",
+	if (what) {
+		fprintf(stderr, "weir panel: node %lld: weir run does not serve this: %s %s",
 			(long long)n->id, what, word);
+		if (word == info->ss.cipher)
+			print_ciphers();
+		fputc('\n', stderr);
+	}
 	arena_done(&mem);
 	node_info_put(info);
 }

@@ -268,3 +268,18 @@ def test_the_log_says_what_protects_a_node_and_not_what_was_asked_for(procs, cer
     node = Node(procs, [e for e, _ in entries], [])
     for _, line in entries:
         wait_until(line, lambda line=line: line in node.proc.text())
+
+
+def test_a_hint_about_a_node_says_what_is_accepted_and_comes_with_every_change(weir_bin, tmp_path):
+    panel, db = [weir_bin, "panel", "node"], ["--db", str(tmp_path / "panel.db")]
+    for kind in "shadowsocks", "vless":
+        assert run(*panel, "add", *db, "--type", kind, "--port", "443").stderr == ""
+    for node, setting, said in (
+            ("1", "cipher=aes-128-gmc", "cipher aes-128-gmc; it knows aes-128-gcm, aes-192-gcm, "),
+            ("1", "cipher=aes-128-gcm", ""),
+            ("2", "decryption=mlkem768x25519plus.plain.600s.key", "the mode is none of native, xorpub, random"),
+            ("2", "decryption=mlkem768x25519plus.native.600s.", "a padding is not like 100-111-1111"),
+            ("2", "encryption=mlkem768x25519plus", "a padding is not"), ("2", "decryption=", "needs encryption_settings.private_key"),
+            ("2", "encryption=none", "")):
+        done = run(*panel, "set", node, *db, setting)
+        assert done.returncode == 0 and said in done.stderr if said else not done.stderr, (setting, done)
