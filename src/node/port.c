@@ -17,6 +17,7 @@
 
 /* What all ports of one worker share. */
 struct ports_worker {
+	struct user_worker users; /* of the world's counters, which need not be the workers' */
 	struct direct direct;
 	nsec_t complained;
 	bool ready;
@@ -255,7 +256,7 @@ static void on_open(struct message *m)
 
 	start_worker(p->ports, w);
 	p->si.loop = w->loop;
-	p->si.user_worker = &w->users;
+	p->si.user_worker = &p->ports->worker[w->index].users;
 	p->si.outbound = p->si.fallback_dialer = &p->ports->worker[w->index].direct.dialer;
 	if (p->service->settle_in)
 		p->service->settle_in(p->service, &p->si);
@@ -312,6 +313,8 @@ int ports_new(const struct port_world *world, struct ports **out)
 	ps->counters = world->counters;
 	ps->ledger_node = world->ledger_node;
 	ps->direct = *world->direct;
+	for (unsigned i = 0; i < ps->workers->n; i++)
+		user_worker_share(&ps->worker[i].users, &ps->workers->v[i].users, ps->counters);
 	*out = ps;
 	return 0;
 }

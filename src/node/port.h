@@ -65,7 +65,7 @@ struct port_conf {
 
 struct port_world {
 	struct workers *workers;
-	struct counters *counters;
+	struct counters *counters; /* a column for each worker; whatever the workers' own are */
 	uint32_t ledger_node;
 	const struct direct_conf *direct; /* copied */
 };

@@ -36,7 +36,9 @@ struct workers {
 	struct own_addr own; /* this host's addresses: what users must not reach through us */
 };
 
-/* 0, or -errno with nothing running. */
+/* `counters` are the nodes' (NULL: there are none); ports bring their own.  0, or -errno with nothing
+ * running.
+ */
 MUST_CHECK int workers_start(struct workers *ws, struct loop *control, unsigned n,
 			     const struct counters *counters);
 

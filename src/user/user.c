@@ -68,10 +68,19 @@ static void run_kicks(struct message *m)
 void user_worker_init(struct user_worker *w, struct loop *loop, const struct counters *counters,
 		      unsigned index)
 {
-	*w = (struct user_worker){
-		.loop = loop, .counters = counters, .index = index, .message = {.run = run_kicks}};
+	*w = (struct user_worker){.home = w,
+				  .loop = loop,
+				  .counters = counters,
+				  .index = index,
+				  .message = {.run = run_kicks}};
 	pthread_mutex_init(&w->lock, NULL);
 	list_init(&w->kicks);
+}
+
+void user_worker_share(struct user_worker *w, struct user_worker *home,
+		       const struct counters *counters)
+{
+	*w = (struct user_worker){.home = home, .counters = counters, .index = home->index};
 }
 
 void user_worker_done(struct user_worker *w)
@@ -94,7 +103,7 @@ static void leave(struct user_live *live, struct user_conn *c)
 /* The lock of its user is held. */
 static void condemn(struct user_live *live, struct user_conn *c, int why)
 {
-	struct user_worker *w = c->worker;
+	struct user_worker *w = c->worker ? c->worker->home : NULL;
 	bool post;
 
 	leave(live, c);
@@ -224,9 +233,9 @@ static void leave_kicks(struct user_conn *c)
 {
 	if (!c->worker)
 		return;
-	pthread_mutex_lock(&c->worker->lock);
+	pthread_mutex_lock(&c->worker->home->lock);
 	list_del(&c->link);
-	pthread_mutex_unlock(&c->worker->lock);
+	pthread_mutex_unlock(&c->worker->home->lock);
 }
 
 void user_conn_end(struct user_conn *c, nsec_t now)

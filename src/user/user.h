@@ -106,6 +106,7 @@ void user_put(struct user *u);
 
 /* ---- one per worker thread, shared by all nodes ---------------------------------------------- */
 struct user_worker {
+	struct user_worker *home; /* whose `kicks` are used: its own, but see user_worker_share() */
 	struct loop *loop;
 	const struct counters *counters; /* NULL: nothing is counted */
 	unsigned index;			 /* its column */
@@ -117,6 +118,11 @@ struct user_worker {
 
 void user_worker_init(struct user_worker *w, struct loop *loop, const struct counters *counters,
 		      unsigned index);
+/* The same thread, and another file to count in; nothing to be done at its end, when its conns have ended.
+ */
+void user_worker_share(struct user_worker *w, struct user_worker *home,
+		       const struct counters *counters);
+
 /* Every conn has ended and the loop will not run again (its mailbox is no longer read). */
 void user_worker_done(struct user_worker *w);
 

@@ -182,6 +182,37 @@ static void cl1_over_the_limit_the_oldest_goes(void **state)
 	loop_free(l);
 }
 
+static void a_conn_may_be_counted_in_another_file_of_its_thread(void **state)
+{
+	struct loop *l = loop_new(LOOP_VIRTUAL, 1);
+	struct user_worker home, w;
+	struct guest g[3];
+	struct village v;
+	struct traffic t;
+	struct user *u;
+
+	village_init(&v, NULL);
+	village_apply(&v, "1:alice/0/0/2");
+	u = village_find(&v, "alice");
+	user_worker_init(&home, l, NULL, 0);
+	user_worker_share(&w, &home, v.counters);
+	for (int i = 0; i < 3; i++) {
+		guest_init(&g[i], &w);
+		assert_int_equal(user_conn_begin(&g[i].conn, u, NULL, false, 0), 0);
+	}
+	user_conn_count(&g[1].conn, TRAFFIC_DOWN, 17, 0);
+	counters_total(v.counters, u->slot, &t);
+	assert_int_equal(t.down, 17);
+	while (loop_turn(l, 0))
+		;
+	assert_int_equal(g[0].kicks, 1); /* by the thread's own, which outlives the other */
+	for (int i = 0; i < 3; i++)
+		user_conn_end(&g[i].conn, 0);
+	user_worker_done(&home);
+	village_done(&v);
+	loop_free(l);
+}
+
 static void cl1_idle_connections_go_before_older_ones(void **state)
 {
 	struct guest g[4];
@@ -320,6 +351,7 @@ int main(void)
 		cmocka_unit_test(d4_devices_elsewhere_count),
 		cmocka_unit_test(the_number_of_remembered_devices_is_bounded),
 		cmocka_unit_test(cl1_over_the_limit_the_oldest_goes),
+		cmocka_unit_test(a_conn_may_be_counted_in_another_file_of_its_thread),
 		cmocka_unit_test(cl1_idle_connections_go_before_older_ones),
 		cmocka_unit_test(carriers_are_limited_among_themselves),
 		cmocka_unit_test(a_conn_may_end_while_its_kick_is_on_the_way),
