@@ -8,12 +8,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-static void on_warning(void *arg, const char *what)
-{
-	assert(*what);
-	++*(size_t *)arg;
-}
-
 static void check_port(const struct profile *p)
 {
 	assert(p->port && *p->password && *p->method);
@@ -25,13 +19,17 @@ static void check_port(const struct profile *p)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	const struct manager_args none = MANAGER_ARGS_NONE;
-	char why[PROFILE_WHY_MAX] = "";
+	struct conf_report report;
 	struct manager_file *f = NULL;
 	static uint8_t seen[65536];
-	size_t warnings = 0;
+	int err;
 
-	if (manager_file_parse((const char *)data, len, &none, on_warning, &warnings, &f, why)) {
-		assert(!f && *why);
+	conf_report_init(&report);
+	err = manager_file_parse((const char *)data, len, "fuzz.json", &none, &report, &f);
+	assert(!err == !report.errors);
+	conf_report_done(&report);
+	if (err) {
+		assert(!f);
 		return 0;
 	}
 	memset(seen, 0, sizeof(seen));

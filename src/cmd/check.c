@@ -8,8 +8,10 @@
 #include "base/err.h"
 #include "cmd/cmd.h"
 #include "cmd/config_cmd.h"
-#include "cmd/fetch.h"
 #include "cmd/opt.h"
+#include "cmd/sections.h"
+#include "conf/print.h"
+#include "manager/manager_keys.h"
 #include "node/config.h"
 
 /* What is not wrong with the text, but with this machine. */
@@ -38,22 +40,32 @@ static void look_at_files(struct conf_report *report, const struct config *conf)
 	}
 }
 
+static void print_good(const char *file, const struct config *c, size_t warnings)
+{
+	printf("%s: good: %zu node%s", file, c->nnodes, c->nnodes == 1 ? "" : "s");
+	if (c->manager)
+		printf(", a manager");
+	if (c->yassp.count)
+		printf(", %zu YaSSP site%s", c->yassp.count, c->yassp.count == 1 ? "" : "s");
+	printf(", %zu warning%s\n", warnings, warnings == 1 ? "" : "s");
+}
+
 static int check(const char *file)
 {
 	struct conf_report report;
+	struct sections sections;
 	struct config *conf;
 	int status;
 
 	conf_report_init(&report);
-	conf = config_load(file, fetch_include, &report);
+	conf = sections_load(file, &sections, &report);
 	if (conf)
 		look_at_files(&report, conf);
 	conf_report_print(&report, stderr);
 	if (conf)
-		printf("%s: good: %zu node%s, %zu warning%s\n", file, conf->nnodes,
-		       conf->nnodes == 1 ? "" : "s", report.warnings,
-		       report.warnings == 1 ? "" : "s");
+		print_good(file, conf, report.warnings);
 	status = conf ? CMD_OK : CMD_CONFIG;
+	sections_done(&sections);
 	config_free(conf);
 	conf_report_done(&report);
 	return status;
@@ -83,6 +95,8 @@ static int run(const char *command, int argc, char **argv)
 		return opt_wrong(&page, "one file at a time, as -c FILE");
 	if (reference) {
 		config_print_reference(stdout);
+		printf("\n## %s\n\n%s\n\n", manager_schema.name, manager_schema.help);
+		conf_print_reference(&manager_schema, stdout);
 		return CMD_OK;
 	}
 	return check(file);

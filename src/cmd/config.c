@@ -54,7 +54,7 @@ int cmd_config_show(int argc, char **argv)
 	if (n > 0)
 		return opt_wrong(&page, "no operands");
 	conf_report_init(&report);
-	conf = config_load(file, fetch_include, &report);
+	conf = config_load(file, &(struct config_env){.fetch = fetch_include}, &report);
 	conf_report_print(&report, stderr);
 	status = conf ? show(conf, all ? CONF_PRINT_DEFAULTS : 0) : CMD_CONFIG;
 	config_free(conf);

@@ -133,7 +133,7 @@ int cmd_link_make(int argc, char **argv)
 	r.node = argv[1];
 	r.user = argv[2];
 	conf_report_init(&report);
-	conf = config_load(r.file, fetch_include, &report);
+	conf = config_load(r.file, &(struct config_env){.fetch = fetch_include}, &report);
 	if (!conf)
 		conf_report_print(&report, stderr);
 	status = conf ? make(&r, conf) : CMD_CONFIG;

@@ -143,6 +143,7 @@ static void on_housekeeping(struct timer *t)
 
 	program_return_to_state(p);
 	ledger_sync_counters(p->ledger);
+	hosted_sync(&p->hosted);
 	ledger_adopt(p->ledger);
 	timer_set(p->loop, t,
 		  loop_now(p->loop) + MAX((int64_t)1, p->conf->state.sync_s) * NSEC_SEC);
@@ -180,6 +181,11 @@ static int start_parts(struct program *p)
 		err = program_share_memory(p, p->conf);
 	if (!err)
 		err = start_sync(p);
+	if (!err)
+		hosted_init(&p->hosted, &(struct hosted_world){.loop = p->loop,
+							       .workers = &p->workers,
+							       .http = p->http,
+							       .state_dir = p->conf->state.dir});
 	if (err)
 		log_msg(LOG_ERROR, "weir", "cannot start: %s", err_text(err));
 	return err;
@@ -188,6 +194,7 @@ static int start_parts(struct program *p)
 static void program_done(struct program *p)
 {
 	sync_free(p->sync);
+	hosted_done(&p->hosted);
 	http_free(p->http);
 	while (p->nodes) {
 		struct program_node *n = p->nodes;
@@ -215,7 +222,26 @@ static void program_done(struct program *p)
 
 static void on_signal(struct signals *s, int signo);
 
-int program_start(struct program *p, struct config *conf, bool watch)
+static int start(struct program *p)
+{
+	const struct config *conf = p->conf;
+	int err;
+
+	timer_init(&p->housekeeping, on_housekeeping);
+	log_keeper_init(&p->log_keeper, p->loop);
+	err = signals_open(&p->signals, p->loop, caught, on_signal);
+	if (!err)
+		err = log_keeper_set(&p->log_keeper, &conf->log);
+	if (!err)
+		err = start_parts(p);
+	if (err)
+		return err;
+	for (size_t i = 0; i < conf->nnodes; i++)
+		(void)!program_add_node(p, conf->nodes[i]); /* logged; the others run */
+	return p->nodes || !conf->nnodes ? 0 : -ERR_CONFIG;
+}
+
+int program_start(struct program *p, struct config *conf, struct sections *sections, bool watch)
 {
 	int err;
 
@@ -226,25 +252,16 @@ int program_start(struct program *p, struct config *conf, bool watch)
 	p->loop = loop_new(LOOP_EPOLL, 0);
 	if (!p->loop) {
 		config_free(conf);
+		sections_done(sections);
 		return -ENOMEM;
 	}
-	timer_init(&p->housekeeping, on_housekeeping);
-	log_keeper_init(&p->log_keeper, p->loop);
-	err = signals_open(&p->signals, p->loop, caught, on_signal);
-	if (!err)
-		err = log_keeper_set(&p->log_keeper, &conf->log);
-	if (!err)
-		err = start_parts(p);
+	err = start(p);
 	if (err) {
 		program_done(p);
+		sections_done(sections);
 		return err;
 	}
-	for (size_t i = 0; i < conf->nnodes; i++)
-		(void)!program_add_node(p, conf->nodes[i]); /* logged; the others run */
-	if (!p->nodes && conf->nnodes > 0) {
-		program_done(p);
-		return -ERR_CONFIG;
-	}
+	hosted_apply(&p->hosted, NULL, conf, sections, 0); /* logged; the others run */
 	on_housekeeping(&p->housekeeping);
 	program_watch(p);
 	log_msg(LOG_INFO, "weir", "version %s, %u workers, AEAD by %s", WEIR_VERSION, p->workers.n,
@@ -254,11 +271,21 @@ int program_start(struct program *p, struct config *conf, bool watch)
 
 /* ---- ending ------------------------------------------------------------------------------ */
 
+static void part_ended(void *arg)
+{
+	struct program *p = arg;
+
+	if (--p->ending == 0)
+		loop_stop(p->loop);
+}
+
 static void all_pushed(void *arg)
 {
 	struct program *p = arg;
 
-	loop_stop(p->loop);
+	if (!p->reported)
+		part_ended(p);
+	p->reported = true;
 }
 
 static void one_closed(void *arg)
@@ -268,7 +295,7 @@ static void one_closed(void *arg)
 	if (--p->closing > 0)
 		return;
 	if (p->hurry)
-		loop_stop(p->loop);
+		all_pushed(p);
 	else
 		sync_stop(p->sync, p->conf->shutdown_push_timeout_s * NSEC_SEC, all_pushed, p);
 }
@@ -279,6 +306,8 @@ static void stop(struct program *p)
 	nsec_t grace = p->conf->shutdown_grace_s * NSEC_SEC;
 
 	p->stopping = true;
+	p->ending = 2;
+	hosted_stop(&p->hosted, grace, part_ended, p);
 	p->closing = 1;
 	for (struct program_node *n = p->nodes; n; n = n->next) {
 		if (node_state(n->node) == NODE_GONE)
@@ -294,9 +323,12 @@ static void stop(struct program *p)
  */
 static void stop_now(struct program *p)
 {
+	if (p->hurry)
+		return;
 	p->hurry = true;
+	hosted_hurry(&p->hosted);
 	if (p->closing == 0)
-		loop_stop(p->loop);
+		all_pushed(p);
 	for (struct program_node *n = p->nodes; n; n = n->next) {
 		if (node_state(n->node) != NODE_GONE)
 			node_close(n->node, 0, one_closed, p);

@@ -6,6 +6,7 @@
 #ifndef WEIR_CMD_PROGRAM_H
 #define WEIR_CMD_PROGRAM_H
 
+#include "cmd/hosted.h"
 #include "cmd/log_keeper.h"
 #include "event/file_watch.h"
 #include "event/signals.h"
@@ -37,17 +38,21 @@ struct program {
 	struct http *http;
 	struct sync *sync;
 	struct program_node *nodes;
+	struct hosted hosted;	   /* Manager, Yassp */
 	struct timer housekeeping; /* counters to disk, other processes' counters settled */
 	bool watching;		   /* reload when a file of the configuration changes */
 	struct file_watch files;
 	bool stopping, hurry;
 	unsigned closing; /* nodes that have not closed yet */
+	bool reported;	  /* the nodes' last reports are out, or nobody waits for them */
+	unsigned ending;  /* those, and what is hosted */
 };
 
-/* Takes the configuration over; with `watch` a change of its files reloads it.  0, or an error that
- * has been logged and nothing is running.
+/* Takes the configuration and its sections over; with `watch` a change of its files reloads it.  0, or an
+ * error that has been logged and nothing is running.
  */
-MUST_CHECK int program_start(struct program *p, struct config *conf, bool watch);
+MUST_CHECK int program_start(struct program *p, struct config *conf, struct sections *sections,
+			     bool watch);
 
 /* State.Dir, or memory when there is no room in it.  0, or an error that has been logged. */
 MUST_CHECK int program_open_state(struct program *p, unsigned nworkers);

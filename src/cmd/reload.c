@@ -5,7 +5,6 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "cmd/fetch.h"
 #include "conf/diff.h"
 
 #define SETTLING (1200 * NSEC_MS) /* editors write in several steps */
@@ -203,10 +202,11 @@ void program_watch(struct program *p)
 void program_reload(struct program *p)
 {
 	struct conf_report report;
+	struct sections sections;
 	struct config *conf;
 
 	conf_report_init(&report);
-	conf = config_load(p->conf->path, fetch_include, &report);
+	conf = sections_load(p->conf->path, &sections, &report);
 	log_report(&report);
 	conf_report_done(&report);
 	if (!conf) {
@@ -216,6 +216,7 @@ void program_reload(struct program *p)
 	drop_old(p);
 	if (!keep_old(p)) {
 		config_free(conf);
+		sections_done(&sections);
 		return;
 	}
 	if (program_open_log(conf))
@@ -226,6 +227,7 @@ void program_reload(struct program *p)
 	warn_restart(p->conf, conf);
 	if (program_share_memory(p, conf))
 		log_msg(LOG_WARN, "config", "no memory for the new MemoryLimit");
+	hosted_apply(&p->hosted, p->conf, conf, &sections, conf->drain_timeout_s * NSEC_SEC);
 	switch_to(p, conf);
 	program_watch(p);
 	log_msg(LOG_INFO, "config", "reloaded");

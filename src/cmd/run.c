@@ -5,7 +5,6 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "cmd/cmd.h"
-#include "cmd/fetch.h"
 #include "cmd/opt.h"
 #include "cmd/program.h"
 #include "cmd/reload.h"
@@ -16,13 +15,13 @@
 /* 0, or the exit status: whoever starts us again need not for a wrong file, but should for an Include
  * that was away.
  */
-static int load(const char *path, struct config **out)
+static int load(const char *path, struct config **out, struct sections *sections)
 {
 	struct conf_report report;
 	bool away;
 
 	conf_report_init(&report);
-	*out = config_load(path, fetch_include, &report);
+	*out = sections_load(path, sections, &report);
 	conf_report_print(&report, stderr);
 	away = report.away;
 	conf_report_done(&report);
@@ -43,25 +42,26 @@ int cmd_run(int argc, char **argv)
 	};
 	const struct opt_page page = {
 		"weir run", "[-c FILE]",
-		"Serves the nodes of a configuration, in the foreground.\n"
+		"Serves the nodes of a configuration, its Manager and its Yassp sites, in the foreground.\n"
 		"FILE is " CONFIG_DEFAULT_PATH " unless given, and " SERVER_DEFAULT_PATH
 		" for `weir server`.\n"
 		"SIGHUP reloads it, SIGUSR1 reopens the log, SIGTERM ends after the "
 		"last report.",
 		"weir run -c ./config.json", opts};
 	struct program program;
+	struct sections sections;
 	struct config *conf;
 	int n = opt_parse(&page, argc, argv), err;
 
 	if (n)
 		return n < 0 ? ~n : opt_wrong(&page, "no operands");
-	err = load(path, &conf);
+	err = load(path, &conf, &sections);
 	if (err)
 		return err;
 	if (program_open_log(conf))
 		log_msg(LOG_WARN, "log", "cannot open %s: logging to standard error",
 			conf->log.output);
-	err = program_start(&program, conf, watch);
+	err = program_start(&program, conf, &sections, watch);
 	if (err)
 		return err == -ERR_CONFIG ? CMD_CONFIG : CMD_FAILED;
 	return program_run(&program);

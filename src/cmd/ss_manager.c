@@ -10,21 +10,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
-#include "base/hash.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "cmd/cmd.h"
 #include "cmd/daemon.h"
+#include "cmd/manager_host.h"
 #include "cmd/opt.h"
+#include "conf/report.h"
 #include "crypto/aead.h"
 #include "event/signals.h"
-#include "manager/manager_file.h"
 #include "node/memory.h"
 #include "node/workers.h"
-#include "plugin/plugin.h"
 
 #define HOUSEKEEPING (30 * NSEC_SEC)
 
@@ -34,15 +33,10 @@ struct host {
 	struct manager_file *file;
 	struct loop *loop;
 	struct signals signals;
-	struct ledger *ledger;
-	uint32_t ledger_node;
 	struct workers workers;
-	struct engine *engine;
-	struct manager *manager;
+	struct manager_host *manager;
 	struct timer housekeeping;
-	char dir[PATH_MAX], run_dir[PATH_MAX], state_file[PATH_MAX];
-	int lock;
-	bool stopping;
+	char state_root[PATH_MAX];
 };
 
 /* What was asked for. */
@@ -174,54 +168,43 @@ static int parse(struct call *c, int argc, char **argv)
 
 /* ---- the file ---------------------------------------------------------------------------- */
 
-static void warn(void *arg, const char *what)
+/* False: an error has been printed. */
+static bool read_file(const char *path, struct file *f)
 {
-	log_msg(LOG_WARN, "manager", "%s: %s", (const char *)arg, what);
-}
+	char why[FILE_WARNING_MAX];
+	int err = file_read(path, MANAGER_FILE_MAX, 0, f);
 
-/* NULL: an error has been printed. */
-static char *read_file(const char *path, size_t *len)
-{
-	FILE *f = fopen(path, "re");
-	struct stat st;
-	char *text;
-
-	if (!f || fstat(fileno(f), &st) < 0 || st.st_size > MANAGER_FILE_MAX ||
-	    !(text = malloc((size_t)st.st_size + 1))) {
-		fail(path, f ? "cannot be read, or is too large" : err_text(-errno));
-		if (f)
-			fclose(f);
-		return NULL;
-	}
-	if (st.st_mode & S_IROTH)
-		log_msg(LOG_WARN, "manager", "%s: everybody may read it, and it holds passwords",
-			path);
-	*len = fread(text, 1, (size_t)st.st_size, f);
-	fclose(f);
-	return text;
+	if (err)
+		fail(path, err_text(err));
+	else if (file_exposed(f, why))
+		log_msg(LOG_WARN, "manager", "%s: %s", path, why);
+	return !err;
 }
 
 static int load(struct host *h, const struct call *c)
 {
 	const char *name = c->config ? c->config : "options";
-	char why[PROFILE_WHY_MAX], *text = NULL;
-	size_t len = 0;
+	struct conf_report report;
+	struct file f = {0};
 	int err;
 
-	if (c->config && !(text = read_file(c->config, &len)))
+	if (c->config && !read_file(c->config, &f))
 		return CMD_CONFIG;
-	err = manager_file_parse(text, len, &c->args, warn, (void *)(uintptr_t)name, &h->file, why);
-	if (text)
-		explicit_bzero(text, len);
-	free(text);
-	if (err) {
-		fail(name, *why ? why : err_text(err));
+	conf_report_init(&report);
+	err = manager_file_parse(f.text, f.len, name, &c->args, &report, &h->file);
+	file_done(&f);
+	conf_report_print(&report, stderr);
+	conf_report_done(&report);
+	if (err == -ENOMEM)
+		fail(name, err_text(err));
+	if (err)
 		return CMD_CONFIG;
-	}
 	if (!h->file->endpoint.address) {
 		fail(name, "manager_address is missing, in the file or as --manager-address");
 		return CMD_CONFIG;
 	}
+	if (c->workdir)
+		h->file->workdir = c->workdir;
 	return 0;
 }
 
@@ -280,145 +263,13 @@ static int go_to_background(const struct call *c)
 	_exit(CMD_OK);
 }
 
-/* ---- folders ----------------------------------------------------------------------------- */
-
-/* One for each manager's address.  0, or a status. */
-static int choose_dirs(struct host *h, const struct call *c)
-{
-	const struct manager_file *f = h->file;
-	char root[PATH_MAX], tag[512];
-	const char *workdir = c->workdir ? c->workdir : f->workdir;
-	const struct hash_key key = {0};
-	int n;
-
-	snprintf(tag, sizeof(tag), "%s %d", f->endpoint.address, f->endpoint.port);
-	if (f->state_file && *f->state_file) {
-		n = snprintf(h->dir, PATH_MAX, "%s.d", f->state_file);
-		snprintf(h->state_file, PATH_MAX, "%s", f->state_file);
-	} else {
-		n = snprintf(h->dir, PATH_MAX, "%s/ss-manager-%016llx",
-			     workdir && *workdir ? workdir : daemon_state_root(root),
-			     (unsigned long long)hash_bytes(&key, tag, strlen(tag)));
-		if (!f->state_file &&
-		    snprintf(h->state_file, PATH_MAX, "%s/ports.json", h->dir) >= PATH_MAX)
-			n = PATH_MAX;
-	}
-	if (n < PATH_MAX)
-		n = snprintf(h->run_dir, PATH_MAX, "%s/run", h->dir);
-	return n < PATH_MAX ? 0 : fail(tag, "too long");
-}
-
-/* An empty state_file: nothing is kept, not even what has not been reported. */
-static int open_state(struct host *h, unsigned nworkers)
-{
-	bool keep = !h->file->state_file || *h->file->state_file;
-	char why[LEDGER_WHY_MAX] = "";
-	int err = daemon_make_dir(h->dir);
-
-	if (!err)
-		err = daemon_lock_dir(h->dir, &h->lock);
-	if (err == -EBUSY) {
-		log_msg(LOG_ERROR, "manager", "another manager runs with %s", h->dir);
-		return err;
-	}
-	/* The last column is control's: what external servers report. */
-	if (!err)
-		err = ledger_open(keep ? h->dir : NULL, nworkers + 1, &h->ledger, why);
-	if (!err)
-		err = ledger_node(h->ledger, "ss-manager", 0, "shadowsocks", &h->ledger_node);
-	if (err)
-		log_msg(LOG_ERROR, "manager", "cannot use the state folder %s: %s%s%s", h->dir,
-			err_text(err), *why ? ": " : "", why);
-	else if (*why)
-		log_msg(LOG_WARN, "manager", "%s", why);
-	return err;
-}
-
 /* ---- starting ---------------------------------------------------------------------------- */
-
-static int start_engine(struct host *h)
-{
-	const struct manager_file *f = h->file;
-	const struct engine_conf conf = {
-		.loop = h->loop,
-		.workers = &h->workers,
-		.counters = ledger_counters(h->ledger),
-		.ledger_node = h->ledger_node,
-		.settle = ledger_settle,
-		.settle_arg = h->ledger,
-		.retry_every = f->retry_s * NSEC_SEC,
-		.listen = f->listen,
-		.allow_private = f->allow_private,
-		.insecure_methods = f->insecure_methods,
-		.plugin_path = f->plugin_path,
-		.plugin_single_host = f->plugin_single_host,
-		.plugin_stop_timeout = f->plugin_stop_timeout_s * NSEC_SEC,
-		.program = f->program,
-		.run_dir = h->run_dir,
-		.print_log = true,
-		.acl = f->acl,
-	};
-	char why[PROFILE_WHY_MAX] = "";
-	int err = engine_new(f->server_mode, &conf, &h->engine, why);
-
-	if (err)
-		log_msg(LOG_ERROR, "manager", "the ports cannot be served: %s",
-			*why ? why : err_text(err));
-	else if (f->program && !strcmp(f->server_mode, "builtin"))
-		log_msg(LOG_INFO, "manager",
-			"--executable is not used: the ports are served in this process");
-	return err;
-}
-
-/* Whoever can write to our unix socket is us; over UDP the file has to name what may be started. */
-static bool allow_plugin(void *arg, const char *plugin)
-{
-	const struct host *h = arg;
-	const char *address = h->file->endpoint.address;
-
-	if (h->file->plugin_allow)
-		return plugin_allowed(h->file->plugin_allow, plugin);
-	return *address == '/' ||
-	       (!h->file->endpoint.port && !strchr(address, ':') && *address != '@');
-}
-
-static int start_manager(struct host *h)
-{
-	const struct manager_file *f = h->file;
-	const struct manager_conf conf = {
-		.loop = h->loop,
-		.engine = h->engine,
-		.ledger = h->ledger,
-		.ledger_node = h->ledger_node,
-		.endpoint = f->endpoint,
-		.dialect = f->dialect,
-		.subscribers = f->subscribers,
-		.stat_interval = f->stat_interval_s * NSEC_SEC,
-		.reply_newline = f->reply_newline,
-		.rules = {.defaults = &f->defaults,
-			  .own_listen = true,
-			  .plugin_allowed = allow_plugin,
-			  .plugin_arg = h,
-			  .warn = warn,
-			  .warn_arg = (void *)(uintptr_t) "add"},
-		.ports = f->ports,
-		.nports = f->nports,
-		.state_file = *h->state_file ? h->state_file : NULL,
-	};
-	char why[PROFILE_WHY_MAX] = "";
-	int err = manager_new(&conf, &h->manager, why);
-
-	manager_file_drop_ports(h->file);
-	if (err)
-		log_msg(LOG_ERROR, "manager", "%s", *why ? why : err_text(err));
-	return err;
-}
 
 static void on_housekeeping(struct timer *t)
 {
 	struct host *h = container_of(t, struct host, housekeeping);
 
-	ledger_sync_counters(h->ledger);
+	manager_host_sync(h->manager);
 	timer_set(h->loop, t, loop_now(h->loop) + HOUSEKEEPING);
 }
 
@@ -433,19 +284,16 @@ static unsigned worker_count(const struct manager_file *f)
 
 static int start_parts(struct host *h)
 {
-	unsigned n = worker_count(h->file);
-	int err = open_state(h, n);
+	const struct manager_world world = {
+		.loop = h->loop, .workers = &h->workers, .state_root = h->state_root};
+	int err = workers_start(&h->workers, h->loop, worker_count(h->file), NULL);
 
 	if (!err)
-		err = workers_start(&h->workers, h->loop, n, ledger_counters(h->ledger));
-	if (!err)
 		err = workers_set_budget(&h->workers, memory_there("") / 2);
+	if (err)
+		log_msg(LOG_ERROR, "manager", "cannot start: %s", err_text(err));
 	if (!err)
-		err = daemon_make_dir(h->run_dir);
-	if (!err)
-		err = start_engine(h);
-	if (!err)
-		err = start_manager(h);
+		err = manager_host_start(&world, h->file, &h->manager);
 	return err;
 }
 
@@ -455,17 +303,7 @@ static void on_stopped(void *arg)
 {
 	struct host *h = arg;
 
-	if (h->manager)
-		manager_report(h->manager);
 	loop_stop(h->loop);
-}
-
-static void stop(struct host *h)
-{
-	if (h->manager)
-		manager_close(h->manager);
-	engine_stop(h->engine, 0, on_stopped, h);
-	h->stopping = true;
 }
 
 static void on_signal(struct signals *s, int signo)
@@ -475,25 +313,15 @@ static void on_signal(struct signals *s, int signo)
 	if (signo == SIGHUP || signo == SIGUSR1)
 		return; /* nothing is read again: ports come by command */
 	log_msg(LOG_INFO, "manager", "signal %d: stopping", signo);
-	stop(h);
+	manager_host_stop(h->manager, 0, on_stopped, h);
 }
 
 static void host_done(struct host *h)
 {
-	if (h->engine && !h->stopping) { /* it could not be started */
-		stop(h);
-		loop_run(h->loop);
-	}
-	manager_free(h->manager);
-	engine_free(h->engine);
+	manager_host_free(h->manager);
 	timer_stop(&h->housekeeping);
 	if (h->workers.n)
 		workers_stop(&h->workers);
-	if (h->ledger)
-		ledger_close(h->ledger);
-	if (h->lock >= 0)
-		close(h->lock);
-	rmdir(h->run_dir);
 	signals_close(&h->signals);
 	loop_turn(h->loop, 0); /* frees what was let go */
 	loop_free(h->loop);
@@ -508,7 +336,6 @@ static int serve(struct host *h)
 		return fail("crypto", why);
 	daemon_keep_large_apart();
 	signals_block(caught);
-	h->lock = -1;
 	h->loop = loop_new(LOOP_EPOLL, 0);
 	if (!h->loop)
 		return fail("cannot start", err_text(-ENOMEM));
@@ -519,8 +346,8 @@ static int serve(struct host *h)
 	if (!err) {
 		on_housekeeping(&h->housekeeping);
 		log_msg(LOG_INFO, "manager", "version %s at %s, %zu ports by %s, state in %s",
-			WEIR_VERSION, h->file->endpoint.address, engine_count(h->engine),
-			h->file->server_mode, h->dir);
+			WEIR_VERSION, h->file->endpoint.address, manager_host_ports(h->manager),
+			h->file->server_mode, manager_host_dir(h->manager));
 		loop_run(h->loop);
 	}
 	host_done(h);
@@ -531,7 +358,6 @@ int cmd_ss_manager(int argc, char **argv)
 {
 	struct call c = {.args = MANAGER_ARGS_NONE};
 	struct host *h;
-	enum log_level level;
 	int status = parse(&c, argc, argv);
 
 	if (status < 0)
@@ -540,12 +366,11 @@ int cmd_ss_manager(int argc, char **argv)
 	if (!h)
 		return fail("cannot start", err_text(-ENOMEM));
 	status = load(h, &c);
-	if (!status && h->file->log_level && !log_level_parse(h->file->log_level, &level))
-		log_set_level(level);
+	if (!status && h->file->log_level >= 0)
+		log_set_level((enum log_level)h->file->log_level);
 	if (c.verbose)
 		log_set_level(LOG_DEBUG);
-	if (!status)
-		status = choose_dirs(h, &c);
+	daemon_state_root(h->state_root);
 	if (!status) {
 		limit_files(c.nofile ? c.nofile : h->file->nofile);
 		status = become(c.user ? c.user : h->file->user);

@@ -41,8 +41,8 @@ static bool same_array(const struct conf_schema *sub, const struct conf_array *a
 	return a->count == b->count;
 }
 
-/* Documents that an owner decodes: text by text, in the order in which they were written. */
-static bool same_value(const struct json_value *a, const struct json_value *b)
+/* Text by text, in the order in which they were written. */
+bool conf_same_value(const struct json_value *a, const struct json_value *b)
 {
 	bool nested = a && (a->type == JSON_T_OBJECT || a->type == JSON_T_ARRAY);
 
@@ -54,7 +54,7 @@ static bool same_value(const struct json_value *a, const struct json_value *b)
 	if (!nested)
 		return !a->len || !memcmp(a->text, b->text, a->len);
 	for (a = a->child, b = b->child; a && b; a = a->next, b = b->next) {
-		if (!same_value(a, b)) /* as deep as the parser lets documents be: 64 */
+		if (!conf_same_value(a, b)) /* as deep as the parser lets documents be: 64 */
 			return false;
 	}
 	return true;
@@ -80,8 +80,8 @@ static bool same(const struct conf_row *row, const void *x, const void *y)
 	case CONF_T_ARRAY:
 		return same_array(row->sub, x, y);
 	case CONF_T_VALUE:
-		return same_value(*(const struct json_value *const *)x,
-				  *(const struct json_value *const *)y);
+		return conf_same_value(*(const struct json_value *const *)x,
+				       *(const struct json_value *const *)y);
 	case CONF_T_OBJECT:
 	case CONF_T_NONE:
 		break;

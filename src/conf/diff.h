@@ -12,6 +12,9 @@ size_t conf_diff(const struct conf_schema *s, const void *a, const void *b,
 		 void (*differs)(void *arg, const char *path, const struct conf_row *row),
 		 void *arg);
 
+/* Documents that an owner decodes: the same, but for blanks and comments?  NULL is only like NULL. */
+bool conf_same_value(const struct json_value *a, const struct json_value *b);
+
 /* The dearest class among the rows that differ; CONF_LIVE when none does. */
 enum conf_reload conf_diff_reload(const struct conf_schema *s, const void *a, const void *b);
 

@@ -339,8 +339,10 @@ int conf_field_read(struct conf_reader *r, const struct conf_row *row, const str
 	case CONF_T_ARRAY:
 		return read_array(r, row, v, field);
 	case CONF_T_VALUE:
+		if (v->type == JSON_T_NULL)
+			return JSON_DEFAULT;
 		*(const struct json_value **)field = v;
-		return v->type == JSON_T_NULL;
+		return 0;
 	case CONF_T_NONE:
 		break;
 	}

@@ -135,7 +135,9 @@ static const char *type_name(const struct conf_row *row)
 		[CONF_T_VALUE] = "object",	 [CONF_T_NONE] = "any",
 	};
 
-	return row->type == CONF_T_VALUE && row->sub ? names[CONF_T_ARRAY] : names[row->type];
+	return row->type == CONF_T_VALUE && (row->sub || row->flags & CONF_LISTED)
+		       ? names[CONF_T_ARRAY]
+		       : names[row->type];
 }
 
 static void print_words(const struct conf_word *words, FILE *to)
@@ -201,6 +203,7 @@ void conf_print_reference(const struct conf_schema *s, FILE *to)
 	static const char *const reload[] = {
 		[CONF_LIVE] = "live",
 		[CONF_REBUILD] = "rebuild",
+		[CONF_ANEW] = "anew",
 		[CONF_RESTART] = "restart",
 	};
 

@@ -55,6 +55,7 @@ enum conf_type {
 enum conf_reload {
 	CONF_LIVE,    /* applied to what runs */
 	CONF_REBUILD, /* the node's inbound is built anew beside the old one */
+	CONF_ANEW,    /* what the section is about ends, and starts anew */
 	CONF_RESTART, /* only a new start sees it */
 };
 
@@ -67,6 +68,7 @@ enum conf_flags {
 	CONF_LOCAL = 32,   /* never taken from a panel */
 	CONF_SILENT = 64,  /* CONF_IGNORED without the warning */
 	CONF_URL = 128,	   /* printed without its user-info and query, which may hold secrets */
+	CONF_LISTED = 256, /* a CONF_T_VALUE that is a list of objects: the reference says so */
 };
 
 struct conf_word {

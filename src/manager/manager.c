@@ -229,16 +229,25 @@ static void received(void *arg, char *text, size_t len, const struct peer *from)
 
 /* ---- life -------------------------------------------------------------------------------- */
 
+/* What the state file says of them is no longer so. */
+static void note_configured(struct manager *m)
+{
+	for (size_t i = 0; i < m->conf.nports; i++) {
+		uint16_t port = m->conf.ports[i]->port;
+
+		m->of_file[port / 64] |= UINT64_C(1) << port % 64;
+	}
+}
+
 /* Under the number they had, so that an account goes on over a restart. */
 static void put_configured(struct manager *m)
 {
-	for (size_t i = 0; i < m->conf.nports; i++) {
-		const struct profile *p = m->conf.ports[i];
-
-		m->of_file[p->port / 64] |= UINT64_C(1) << p->port % 64;
-		engine_put(m->conf.engine, &(struct engine_put){.profile = p, .keep = true}, NULL,
+	for (size_t i = 0; i < m->conf.nports; i++)
+		engine_put(m->conf.engine,
+			   &(struct engine_put){.profile = m->conf.ports[i], .keep = true}, NULL,
 			   NULL);
-	}
+	m->conf.ports = NULL; /* the caller's, and maybe not for long */
+	m->conf.nports = 0;
 }
 
 int manager_new(const struct manager_conf *conf, struct manager **out, char why[PROFILE_WHY_MAX])
@@ -252,19 +261,20 @@ int manager_new(const struct manager_conf *conf, struct manager **out, char why[
 	m->endpoint.fd = -1;
 	m->prune = conf->dialect == MANAGER_LIBEV;
 	timer_init(&m->save, on_save);
-	put_configured(m);
-	m->conf.ports = NULL; /* the caller's, and maybe not for long */
-	m->conf.nports = 0;
-	err = manager_state_load(m, why);
+	note_configured(m);
+	/* Nothing is received before the loop turns, and who fails here has started no port. */
+	err = endpoint_open(&m->endpoint, conf->loop, &conf->endpoint, received, m, why);
 	if (!err)
-		err = endpoint_open(&m->endpoint, conf->loop, &conf->endpoint, received, m, why);
+		err = manager_state_load(m, why);
 	if (err) {
+		endpoint_close(&m->endpoint);
 		timer_stop(&m->save);
 		while (m->nclients)
 			free(m->clients[--m->nclients].owed);
 		free(m);
 		return err;
 	}
+	put_configured(m);
 	manager_stat_start(m);
 	*out = m;
 	return 0;

@@ -45,8 +45,9 @@ struct manager_conf {
 
 struct manager;
 
-/* Everything `conf` points to outlives it.  The ports of the configuration and of the state file are put,
- * and then the socket is opened.  0, or an error with a sentence.
+/* Everything `conf` points to outlives it.  The socket is opened, and the ports of the state file and of
+ * the configuration are put before the first command is received.  0, or an error with a sentence, and
+ * no port was.
  */
 MUST_CHECK int manager_new(const struct manager_conf *conf, struct manager **out,
 			   char why[PROFILE_WHY_MAX]);

@@ -1,209 +1,154 @@
 #include "manager/manager_file.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "manager/manager_keys.h"
 
-#define FILE_MEMORY	((size_t)1 << 30)
-#define STAT_INTERVAL	10
-#define RETRY_INTERVAL	30
-#define PLUGIN_STOP	3
-#define SOCKET_MODE_MAX 0777
+#define FILE_MEMORY ((size_t)1 << 30)
+
+static const char *const server_modes[] = {"builtin", "libev", "python"};
 
 struct reading {
 	struct manager_file *f;
-	struct arena mem;	      /* while reading */
+	struct conf_reader *r;
+	struct manager_keys k;
 	const struct json_value *doc; /* NULL: no file */
+	const struct json_value *at;  /* the port that is being read */
 	const struct manager_args *args;
 	struct profile_rules rules;
-	void (*warn)(void *arg, const char *what);
-	void *warn_arg;
 	size_t cap;
-	char *why;
 };
 
-PRINTF(2, 3) static int refuse(struct reading *r, const char *fmt, ...)
+static bool given(const struct reading *r, size_t offset)
 {
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(r->why, PROFILE_WHY_MAX, fmt, ap);
-	va_end(ap);
-	return -ERR_CONFIG;
+	return conf_field_is_set(&manager_schema, &r->k, offset);
 }
+#define GIVEN(r, field) given((r), offsetof(struct manager_keys, field))
 
-PRINTF(2, 3) static void tell(struct reading *r, const char *fmt, ...)
+/* ---- what stays ----------------------------------------------------------------------------
+ * The document goes when it has been read: of thousands of ports it is larger than what they become.
+ */
+static int keep_text(struct reading *r, const char *text, const char **out)
 {
-	char text[PROFILE_WHY_MAX + 64];
-	va_list ap;
+	const char *copy = arena_strdup(&r->f->mem, text);
 
-	if (!r->warn)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	r->warn(r->warn_arg, text);
-}
-
-/* The document goes when it has been read: of thousands of ports it is larger than what they become. */
-static int text_of(struct reading *r, const char *key, const char **out)
-{
-	const char *text;
-	int err = json_to_text(json_get(r->doc, key), &r->mem, &text);
-
-	if (err == JSON_DEFAULT || err == -ENOMEM)
-		return err < 0 ? err : 0;
-	if (err)
-		return refuse(r, "%s is not text", key);
-	text = arena_strdup(&r->f->mem, text);
-	if (!text)
+	if (!copy)
 		return -ENOMEM;
-	*out = text;
+	*out = copy;
 	return 0;
 }
 
-static int bool_of(struct reading *r, const char *key, bool *out)
+/* *out stays as it is where nothing was said, or no more than "". */
+static int keep_word(struct reading *r, const char *text, const char **out)
 {
-	return json_to_bool(json_get(r->doc, key), out) < 0
-		       ? refuse(r, "%s is neither true nor false", key)
-		       : 0;
+	return *text ? keep_text(r, text, out) : 0;
 }
 
-static int int_of(struct reading *r, const char *key, int64_t min, int64_t max, int64_t *out)
+static int keep_list(struct reading *r, const struct json_list *l, struct json_list *out)
 {
-	int64_t v = *out;
-
-	if (json_to_int(json_get(r->doc, key), &v) < 0 || v < min || v > max)
-		return refuse(r, "%s is no number from %lld to %lld", key, (long long)min,
-			      (long long)max);
-	*out = v;
-	return 0;
-}
-
-static int list_of(struct reading *r, const char *key, struct json_list *out)
-{
-	struct json_list l = {0};
-	int err = json_to_list(json_get(r->doc, key), &r->mem, &l);
-
-	if (err < 0)
-		return err == -ENOMEM ? err : refuse(r, "%s is no list of texts", key);
-	if (!l.count)
+	if (!l->count)
 		return 0;
-	out->items = arena_alloc(&r->f->mem, l.count * sizeof(*l.items));
-	for (out->count = 0; out->items && out->count < l.count; out->count++) {
-		out->items[out->count] = arena_strdup(&r->f->mem, l.items[out->count]);
+	out->items = arena_alloc(&r->f->mem, l->count * sizeof(*l->items));
+	for (out->count = 0; out->items && out->count < l->count; out->count++) {
+		out->items[out->count] = arena_strdup(&r->f->mem, l->items[out->count]);
 		if (!out->items[out->count])
 			return -ENOMEM;
 	}
 	return out->items ? 0 : -ENOMEM;
 }
 
-/* The index of the word in `words`. */
-static int word_of(struct reading *r, const char *key, const char *over, const char *const *words,
-		   int *out)
+int manager_file_names(struct manager_file *f, const struct json_list *l, const char *const **out)
 {
-	const char *text = NULL;
-	int err = text_of(r, key, &text);
+	const char **v = arena_alloc(&f->mem, (l->count + 1) * sizeof(*v));
 
-	if (err)
-		return err;
-	if (over)
-		text = over;
-	if (!text || !*text)
-		return 0;
-	for (int i = 0; words[i]; i++) {
-		if (strcmp(words[i], text) != 0)
-			continue;
-		*out = i;
-		return 0;
+	if (!v)
+		return -ENOMEM;
+	for (size_t i = 0; i < l->count; i++) {
+		v[i] = arena_strdup(&f->mem, l->items[i]);
+		if (!v[i])
+			return -ENOMEM;
 	}
-	return refuse(r, "%s: %.40s is none of %s, %s", key, text, words[0], words[1]);
+	v[l->count] = NULL;
+	*out = v;
+	return 0;
 }
 
 /* ---- the manager itself ------------------------------------------------------------------ */
 
-static int read_address(struct reading *r)
+static int keep_address(struct reading *r)
 {
 	struct endpoint_conf *e = &r->f->endpoint;
-	int64_t port = 0, mode = 0;
-	const char *octal = NULL;
-	int err = text_of(r, "manager_address", &e->address);
+	int err = keep_word(r, r->k.address, &e->address);
 
-	if (!err)
-		err = int_of(r, "manager_port", 0, 65535, &port);
-	if (!err)
-		err = bool_of(r, "manager_allow_remote", &e->allow_remote);
-	if (!err)
-		err = text_of(r, "manager_socket_mode", &octal);
-	if (err)
-		return err;
+	e->allow_remote = r->k.allow_remote;
+	e->port = (int)r->k.port;
+	e->mode = (unsigned)strtoul(r->k.socket_mode, NULL, 8);
 	if (r->args->address) {
 		e->address = r->args->address;
-		port = 0;
+		e->port = 0;
 	}
-	if (octal && *octal) {
-		char *end;
-
-		mode = strtol(octal, &end, 8);
-		if (*end || mode <= 0 || mode > SOCKET_MODE_MAX)
-			return refuse(r, "manager_socket_mode %.20s is no mode like \"0660\"",
-				      octal);
-	}
-	e->port = (int)port;
-	e->mode = (unsigned)mode;
-	return 0;
-}
-
-static int read_protocol(struct reading *r)
-{
-	static const char *const dialects[] = {"wiki", "libev", NULL};
-	static const char *const subscribers[] = {"last", "all", NULL};
-	struct manager_file *f = r->f;
-	int dialect = MANAGER_WIKI, who = SUBSCRIBERS_LAST, err;
-
-	f->stat_interval_s = STAT_INTERVAL;
-	f->retry_s = RETRY_INTERVAL;
-	err = word_of(r, "manager_dialect", r->args->dialect, dialects, &dialect);
-	if (!err)
-		err = word_of(r, "stat_subscribers", NULL, subscribers, &who);
-	if (!err)
-		err = int_of(r, "stat_interval", 1, 86400, &f->stat_interval_s);
-	if (!err)
-		err = int_of(r, "port_retry_interval", 1, 86400, &f->retry_s);
-	if (!err)
-		err = bool_of(r, "manager_reply_newline", &f->reply_newline);
-	if (!err)
-		err = text_of(r, "state_file", &f->state_file);
-	if (r->args->state_file)
-		f->state_file = r->args->state_file;
-	f->dialect = (enum manager_dialect)dialect;
-	f->subscribers = (enum manager_subscribers)who;
 	return err;
 }
 
-static int read_process(struct reading *r)
+/* A word of the command line, in place of the file's. */
+static void overrule(struct reading *r, const char *key, const char *word, int64_t *out)
+{
+	const struct conf_row *row = conf_row_find(&manager_schema, key);
+
+	if (!word || !*word)
+		return;
+	for (const struct conf_word *w = row->words; w->name; w++) {
+		if (strcmp(w->name, word) != 0)
+			continue;
+		*out = w->value;
+		return;
+	}
+	conf_error(r->r, (struct json_pos){0}, key, "%.40s is none of %s, %s", word,
+		   row->words[0].name, row->words[1].name);
+}
+
+static int keep_protocol(struct reading *r)
 {
 	struct manager_file *f = r->f;
-	int err = text_of(r, "user", &f->user);
+	int err = 0;
 
+	overrule(r, "manager_dialect", r->args->dialect, &r->k.dialect);
+	f->dialect = (enum manager_dialect)r->k.dialect;
+	f->subscribers = (enum manager_subscribers)r->k.subscribers;
+	f->stat_interval_s = r->k.stat_interval_s;
+	f->retry_s = r->k.retry_s;
+	f->reply_newline = r->k.reply_newline;
+	if (GIVEN(r, state_file))
+		err = keep_text(r, r->k.state_file, &f->state_file);
+	if (r->args->state_file)
+		f->state_file = r->args->state_file;
+	return err;
+}
+
+static int keep_process(struct reading *r)
+{
+	struct manager_file *f = r->f;
+	int err;
+
+	overrule(r, "server_mode", r->args->server_mode, &r->k.server_mode);
+	f->server_mode = server_modes[r->k.server_mode];
+	f->nofile = r->k.nofile;
+	f->workers = r->k.workers;
+	f->log_level = GIVEN(r, log_level) ? r->k.log_level : -1;
+	f->allow_private = r->k.allow_private;
+	err = keep_word(r, r->k.user, &f->user);
 	if (!err)
-		err = text_of(r, "workdir", &f->workdir);
+		err = keep_word(r, r->k.workdir, &f->workdir);
 	if (!err)
-		err = text_of(r, "acl", &f->acl);
+		err = keep_word(r, r->k.acl, &f->acl);
 	if (!err)
-		err = text_of(r, "log_level", &f->log_level);
+		err = keep_word(r, r->k.program, &f->program);
 	if (!err)
-		err = text_of(r, "executable", &f->program);
-	if (!err)
-		err = int_of(r, "nofile", 0, INT32_MAX, &f->nofile);
-	if (!err)
-		err = int_of(r, "workers", 0, 256, &f->workers);
-	if (!err)
-		err = bool_of(r, "allow_private", &f->allow_private);
+		err = keep_list(r, &r->k.insecure_methods, &f->insecure_methods);
 	if (r->args->acl)
 		f->acl = r->args->acl;
 	if (r->args->program)
@@ -211,69 +156,28 @@ static int read_process(struct reading *r)
 	return err;
 }
 
-static int read_mode_of_servers(struct reading *r)
+static int keep_plugins(struct reading *r)
 {
-	static const char *const modes[] = {"builtin", "libev", "python", NULL};
-	int mode = 0, err = word_of(r, "server_mode", r->args->server_mode, modes, &mode);
+	struct manager_file *f = r->f;
+	int err = 0;
 
-	r->f->server_mode = modes[mode];
+	f->plugin_single_host = r->k.plugin_single_host;
+	f->plugin_stop_timeout_s = r->k.plugin_stop_timeout_s;
+	if (GIVEN(r, plugin_path))
+		err = manager_file_names(f, &r->k.plugin_path, &f->plugin_path);
+	if (!err && GIVEN(r, plugin_allow))
+		err = manager_file_names(f, &r->k.plugin_allow, &f->plugin_allow);
 	return err;
-}
-
-/* A list that ends in NULL; *out stays NULL where the key is absent. */
-static int names_of(struct reading *r, const char *key, const char *const **out)
-{
-	struct json_list l = {0};
-	const char **v;
-	int err;
-
-	if (!json_get(r->doc, key))
-		return 0;
-	err = list_of(r, key, &l);
-	if (err)
-		return err;
-	v = arena_alloc(&r->f->mem, (l.count + 1) * sizeof(*v));
-	if (!v)
-		return -ENOMEM;
-	for (size_t i = 0; i < l.count; i++)
-		v[i] = l.items[i];
-	*out = v;
-	return 0;
-}
-
-static int read_insecure(struct reading *r)
-{
-	struct json_list *l = &r->f->insecure_methods;
-	int err = list_of(r, "insecure_methods", l);
-
-	for (size_t i = 0; i < l->count && !err; i++) {
-		if (!engine_method_insecure(l->items[i]))
-			err = refuse(r, "insecure_methods: %.40s is no method without integrity",
-				     l->items[i]);
-	}
-	return err;
-}
-
-static int read_plugins(struct reading *r)
-{
-	int err = names_of(r, "plugin_path", &r->f->plugin_path);
-
-	r->f->plugin_stop_timeout_s = PLUGIN_STOP;
-	if (!err)
-		err = bool_of(r, "plugin_single_host", &r->f->plugin_single_host);
-	if (!err)
-		err = int_of(r, "plugin_stop_timeout", 1, 60, &r->f->plugin_stop_timeout_s);
-	return err ? err : names_of(r, "plugin_allow", &r->f->plugin_allow);
 }
 
 /* ---- what holds for every port ----------------------------------------------------------- */
 
-static int read_listen(struct reading *r)
+static int keep_listen(struct reading *r)
 {
 	struct json_list *l = &r->f->listen;
 
 	if (!r->args->nservers)
-		return list_of(r, "server", l);
+		return keep_list(r, &r->k.server, l);
 	l->items = arena_alloc(&r->f->mem, r->args->nservers * sizeof(*l->items));
 	if (!l->items)
 		return -ENOMEM;
@@ -282,63 +186,37 @@ static int read_listen(struct reading *r)
 	return 0;
 }
 
-static int net_of(struct reading *r, const char *key, const char *over, uint8_t *out)
-{
-	const char *text = NULL;
-	unsigned net;
-	int err = text_of(r, key, &text);
-
-	if (err)
-		return err;
-	if (over)
-		text = over;
-	if (!text || !*text)
-		return 0;
-	if (profile_net_parse(text, &net))
-		return refuse(r, "%s is none of tcp_only, tcp_and_udp, udp_only", key);
-	*out = (uint8_t)net;
-	return 0;
-}
-
-static int read_defaults(struct reading *r)
+static int keep_default_plugin(struct reading *r)
 {
 	struct profile *d = &r->f->defaults;
 	const struct manager_args *a = r->args;
-	int64_t timeout = 0;
-	int err;
+	int err = keep_word(r, r->k.plugin, &d->plugin);
 
-	*d = (struct profile){.mode = PROFILE_BOTH, .plugin_mode = PROFILE_TCP};
-	err = text_of(r, "method", &d->method);
+	overrule(r, "plugin_mode", a->plugin_mode, &r->k.plugin_mode);
+	d->plugin_mode = (uint8_t)r->k.plugin_mode;
+	if (!err && !a->plugin)
+		err = keep_word(r, r->k.plugin_opts, &d->plugin_opts);
 	if (!err)
-		err = text_of(r, "plugin", &d->plugin);
-	if (!err)
-		err = text_of(r, "plugin_opts", &d->plugin_opts);
-	if (!err)
-		err = list_of(r, "plugin_args", &d->plugin_args);
-	if (!err)
-		err = net_of(r, "mode", NULL, &d->mode);
-	if (!err)
-		err = net_of(r, "plugin_mode", a->plugin_mode, &d->plugin_mode);
-	if (!err)
-		err = bool_of(r, "fast_open", &d->fast_open);
-	if (!err)
-		err = bool_of(r, "no_delay", &d->no_delay);
-	if (!err)
-		err = int_of(r, "timeout", 0, 365 * 86400, &timeout);
-	if (err)
-		return err;
-	d->timeout_s = (uint32_t)(a->timeout_s >= 0 ? a->timeout_s : timeout);
-	d->method = a->method ? a->method : d->method;
-	if (a->plugin)
-		d->plugin_opts = NULL;
+		err = keep_list(r, &r->k.plugin_args, &d->plugin_args);
 	d->plugin = a->plugin ? a->plugin : d->plugin;
 	d->plugin_opts = a->plugin_opts ? a->plugin_opts : d->plugin_opts;
-	d->mode = a->mode >= 0 ? (uint8_t)a->mode : d->mode;
-	d->fast_open = a->fast_open >= 0 ? a->fast_open : d->fast_open;
-	d->no_delay = a->no_delay >= 0 ? a->no_delay : d->no_delay;
 	if (d->plugin && !*d->plugin)
 		d->plugin = NULL;
-	return 0;
+	return err;
+}
+
+static int keep_defaults(struct reading *r)
+{
+	struct profile *d = &r->f->defaults;
+	const struct manager_args *a = r->args;
+	int err = keep_word(r, r->k.method, &d->method);
+
+	d->method = a->method ? a->method : d->method;
+	d->mode = (uint8_t)(a->mode >= 0 ? a->mode : r->k.mode);
+	d->timeout_s = (uint32_t)(a->timeout_s >= 0 ? a->timeout_s : r->k.timeout_s);
+	d->fast_open = a->fast_open >= 0 ? a->fast_open : r->k.fast_open;
+	d->no_delay = a->no_delay >= 0 ? a->no_delay : r->k.no_delay;
+	return err ? err : keep_default_plugin(r);
 }
 
 /* ---- ports ------------------------------------------------------------------------------- */
@@ -352,7 +230,8 @@ static int add_port(struct reading *r, struct profile *p)
 	for (size_t i = 0; i < f->nports; i++) {
 		if (f->ports[i]->port != p->port)
 			continue;
-		tell(r, "port %u is there twice: the later one counts", p->port);
+		conf_warn(r->r, r->at->at, NULL, "port %u is there twice: the later one counts",
+			  p->port);
 		profile_free(f->ports[i]);
 		f->ports[i] = p;
 		return 0;
@@ -371,36 +250,40 @@ static int add_port(struct reading *r, struct profile *p)
 }
 
 /* A port that cannot be is the file's only loss. */
-static int read_port(struct reading *r, const struct json_value *object, const char *where)
+static int read_port(struct reading *r, const struct json_value *object,
+		     const struct json_value *at, const char *where)
 {
 	char why[PROFILE_WHY_MAX];
 	struct profile *p;
-	int err = profile_read(object, &r->rules, &p, why);
+	size_t mark = conf_enter(r->r, where, -1);
+	int err;
 
-	if (err == -ENOMEM)
-		return err;
-	if (err) {
-		tell(r, "%s: left out: %s", where, why);
-		return 0;
-	}
-	return add_port(r, p);
+	r->at = at;
+	err = profile_read(object, &r->rules, &p, why);
+	if (err == -ERR_CONFIG)
+		conf_warn(r->r, at->at, NULL, "left out: %s", why);
+	if (!err)
+		err = add_port(r, p);
+	conf_leave(r->r, mark);
+	return err == -ERR_CONFIG ? 0 : err;
 }
 
 /* {"8381":"password"}, and as we also take it {"8381":{"password":...}}: as an object of its own. */
 static int read_port_password(struct reading *r)
 {
-	const struct json_value *map = json_get(r->doc, "port_password");
+	const struct json_value *map = r->k.port_password;
 	int err = 0;
 
-	if (!map || map->type == JSON_T_NULL)
+	if (map && map->type != JSON_T_OBJECT)
+		conf_error(r->r, map->at, "port_password",
+			   "expected an object: { \"PORT\": \"PASSWORD\" }");
+	if (!map || map->type != JSON_T_OBJECT)
 		return 0;
-	if (map->type != JSON_T_OBJECT)
-		return refuse(r, "port_password is no object");
 	for (const struct json_value *m = map->child; m && !err; m = m->next) {
 		struct json_value password = *m, port, object;
 		char where[64];
 
-		snprintf(where, sizeof(where), "port_password %.16s", m->bad_key ? "?" : m->key);
+		snprintf(where, sizeof(where), "port_password.%.16s", m->bad_key ? "?" : m->key);
 		port = (struct json_value){.type = JSON_T_STRING,
 					   .key = "server_port",
 					   .text = m->key,
@@ -414,21 +297,21 @@ static int read_port_password(struct reading *r)
 			password.next = NULL;
 			port.next = &password;
 		}
-		err = read_port(r, &object, where);
+		err = read_port(r, &object, m, where);
 	}
 	return err;
 }
 
 static int read_servers(struct reading *r)
 {
-	const struct json_value *list = json_get(r->doc, "servers");
+	const struct json_value *list = r->k.servers;
 	size_t i = 0;
 	int err = 0;
 
-	if (!list || list->type == JSON_T_NULL)
+	if (list && list->type != JSON_T_ARRAY)
+		conf_error(r->r, list->at, "servers", "expected an array of objects");
+	if (!list || list->type != JSON_T_ARRAY)
 		return 0;
-	if (list->type != JSON_T_ARRAY)
-		return refuse(r, "servers is no list");
 	for (const struct json_value *s = list->child; s && !err; s = s->next, i++) {
 		bool disabled = false;
 		char where[32];
@@ -436,7 +319,7 @@ static int read_servers(struct reading *r)
 		snprintf(where, sizeof(where), "servers[%zu]", i);
 		if (!json_to_bool(json_get(s, "disabled"), &disabled) && disabled)
 			continue;
-		err = read_port(r, s, where);
+		err = read_port(r, s, s, where);
 	}
 	return err;
 }
@@ -444,56 +327,60 @@ static int read_servers(struct reading *r)
 /* The one port of an ordinary server's file: what is about the manager in it is not about the port. */
 static int read_single(struct reading *r)
 {
-	const struct json_value *port = json_get(r->doc, "server_port");
-	const struct json_value *secret = json_get(r->doc, "password");
-	const struct json_value *list = json_get(r->doc, "users");
+	const char *secret = r->args->password ? r->args->password : r->k.password;
+	const struct json_value *at = json_get(r->doc, "server_port");
 	struct json_value number, password, users, object;
+	char text[24];
 
-	if (!port || (!secret && !r->args->password))
+	if (!GIVEN(r, server_port) || (!r->args->password && !GIVEN(r, password)))
 		return 0;
+	snprintf(text, sizeof(text), "%lld", (long long)r->k.server_port);
 	object = (struct json_value){.type = JSON_T_OBJECT, .child = &number, .len = 2};
-	number = *port;
-	number.next = &password;
-	if (r->args->password)
-		password = (struct json_value){.type = JSON_T_STRING,
-					       .key = "password",
-					       .text = r->args->password,
-					       .len = (uint32_t)strlen(r->args->password)};
-	else
-		password = *secret;
-	password.next = NULL;
-	if (list) {
-		users = *list;
+	number = (struct json_value){.type = JSON_T_NUMBER,
+				     .key = "server_port",
+				     .text = text,
+				     .len = (uint32_t)strlen(text),
+				     .next = &password};
+	password = (struct json_value){.type = JSON_T_STRING,
+				       .key = "password",
+				       .text = secret,
+				       .len = (uint32_t)strlen(secret)};
+	if (r->k.users) {
+		users = *r->k.users;
+		users.key = "users";
 		users.next = NULL;
 		password.next = &users;
 	}
-	return read_port(r, &object, "server_port");
+	return read_port(r, &object, at, "server_port");
 }
 
 /* ---- together ---------------------------------------------------------------------------- */
 
 static void profile_warning(void *arg, const char *what)
 {
-	tell(arg, "%s", what);
+	struct reading *r = arg;
+
+	conf_warn(r->r, r->at->at, NULL, "%s", what);
 }
 
 /* Who relies on its rules shall hear that nobody enforces them. */
 static void check_acl(struct reading *r)
 {
 	const struct manager_file *f = r->f;
+	const struct json_value *acl = json_get(r->doc, "acl");
 
 	if (f->acl && *f->acl && strcmp(f->server_mode, "libev") != 0)
-		tell(r, "acl is not enforced: server_mode %s has no such rules", f->server_mode);
+		conf_warn(r->r, acl ? acl->at : (struct json_pos){0}, "acl",
+			  "it is not enforced: server_mode %s has no such rules", f->server_mode);
 }
 
 static int read_all(struct reading *r)
 {
 	static int (*const steps[])(struct reading * r) = {
-		read_address, read_protocol,	  read_process, read_mode_of_servers,
-		read_plugins, read_insecure,	  read_listen,	read_defaults,
-		read_single,  read_port_password, read_servers,
+		keep_address,  keep_protocol, keep_process,	  keep_plugins, keep_listen,
+		keep_defaults, read_single,   read_port_password, read_servers,
 	};
-	int err = 0;
+	int err = conf_read(r->r, &manager_schema, r->doc, &r->k);
 
 	r->rules = (struct profile_rules){
 		.defaults = &r->f->defaults,
@@ -510,38 +397,65 @@ static int read_all(struct reading *r)
 	return err;
 }
 
-int manager_file_parse(const char *text, size_t len, const struct manager_args *args,
-		       void (*warn)(void *arg, const char *what), void *warn_arg,
-		       struct manager_file **out, char why[PROFILE_WHY_MAX])
+int manager_file_read(struct conf_reader *reader, const struct json_value *object,
+		      const struct manager_args *args, struct manager_file **out)
 {
-	struct reading r = {.args = args, .warn = warn, .warn_arg = warn_arg, .why = why};
-	struct json_value *doc = NULL;
-	struct json_pos at;
-	const char *what;
-	int err = 0;
+	struct reading r = {.r = reader, .doc = object, .args = args};
+	size_t before = reader->report->errors;
+	int err;
 
-	*why = '\0';
 	r.f = calloc(1, sizeof(*r.f));
 	if (!r.f)
 		return -ENOMEM;
 	arena_init(&r.f->mem, FILE_MEMORY);
-	arena_init(&r.mem, FILE_MEMORY);
-	if (text)
-		err = json_parse(text, len, JSON_RELAXED, &r.mem, &doc, &at, &what);
-	if (err && err != -ENOMEM)
-		err = refuse(&r, "line %u, column %u: %s", at.line, at.column, what);
-	else if (!err && doc && doc->type != JSON_T_OBJECT)
-		err = refuse(&r, "the file is no object");
-	r.doc = doc;
-	if (!err)
-		err = read_all(&r);
-	arena_done(&r.mem);
+	err = read_all(&r);
+	if (!err && reader->report->errors > before)
+		err = -ERR_CONFIG;
 	if (err) {
 		manager_file_free(r.f);
 		return err;
 	}
 	*out = r.f;
 	return 0;
+}
+
+/* *doc stays NULL when that is in the report. */
+static int parse(struct conf_reader *r, const char *text, size_t len, const struct json_value **doc)
+{
+	struct json_value *v = NULL;
+	struct json_pos at = {0};
+	const char *what = "";
+	int err = json_parse(text, len, JSON_RELAXED, r->arena, &v, &at, &what);
+
+	if (err == -ENOMEM)
+		return err;
+	if (err)
+		conf_error(r, at, NULL, "%s", what);
+	else if (v->type != JSON_T_OBJECT)
+		conf_error(r, v->at, NULL, "the file is no object");
+	else
+		*doc = v;
+	return 0;
+}
+
+int manager_file_parse(const char *text, size_t len, const char *name,
+		       const struct manager_args *args, struct conf_report *report,
+		       struct manager_file **out)
+{
+	struct arena mem; /* while reading */
+	struct conf_reader r = {.arena = &mem, .report = report, .file = name};
+	const struct json_value *doc = NULL;
+	int err = 0;
+
+	arena_init(&mem, FILE_MEMORY);
+	if (text)
+		err = parse(&r, text, len, &doc);
+	if (!err && text && !doc)
+		err = -ERR_CONFIG;
+	if (!err)
+		err = manager_file_read(&r, doc, args, out);
+	arena_done(&mem);
+	return err;
 }
 
 void manager_file_drop_ports(struct manager_file *f)

@@ -1,11 +1,13 @@
 /* manager_file.h - the configuration of a manager: the JSON file of ss-manager (shadowsocks-libev) or of
- * ssmanager (shadowsocks-rust), with our own keys, under what the command line says.
+ * ssmanager (shadowsocks-rust), with our own keys, under what the command line says; or an object with
+ * the same keys in another file.
  *
  * Threads: control only.
  */
 #ifndef WEIR_MANAGER_FILE_H
 #define WEIR_MANAGER_FILE_H
 
+#include "conf/read.h"
 #include "manager/manager.h"
 
 #define MANAGER_FILE_MAX (64u << 20)
@@ -48,19 +50,27 @@ struct manager_file {
 	const char *workdir;
 	int64_t nofile; /* 0: as many as there may be */
 	int64_t workers;
-	const char *log_level;
+	int64_t log_level; /* enum log_level; -1: not said */
 	bool plugin_single_host;
 	int64_t plugin_stop_timeout_s;
 	const char *const *plugin_path;	 /* NULL-terminated; NULL: none */
 	const char *const *plugin_allow; /* NULL: whoever may speak to us may name one */
 };
 
-/* `text` NULL: no file, only `args`.  A port that cannot be is left out and told to `warn`; what makes
- * the whole unusable is an error: -ERR_CONFIG with a sentence in `why`, -ENOMEM.
+/* A whole file; `text` NULL: none, only `args`.  0, -ENOMEM, or -ERR_CONFIG: what is wrong is in the
+ * report, at its place in `name`.  A port that cannot be is left out, with a warning.
  */
-MUST_CHECK int manager_file_parse(const char *text, size_t len, const struct manager_args *args,
-				  void (*warn)(void *arg, const char *what), void *warn_arg,
-				  struct manager_file **out, char why[PROFILE_WHY_MAX]);
+MUST_CHECK int manager_file_parse(const char *text, size_t len, const char *name,
+				  const struct manager_args *args, struct conf_report *report,
+				  struct manager_file **out);
+
+/* The object where the reader stands; it is not looked at any more once this returns. */
+MUST_CHECK int manager_file_read(struct conf_reader *r, const struct json_value *object,
+				 const struct manager_args *args, struct manager_file **out);
+
+/* A copy of `l` that ends in NULL and lives as long as `f`. */
+MUST_CHECK int manager_file_names(struct manager_file *f, const struct json_list *l,
+				  const char *const **out);
 void manager_file_drop_ports(struct manager_file *f); /* the engine has its own */
 void manager_file_free(struct manager_file *f);
 

@@ -124,7 +124,7 @@ static int load_nodes(struct config_loader *l, const struct config_source *sourc
 	int err = 0;
 
 	if (!list || (list->type == JSON_T_ARRAY && !list->len)) {
-		bool other = l->conf->manager || l->conf->yassp;
+		bool other = l->conf->manager || l->conf->yassp.count;
 		struct json_pos at = list ? list->at : (struct json_pos){0};
 
 		if (other)
@@ -180,6 +180,8 @@ static int load_tree(struct config_loader *l, const struct json_value *doc,
 		err = load_nodes(l, source);
 	if (!err)
 		err = gather_nodes(l);
+	if (!err && l->env.sections)
+		err = l->env.sections(l->env.arg, &l->r, doc, c);
 	return err;
 }
 
@@ -215,8 +217,8 @@ static int load(struct config_loader *l, const char *text, size_t len, const cha
 	return err || !doc ? err : load_tree(l, doc, &source);
 }
 
-static struct config *build(const char *text, size_t len, const char *path, config_fetch *fetch,
-			    struct conf_report *report)
+static struct config *build(const char *text, size_t len, const char *path,
+			    const struct config_env *env, struct conf_report *report)
 {
 	struct arena arena;
 	struct config_loader l = {.r = {.arena = &arena, .report = report, .file = path}};
@@ -225,7 +227,8 @@ static struct config *build(const char *text, size_t len, const char *path, conf
 	arena_init(&arena, CONFIG_ARENA_MAX);
 	l.arena = &arena;
 	l.last = &l.first;
-	l.fetch = fetch;
+	if (env)
+		l.env = *env;
 	l.conf = arena_alloc(&arena, sizeof(*l.conf));
 	err = l.conf ? load(&l, text, len, path) : -ENOMEM;
 	if (err)
@@ -244,9 +247,10 @@ struct config *config_parse(const char *text, size_t len, const char *path,
 	return build(text, len, path, NULL, report);
 }
 
-struct config *config_load(const char *path, config_fetch *fetch, struct conf_report *report)
+struct config *config_load(const char *path, const struct config_env *env,
+			   struct conf_report *report)
 {
-	return build(NULL, 0, path, fetch, report);
+	return build(NULL, 0, path, env, report);
 }
 
 void config_free(struct config *c)
@@ -306,6 +310,7 @@ void config_print_reference(FILE *to)
 		&config_state_schema,
 		&config_metrics_schema,
 		&config_plugins_schema,
+		&config_site_schema,
 	};
 
 	fputs("# Configuration reference\n\n"
@@ -319,7 +324,8 @@ void config_print_reference(FILE *to)
 	      "error, and `weir check` tells all of them at once.\n\n"
 	      "*change* says what a new value costs while the program runs: `live` is applied as "
 	      "it is, "
-	      "`rebuild` builds the node's inbound anew beside the old one, `restart` waits for "
+	      "`rebuild` builds the node's inbound anew beside the old one, `anew` ends the "
+	      "manager or the site and starts it again, `restart` waits for "
 	      "the next "
 	      "start.\n",
 	      to);

@@ -238,6 +238,11 @@ struct config_plugins {
 	struct json_list allow, path;
 };
 
+struct config_site { /* of Yassp */
+	struct conf_set set;
+	const char *config, *section;
+};
+
 struct config {
 	struct conf_set set;
 	struct config_log log;
@@ -246,7 +251,10 @@ struct config {
 	struct config_state state;
 	struct config_metrics metrics;
 	struct config_plugins plugins;
-	const struct json_value *manager, *yassp, *nodes_value;
+	const struct json_value
+		*manager;	 /* NULL: none; manager/manager_keys.h knows what it holds */
+	struct conf_array yassp; /* struct config_site */
+	const struct json_value *nodes_value;
 	int64_t workers;    /* 0: one per core of the machine */
 	int64_t memory_MiB; /* 0: half of what there is */
 	int64_t aead;	    /* enum config_aead */
@@ -265,7 +273,7 @@ extern const struct conf_schema config_schema, config_node_schema, config_log_sc
 	config_core_schema, config_core_log_schema, config_core_connection_schema,
 	config_core_ntp_schema, config_limit_schema, config_dynamic_schema, config_cert_schema,
 	config_fallback_schema, config_multiplex_schema, config_state_schema, config_metrics_schema,
-	config_plugins_schema;
+	config_plugins_schema, config_site_schema;
 
 /* Fetches what an Include names by its address.  0 with the text, which the caller frees; or
  * negative with a sentence in `why`.
@@ -273,10 +281,29 @@ extern const struct conf_schema config_schema, config_node_schema, config_log_sc
 #define CONFIG_FETCH_WHY 256
 typedef int config_fetch(const char *url, char **text, size_t *len, char why[CONFIG_FETCH_WHY]);
 
-/* The file with all it includes, or NULL: report->errors is not 0.  Warnings may come with both.
- * `fetch` NULL: addresses are refused.
+/* Reads what the sections mean that are others' business, such as Manager and Yassp, once the file's own
+ * rows are read: what is wrong is reported with the rest.  0 or -ENOMEM.
  */
-struct config *config_load(const char *path, config_fetch *fetch, struct conf_report *report);
+typedef int config_sections(void *arg, struct conf_reader *r, const struct json_value *doc,
+			    struct config *c);
+
+struct config_env {
+	config_fetch *fetch;	   /* NULL: addresses are refused */
+	config_sections *sections; /* NULL: nobody reads them */
+	void *arg;		   /* of `sections` */
+};
+
+/* The file with all it includes, or NULL: report->errors is not 0.  Warnings may come with both.
+ * `env` NULL: an empty one.
+ */
+struct config *config_load(const char *path, const struct config_env *env,
+			   struct conf_report *report);
+
+/* Inside `sections`: one more file that the configuration consists of.  `path` lives as long as it. */
+MUST_CHECK int config_note_file(struct conf_reader *r, struct config *c, const char *path);
+
+/* The path of a file that `from` names: beside it, else where the process stands.  NULL: no memory. */
+const char *config_resolve(struct arena *a, const char *from, const char *path);
 
 /* The same from memory; `path` names the text in the report and is where includes start from. */
 struct config *config_parse(const char *text, size_t len, const char *path,

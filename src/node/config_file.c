@@ -2,14 +2,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "node/config_load.h"
 
-static int note_file(struct config_loader *l, const char *path)
+int config_note_file(struct conf_reader *r, struct config *c, const char *path)
 {
-	struct config *c = l->conf;
-	const char **files = arena_alloc(l->arena, (c->nfiles + 1) * sizeof(*files));
+	const char **files = arena_alloc(r->arena, (c->nfiles + 1) * sizeof(*files));
 
 	if (!files)
 		return -ENOMEM;
@@ -18,6 +18,20 @@ static int note_file(struct config_loader *l, const char *path)
 	files[c->nfiles++] = path;
 	c->files = files;
 	return 0;
+}
+
+/* As v2sp has it, which knows the second only. */
+const char *config_resolve(struct arena *a, const char *from, const char *path)
+{
+	const char *slash = strrchr(from, '/');
+	const char *beside;
+
+	if (*path == '/' || !slash)
+		return path;
+	beside = arena_printf(a, "%.*s/%s", (int)(slash - from), from, path);
+	if (beside && access(beside, F_OK) && !access(path, F_OK))
+		return path;
+	return beside;
 }
 
 int config_text_load(struct config_loader *l, const char *text, size_t len, struct json_value **out)
@@ -76,7 +90,7 @@ int config_url_load(struct config_loader *l, const struct config_source *source,
 		complain_of_circle(l, source, at);
 		return 0;
 	}
-	err = l->fetch ? l->fetch(source->path, &text, &len, why) : -ERR_UNSUPPORTED;
+	err = l->env.fetch ? l->env.fetch(source->path, &text, &len, why) : -ERR_UNSUPPORTED;
 	if (err == -ENOMEM)
 		return err;
 	if (err) {
@@ -114,7 +128,7 @@ int config_file_load(struct config_loader *l, struct config_source *source, stru
 		file_done(&file);
 		return 0;
 	}
-	err = note_file(l, source->path);
+	err = config_note_file(&l->r, l->conf, source->path);
 	if (!err && file_exposed(&file, why))
 		conf_report_add(l->r.report, true, source->path, (struct json_pos){0}, "", "%s",
 				why);

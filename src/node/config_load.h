@@ -32,7 +32,7 @@ struct config_loader {
 	struct config *conf;
 	struct config_node_link *first, **last;
 	size_t nnodes;
-	config_fetch *fetch;
+	struct config_env env;
 };
 
 /* Everything but an error in the text: 0 or -ENOMEM; what is wrong is in the report. */

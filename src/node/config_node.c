@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "node/config_load.h"
 
@@ -201,20 +200,6 @@ static int add_node(struct config_loader *l, struct json_value *entry, const cha
 
 /* --- includes ------------------------------------------------------------------------------ */
 
-/* Beside the including file, else where the process stands, as v2sp has it. */
-static const char *resolve(struct arena *a, const char *from, const char *path)
-{
-	const char *slash = strrchr(from, '/');
-	const char *beside;
-
-	if (*path == '/' || !slash)
-		return path;
-	beside = arena_printf(a, "%.*s/%s", (int)(slash - from), from, path);
-	if (beside && access(beside, F_OK) && !access(path, F_OK))
-		return path;
-	return beside;
-}
-
 static int load_document(struct config_loader *l, struct json_value *doc, const char *name,
 			 const struct config_source *source)
 {
@@ -267,7 +252,7 @@ static int include_file(struct config_loader *l, const struct json_value *what, 
 			   "what is behind an address may name addresses, not files");
 		return 0;
 	}
-	source->path = source->shown = resolve(l->arena, source->parent->path, path);
+	source->path = source->shown = config_resolve(l->arena, source->parent->path, path);
 	return source->path ? config_file_load(l, source, what->at, doc) : -ENOMEM;
 }
 

@@ -234,14 +234,34 @@ static const struct conf_row plugin_rows[] = {
 	{.name = "Allow",
 	 CONF_LIST(PLUGINS, allow),
 	 .reload = CONF_REBUILD,
-	 .help = "Names or absolute paths of the SIP003 plugins that a panel may start."},
+	 .help = "Names or absolute paths of the SIP003 plugins that a panel may start; also of "
+		 "`Manager` and `Yassp` where those name none."},
 	{.name = "Path",
 	 CONF_LIST(PLUGINS, path),
 	 .reload = CONF_REBUILD,
-	 .help = "Folders where plugins are looked for."},
+	 .help = "Folders where plugins are looked for; also of `Manager` and `Yassp` where those name "
+		 "none."},
 };
 const struct conf_schema config_plugins_schema =
 	CONF_SCHEMA("Plugins", PLUGINS, plugin_rows, "Programs in front of Shadowsocks.");
+
+#define SITE struct config_site
+static const struct conf_row site_rows[] = {
+	{.name = "Config",
+	 CONF_TEXT(SITE, config),
+	 .flags = CONF_REQUIRED,
+	 .reload = CONF_ANEW,
+	 .absent = "write the path of the site's INI file",
+	 .help = "The site's INI file, beside this file unless the path is absolute."},
+	{.name = "Section",
+	 CONF_TEXT(SITE, section),
+	 .fallback = "DEFAULT",
+	 .reload = CONF_ANEW,
+	 .help = "The section of it."},
+};
+const struct conf_schema config_site_schema =
+	CONF_SCHEMA("Yassp[]", SITE, site_rows,
+		    "A [YaSSP site](yassp.md) in this process: what `weir yassp` runs.");
 
 static const struct conf_word aead_engines[] = {
 	{"auto", CONFIG_AEAD_AUTO},
@@ -260,18 +280,18 @@ static const struct conf_row top_rows[] = {
 	{.name = "Nodes",
 	 CONF_VALUE(TOP, nodes_value),
 	 .sub = &config_node_schema,
-	 .help = "The nodes to serve."},
+	 .help = "The nodes to serve. May be left out beside `Manager` or `Yassp`."},
 	{.name = "State", CONF_OBJECT(TOP, state, &config_state_schema), .help = ""},
 	{.name = "Metrics", CONF_OBJECT(TOP, metrics, &config_metrics_schema), .help = ""},
 	{.name = "Plugins", CONF_OBJECT(TOP, plugins, &config_plugins_schema), .help = ""},
 	{.name = "Manager",
 	 CONF_VALUE(TOP, manager),
-	 .flags = CONF_NOT_YET,
-	 .help = "The Shadowsocks manager protocol."},
+	 .reload = CONF_ANEW,
+	 .help = "A [Shadowsocks manager](ss-manager.md) in this process. See Manager."},
 	{.name = "Yassp",
-	 CONF_VALUE(TOP, yassp),
-	 .flags = CONF_NOT_YET,
-	 .help = "YaSSP sites inside the same process."},
+	 CONF_ARRAY(TOP, yassp, &config_site_schema),
+	 .reload = CONF_ANEW,
+	 .help = "[YaSSP sites](yassp.md) in this process."},
 	{.name = "Workers",
 	 CONF_INT(TOP, workers),
 	 .max = 256,

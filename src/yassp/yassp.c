@@ -8,7 +8,7 @@
 
 #include "base/err.h"
 
-#define GRACE  (200 * NSEC_MS) /* of connections at the end */
+#define GRACE  (200 * NSEC_MS) /* of connections at the end, at the least */
 #define BUDGET (10 * NSEC_SEC)
 
 nsec_t yassp_now(const struct yassp *y)
@@ -83,7 +83,7 @@ static void engine_is_down(void *arg)
 	upload_last(y);
 }
 
-void yassp_stop(struct yassp *y, void (*stopped)(void *arg), void *arg)
+void yassp_stop(struct yassp *y, nsec_t grace, void (*stopped)(void *arg), void *arg)
 {
 	y->stopped = stopped;
 	y->stopped_arg = arg;
@@ -91,14 +91,20 @@ void yassp_stop(struct yassp *y, void (*stopped)(void *arg), void *arg)
 	timer_stop(&y->check);
 	pull_call_off(y);
 	apply_done(y);
-	engine_stop(y->env.engine, GRACE, engine_is_down, y);
+	engine_stop(y->env.engine, MAX(grace, GRACE), engine_is_down, y);
+}
+
+void yassp_hasten(struct yassp *y)
+{
+	if (!y->draining)
+		engine_stop(y->env.engine, 0, engine_is_down, y);
 }
 
 void yassp_hurry(struct yassp *y)
 {
 	y->hurried = true;
 	if (!y->draining) {
-		engine_stop(y->env.engine, 0, engine_is_down, y);
+		yassp_hasten(y);
 		return;
 	}
 	upload_call_off(y);

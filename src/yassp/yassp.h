@@ -42,10 +42,15 @@ MUST_CHECK int yassp_push(struct yassp *y, const char *body, size_t len, yassp_p
 /* No done() will come for this arg. */
 void yassp_push_forget(struct yassp *y, void *arg);
 
-/* Once.  Reports for at most 10 s; what is left waits in the ledger. */
-void yassp_stop(struct yassp *y, void (*stopped)(void *arg), void *arg);
+/* Once.  Connections end within `grace` (at least a moment), then everything is reported, for at most
+ * 10 s; what is left waits in the ledger.
+ */
+void yassp_stop(struct yassp *y, nsec_t grace, void (*stopped)(void *arg), void *arg);
 
-/* After that: no more patience with connections, no more reports.  stopped() still comes. */
+/* After that: no more patience with connections; reports are as they were. */
+void yassp_hasten(struct yassp *y);
+
+/* The same, and no more reports.  stopped() still comes. */
 void yassp_hurry(struct yassp *y);
 
 /* At any time: calls off what is under way. */

@@ -1,28 +1,40 @@
 #include "unit.h"
 
+#include <errno.h>
 #include <stdio.h>
 
+#include "base/log.h"
 #include "manager/manager_file.h"
 
 struct bed {
 	struct manager_args args;
 	struct manager_file *f;
-	char why[PROFILE_WHY_MAX], warned[1024];
+	char told[2048]; /* the report */
 };
-
-static void warn(void *arg, const char *what)
-{
-	struct bed *b = arg;
-
-	strncat(b->warned, what, sizeof(b->warned) - strlen(b->warned) - 1);
-}
 
 static int parse(struct bed *b, const char *text)
 {
+	struct conf_report report;
+	size_t errors;
+	FILE *to;
+	int err;
+
 	manager_file_free(b->f);
 	b->f = NULL;
-	*b->warned = '\0';
-	return manager_file_parse(text, text ? strlen(text) : 0, &b->args, warn, b, &b->f, b->why);
+	conf_report_init(&report);
+	err = manager_file_parse(text, text ? strlen(text) : 0, "m.json", &b->args, &report, &b->f);
+	errors = report.errors;
+	memset(b->told, 0, sizeof(b->told));
+	to = fmemopen(b->told, sizeof(b->told) - 1, "w");
+	if (to) {
+		conf_report_print(&report, to);
+		fclose(to);
+	}
+	conf_report_done(&report);
+	assert_int_equal(!err, b->f != NULL);
+	if (err != -ENOMEM)
+		assert_int_equal(err, errors ? -ERR_CONFIG : 0);
+	return err;
 }
 
 static const struct profile *port(const struct bed *b, uint16_t number)
@@ -78,10 +90,10 @@ static void a_file_of_ssmanager_is_read_and_a_bad_port_is_its_only_loss(void **s
 	assert_int_equal(b.f->nports, 2);
 	assert_string_equal(port(&b, 1)->password, "a"); /* servers win */
 	assert_string_equal(port(&b, 2)->listen.items[0], "0.0.0.0");
-	assert_non_null(strstr(b.warned, "servers[3]"));
-	assert_non_null(strstr(b.warned, "servers[4]"));
-	assert_non_null(strstr(b.warned, "port_password x"));
-	assert_null(strstr(b.warned, "other"));
+	assert_non_null(strstr(b.told, "servers[3]: warning: left out"));
+	assert_non_null(strstr(b.told, "servers[4]: warning: left out"));
+	assert_non_null(strstr(b.told, "port_password.x: warning: left out"));
+	assert_null(strstr(b.told, "other"));
 	manager_file_free(b.f);
 }
 
@@ -166,7 +178,7 @@ static void only_methods_without_integrity_are_named_as_such(void **state)
 	assert_int_equal(parse(&b, "{\"insecure_methods\":\"rc4-md5\"}"), 0);
 	assert_int_equal(b.f->insecure_methods.count, 1);
 	assert_int_equal(parse(&b, "{\"insecure_methods\":[\"aes-256-gcm\"]}"), -ERR_CONFIG);
-	assert_non_null(strstr(b.why, "aes-256-gcm"));
+	assert_non_null(strstr(b.told, "aes-256-gcm"));
 	assert_int_equal(parse(&b, "{\"insecure_methods\":\"rot13\"}"), -ERR_CONFIG);
 	manager_file_free(b.f);
 }
@@ -176,16 +188,16 @@ static void rules_that_nobody_enforces_are_said_to_be_so(void **state)
 	struct bed b = {.args = MANAGER_ARGS_NONE};
 
 	assert_int_equal(parse(&b, "{\"acl\":\"/etc/acl\"}"), 0);
-	assert_non_null(strstr(b.warned, "acl is not enforced"));
+	assert_non_null(strstr(b.told, "acl: warning: it is not enforced"));
 	assert_int_equal(parse(&b, "{\"acl\":\"/etc/acl\",\"server_mode\":\"python\"}"), 0);
-	assert_non_null(strstr(b.warned, "acl is not enforced"));
+	assert_non_null(strstr(b.told, "acl: warning: it is not enforced"));
 	assert_int_equal(parse(&b, "{\"acl\":\"/etc/acl\",\"server_mode\":\"libev\"}"), 0);
-	assert_string_equal(b.warned, "");
+	assert_string_equal(b.told, "");
 	b.args.server_mode = "builtin";
 	assert_int_equal(parse(&b, "{\"acl\":\"/etc/acl\",\"server_mode\":\"libev\"}"), 0);
-	assert_non_null(strstr(b.warned, "acl is not enforced"));
+	assert_non_null(strstr(b.told, "acl: warning: it is not enforced"));
 	assert_int_equal(parse(&b, "{\"acl\":\"\"}"), 0);
-	assert_string_equal(b.warned, "");
+	assert_string_equal(b.told, "");
 	manager_file_free(b.f);
 }
 
@@ -208,8 +220,53 @@ static void what_is_wrong_with_the_whole_is_said(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		assert_int_equal(parse(&b, bad[i]), -ERR_CONFIG);
-		assert_true(*b.why);
+		assert_true(*b.told);
 	}
+	b.args.dialect = "klingon";
+	assert_int_equal(parse(&b, "{}"), -ERR_CONFIG);
+	assert_non_null(strstr(b.told, "manager_dialect: klingon is none of wiki, libev"));
+}
+
+static void all_that_is_wrong_is_told_with_its_place(void **state)
+{
+	struct bed b = {.args = MANAGER_ARGS_NONE};
+
+	assert_int_equal(
+		parse(&b, "{\n \"manager_adress\": \"/run/x\",\n \"stat_interval\": \"often\",\n"
+			  " \"server_mode\": \"go\", \"timeout\": -1,\n"
+			  " \"servers\": [ { \"port\": 70000,\n\"password\": \"swordfish\" } ]\n}"),
+		-ERR_CONFIG);
+	assert_non_null(strstr(b.told, "m.json:2:2: manager_adress: warning: unknown key, ignored; "
+				       "did you mean manager_address?\n"));
+	assert_non_null(strstr(b.told, "m.json:3:19: stat_interval: expected a whole number"));
+	assert_non_null(
+		strstr(b.told, "m.json:4:17: server_mode: \"go\" is not known; write one of"));
+	assert_non_null(strstr(b.told, "m.json:4:34: timeout: out of bounds"));
+	assert_non_null(strstr(b.told, "m.json:5:15: servers[0]: warning: left out"));
+	assert_null(strstr(b.told, "swordfish"));
+}
+
+static void keys_of_other_managers_are_no_mistakes(void **state)
+{
+	struct bed b = {.args = MANAGER_ARGS_NONE};
+
+	assert_int_equal(parse(&b, "{\"nameserver\":\"192.0.2.1\",\"mtu\":1400,\"ipv6_first\":true,"
+				   "\"reuse_port\":true,\"keep_alive\":15,\"udp_timeout\":300,"
+				   "\"udp_max_associations\":512,\"local_address\":\"127.0.0.1\","
+				   "\"outbound_fwmark\":1,\"manager_port\":null,\"user\":\"\"}"),
+			 0);
+	assert_string_equal(b.told, "");
+	assert_null(b.f->user);
+	assert_null(b.f->state_file);
+	assert_null(b.f->plugin_allow);
+	assert_int_equal(b.f->log_level, -1);
+	assert_int_equal(
+		parse(&b, "{\"state_file\":\"\",\"plugin_allow\":[],\"log_level\":\"warn\"}"), 0);
+	assert_string_equal(b.f->state_file, "");
+	assert_non_null(b.f->plugin_allow);
+	assert_null(b.f->plugin_allow[0]);
+	assert_int_equal(b.f->log_level, LOG_WARN);
+	manager_file_free(b.f);
 }
 
 int main(void)
@@ -224,6 +281,8 @@ int main(void)
 		cmocka_unit_test(only_methods_without_integrity_are_named_as_such),
 		cmocka_unit_test(rules_that_nobody_enforces_are_said_to_be_so),
 		cmocka_unit_test(what_is_wrong_with_the_whole_is_said),
+		cmocka_unit_test(all_that_is_wrong_is_told_with_its_place),
+		cmocka_unit_test(keys_of_other_managers_are_no_mistakes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

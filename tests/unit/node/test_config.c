@@ -96,7 +96,7 @@ static const char *put(const char *name, const char *text)
 	return path;
 }
 
-static config_fetch *fetch; /* what load() is given */
+static struct config_env env; /* what load() is given */
 
 static const struct config *load(const char *name)
 {
@@ -104,7 +104,7 @@ static const struct config *load(const char *name)
 
 	done();
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	conf = config_load(path, fetch, &report);
+	conf = config_load(path, &env, &report);
 	return conf;
 }
 
@@ -191,6 +191,57 @@ static void nodes_may_be_missing_beside_a_manager(void **state)
 {
 	assert_int_equal(accepted("{\"Manager\":{}}")->nnodes, 0);
 	assert_non_null(strstr(told(), "warning: no nodes"));
+}
+
+static void sites_have_a_file_and_a_section(void **state)
+{
+	const struct config_site *s;
+	const struct config *c;
+
+	c = accepted(
+		"{\"Yassp\":[{\"Config\":\"sites.cfg\",\"Section\":\"site-1\"},{\"config\":\"b\"}]}");
+	assert_int_equal(c->yassp.count, 2);
+	s = c->yassp.items;
+	assert_string_equal(s[0].config, "sites.cfg");
+	assert_string_equal(s[0].section, "site-1");
+	assert_string_equal(s[1].section, "DEFAULT");
+	assert_string_equal(told(), "c.json: Nodes: warning: no nodes\n");
+	assert_non_null(strstr(refused("{\"Yassp\":[{\"Section\":5,\"Confg\":\"a\"},7]}"),
+			       "c.json:1:11: Yassp[0].Config: is missing; write the path of the site's INI file"));
+	assert_non_null(strstr(
+		told(), "Yassp[0].Confg: warning: unknown key, ignored; did you mean Config?"));
+	assert_non_null(strstr(told(), "c.json:1:37: Yassp[1]: expected an object"));
+	assert_non_null(strstr(refused("{\"Yassp\":[]}"), "Nodes: there are none; add an entry"));
+}
+
+/* Whoever knows Manager and Yassp adds to the same report, and to the same files. */
+static int read_sections(void *arg, struct conf_reader *r, const struct json_value *doc,
+			 struct config *c)
+{
+	size_t mark = conf_enter(r, "Manager", -1);
+
+	assert_ptr_equal(json_get(doc, "Manager"), c->manager);
+	if (c->manager)
+		conf_error(r, c->manager->at, "x", "is not here");
+	conf_leave(r, mark);
+	return config_note_file(r, c, arg);
+}
+
+static void sections_of_others_are_read_with_the_rest(void **state)
+{
+	const struct config *c;
+
+	env = (struct config_env){.sections = read_sections, .arg = "/more.cfg"};
+	put("c.json", "{\"Nodes\":[{" NODE7 ",\"Timeout\":\"x\"}],\n\"Manager\":{}}");
+	assert_null(load("c.json"));
+	assert_non_null(strstr(told(), "Nodes[0].Timeout: expected a whole number"));
+	assert_non_null(strstr(told(), "c.json:2:11: Manager.x: is not here"));
+	put("c.json", "{\"Nodes\":[{" NODE7 "}]}");
+	c = load("c.json");
+	assert_non_null(c);
+	assert_int_equal(c->nfiles, 2);
+	assert_string_equal(c->files[1], "/more.cfg");
+	env = (struct config_env){0};
 }
 
 static void a_file_that_is_not_there_is_an_error(void **state)
@@ -593,19 +644,19 @@ static int fetch_from_table(const char *url, char **text, size_t *len, char why[
 
 static void an_entry_may_stand_behind_an_address(void **state)
 {
-	fetch = fetch_from_table;
+	env.fetch = fetch_from_table;
 	put("main.json", "{\"Nodes\":[{\"Include\":\"https://h/on\",\"Name\":\"far\"}]}");
 	assert_non_null(load("main.json"));
 	assert_int_equal(conf->nnodes, 1);
 	assert_int_equal(conf->nfiles, 1); /* there is nothing to watch */
 	put("main.json", "{\"AllowHttpInclude\":true,\"Nodes\":[{\"Include\":\"http://h/one\"}]}");
 	assert_non_null(load("main.json"));
-	fetch = NULL;
+	env.fetch = NULL;
 }
 
 static void an_address_that_fails_is_an_error_without_its_token(void **state)
 {
-	fetch = fetch_from_table;
+	env.fetch = fetch_from_table;
 	put("one.json", "{" NODE7 "}");
 	put("main.json", "{\"Nodes\":[{\"Include\":\"http://h/one\"},"
 			 "{\"Include\":\"https://h/circle\"},{\"Include\":\"https://h/file\"},"
@@ -622,7 +673,7 @@ static void an_address_that_fails_is_an_error_without_its_token(void **state)
 	assert_non_null(strstr(told(), "https://h/bad?***:2:10: expected ':'"));
 	assert_null(strstr(told(), "secret"));
 	assert_true(report.away);
-	fetch = NULL;
+	env.fetch = NULL;
 }
 
 /* --- tables -------------------------------------------------------------------------------- */
@@ -678,6 +729,8 @@ int main(void)
 		TEST(what_is_no_configuration_is_refused_with_its_place),
 		TEST(nesting_without_end_is_refused),
 		TEST(nodes_may_be_missing_beside_a_manager),
+		TEST(sites_have_a_file_and_a_section),
+		TEST(sections_of_others_are_read_with_the_rest),
 		TEST(a_file_that_is_not_there_is_an_error),
 		TEST(a_file_open_to_others_is_warned_of),
 		TEST(a_large_file_of_comments_is_read),

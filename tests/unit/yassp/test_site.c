@@ -642,7 +642,7 @@ static void the_end_reports_everything_whatever_the_threshold(void **state)
 	run_for(w, NSEC_SEC);
 	fake_engine_move(w->engine, 9101, 1, 2);
 	fake_engine_move(w->engine, 9102, 3, 0);
-	yassp_stop(w->y, on_stopped, w);
+	yassp_stop(w->y, 0, on_stopped, w);
 	run_for(w, NSEC_SEC);
 	assert_int_equal(w->stopped, 1);
 	assert_string_equal(last(w, true)->body, "{\"9101\":3,\"9102\":3}");
@@ -657,7 +657,7 @@ static void the_end_waits_ten_seconds_and_the_next_start_goes_on(void **state)
 	run_for(w, NSEC_SEC);
 	fake_engine_move(w->engine, 9101, 1, 2);
 	w->report.latency = 100 * NSEC_SEC;
-	yassp_stop(w->y, on_stopped, w);
+	yassp_stop(w->y, 0, on_stopped, w);
 	run_for(w, 9 * NSEC_SEC);
 	assert_int_equal(w->stopped, 0);
 	run_for(w, 2 * NSEC_SEC);
@@ -684,7 +684,7 @@ static void the_end_lets_a_report_under_way_finish(void **state)
 	run_for(w, 30 * NSEC_SEC);
 	assert_int_equal(count(w, true), 1);
 	fake_engine_move(w->engine, 9101, 4, 0);
-	yassp_stop(w->y, on_stopped, w);
+	yassp_stop(w->y, 0, on_stopped, w);
 	run_for(w, 10 * NSEC_SEC);
 	assert_int_equal(w->stopped, 1);
 	assert_int_equal(count(w, true), 2);
@@ -699,7 +699,7 @@ static void who_is_in_a_hurry_leaves_the_rest_to_the_next_start(void **state)
 	run_for(w, NSEC_SEC);
 	fake_engine_move(w->engine, 9101, 1, 2);
 	w->report.latency = 100 * NSEC_SEC;
-	yassp_stop(w->y, on_stopped, w);
+	yassp_stop(w->y, 0, on_stopped, w);
 	run_for(w, NSEC_SEC);
 	assert_int_equal(w->stopped, 0);
 	yassp_hurry(w->y);
@@ -798,7 +798,7 @@ static void no_byte_is_lost_or_doubled_whatever_happens(void **state)
 	w->list = (struct reply){.body = "[]"};
 	w->report = (struct reply){0};
 	run_for(w, 300 * NSEC_SEC);
-	yassp_stop(w->y, on_stopped, w);
+	yassp_stop(w->y, 0, on_stopped, w);
 	run_for(w, 10 * NSEC_SEC);
 	book(b, w, true);
 	assert_true(b->n > 20 && moved[0] > 100000);

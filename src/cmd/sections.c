@@ -1,0 +1,184 @@
+#include "cmd/sections.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd/fetch.h"
+#include "conf/diff.h"
+
+/* ---- Manager ------------------------------------------------------------------------------- */
+
+/* Keys of ss-manager's file that are about its process. */
+static void warn_of_process(struct conf_reader *r, const struct json_value *object)
+{
+	static const char *const keys[][2] = {
+		{"user", "the process has one already"},
+		{"nofile", "the process may have as many as there are"},
+		{"workers", "Workers of the file holds"},
+		{"log_level", "Log.Level of the file holds"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		const struct json_value *v = json_get(object, keys[i][0]);
+
+		if (v && v->type != JSON_T_NULL)
+			conf_warn(r, v->key_at, keys[i][0], "has no effect here: %s", keys[i][1]);
+	}
+}
+
+/* What the section leaves open, Plugins says. */
+static int add_plugins(struct manager_file *f, const struct config_plugins *p)
+{
+	int err = 0;
+
+	if (!f->plugin_path && p->path.count)
+		err = manager_file_names(f, &p->path, &f->plugin_path);
+	if (!err && !f->plugin_allow && p->allow.count)
+		err = manager_file_names(f, &p->allow, &f->plugin_allow);
+	return err;
+}
+
+static int read_manager(struct sections *s, struct conf_reader *r, const struct config *c)
+{
+	static const struct manager_args none = MANAGER_ARGS_NONE;
+	size_t mark = conf_enter(r, "Manager", -1);
+	int err = manager_file_read(r, c->manager, &none, &s->manager);
+
+	warn_of_process(r, c->manager);
+	if (err ? !json_get(c->manager, "manager_address") : !s->manager->endpoint.address)
+		conf_error(r, c->manager->at, "manager_address",
+			   "is missing; a path, or host:port");
+	conf_leave(r, mark);
+	if (!err)
+		err = add_plugins(s->manager, &c->plugins);
+	return err == -ENOMEM ? err : 0;
+}
+
+bool sections_same_manager(const struct config *a, const struct config *b)
+{
+	bool own = json_get(a->manager, "plugin_path") && json_get(a->manager, "plugin_allow");
+
+	return a->manager && conf_same_value(a->manager, b->manager) &&
+	       (own || !conf_diff(&config_plugins_schema, &a->plugins, &b->plugins, NULL, NULL));
+}
+
+/* ---- Yassp --------------------------------------------------------------------------------- */
+
+static int copy_list(struct arena *a, const struct json_list *l, struct json_list *out)
+{
+	const char **items = arena_alloc(a, (l->count + 1) * sizeof(*items));
+
+	if (!items)
+		return -ENOMEM;
+	for (size_t i = 0; i < l->count; i++) {
+		items[i] = arena_strdup(a, l->items[i]);
+		if (!items[i])
+			return -ENOMEM;
+	}
+	*out = (struct json_list){.items = items, .count = l->count};
+	return 0;
+}
+
+static int add_site_plugins(struct site_conf *c, const struct config_plugins *p)
+{
+	int err = 0;
+
+	if (!conf_is_set(&yassp_schema, &c->conf, plugin_path))
+		err = copy_list(&c->mem, &p->path, &c->conf.plugin_path);
+	if (!err && !conf_is_set(&yassp_schema, &c->conf, plugin_allow))
+		err = copy_list(&c->mem, &p->allow, &c->conf.plugin_allow);
+	return err;
+}
+
+static bool is_there(const struct sections *s, const char *file, const char *section)
+{
+	for (size_t i = 0; i < s->nsites; i++) {
+		if (!strcmp(s->sites[i]->file, file) && !strcmp(s->sites[i]->section, section))
+			return true;
+	}
+	return false;
+}
+
+/* A file with several sites is one file. */
+static int note_once(struct conf_reader *r, struct config *c, const char *path)
+{
+	for (size_t i = 0; i < c->nfiles; i++) {
+		if (!strcmp(c->files[i], path))
+			return 0;
+	}
+	return config_note_file(r, c, path);
+}
+
+static int read_site(struct sections *s, struct conf_reader *r, struct config *c,
+		     const struct config_site *entry, struct json_pos at)
+{
+	const char *path = config_resolve(r->arena, c->path, entry->config);
+	struct site_conf *site;
+	int err = path ? note_once(r, c, path) : -ENOMEM;
+
+	if (err)
+		return err;
+	if (is_there(s, path, entry->section)) {
+		conf_error(r, at, NULL, "the same site again; take one of them out");
+		return 0;
+	}
+	err = site_conf_load(path, entry->section, r->report, &site);
+	if (err)
+		return err == -ENOMEM ? err : 0;
+	s->sites[s->nsites++] = site;
+	return add_site_plugins(site, &c->plugins);
+}
+
+static int read_sites(struct sections *s, struct conf_reader *r, struct config *c,
+		      const struct json_value *list)
+{
+	const struct config_site *entry = c->yassp.items;
+	const struct json_value *v = list && list->type == JSON_T_ARRAY ? list->child : list;
+	int err = 0;
+
+	s->sites = calloc(c->yassp.count + 1, sizeof(struct site_conf *));
+	if (!s->sites)
+		return -ENOMEM;
+	for (size_t i = 0; i < c->yassp.count && !err; i++) {
+		size_t mark = conf_enter(r, "Yassp", (int64_t)i);
+
+		if (*entry[i].config) /* else that has been told */
+			err = read_site(s, r, c, &entry[i], v ? v->at : (struct json_pos){0});
+		conf_leave(r, mark);
+		v = v ? v->next : NULL;
+	}
+	return err;
+}
+
+/* ---- together ------------------------------------------------------------------------------ */
+
+static int read_all(void *arg, struct conf_reader *r, const struct json_value *doc,
+		    struct config *c)
+{
+	struct sections *s = arg;
+	int err = c->manager ? read_manager(s, r, c) : 0;
+
+	return err ? err : read_sites(s, r, c, json_get(doc, "Yassp"));
+}
+
+struct config *sections_load(const char *path, struct sections *s, struct conf_report *report)
+{
+	const struct config_env env = {.fetch = fetch_include, .sections = read_all, .arg = s};
+	struct config *c;
+
+	*s = (struct sections){0};
+	c = config_load(path, &env, report);
+	if (!c)
+		sections_done(s);
+	return c;
+}
+
+void sections_done(struct sections *s)
+{
+	manager_file_free(s->manager);
+	for (size_t i = 0; i < s->nsites; i++)
+		site_conf_free(s->sites[i]);
+	free(s->sites);
+	*s = (struct sections){0};
+}
