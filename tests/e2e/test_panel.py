@@ -663,7 +663,8 @@ def weir(weir_bin, tmp_path):
         done = subprocess.run([weir_bin, "panel", *map(str, arguments), "--db", str(tmp_path / "cli.db")], input=stdin,
                               capture_output=True, text=True, timeout=60 * SLOW)
         assert done.returncode == status, done
-        assert bool(done.stderr) == bool(status), done
+        said = [line for line in done.stderr.splitlines() if ": weir run does not serve this: " not in line]
+        assert bool(said) == bool(status), done
         return done.stdout
     return run
 

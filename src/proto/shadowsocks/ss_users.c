@@ -85,7 +85,7 @@ void ss_finder_free(struct ss_finder *f)
 		budget_done(&f->crowd->rest);
 		free(f->crowd);
 	}
-	cleanse(f, sizeof(*f));
+	cleanse(f, sizeof(*f) + (f->identity ? SS_KEY_MAX : 0));
 	free(f);
 }
 
