@@ -25,7 +25,7 @@ static int count_empty(struct tls13_finish *f)
 static int change_cipher_spec(struct tls13_finish *f, const uint8_t *p, size_t len)
 {
 	if (len != 1 || p[0] != 1)
-		return refuse(f, TLS_ILLEGAL_PARAMETER);
+		return refuse(f, f->strict_spec ? TLS_UNEXPECTED_MESSAGE : TLS_ILLEGAL_PARAMETER);
 	return count_empty(f);
 }
 

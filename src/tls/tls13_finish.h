@@ -14,7 +14,8 @@ struct tls13_finish {
 	uint8_t text[4 + TLS13_FINISH_MAX]; /* the message, as far as it has come */
 	uint8_t have;
 	uint8_t empty, warnings; /* in a row */
-	uint8_t alert;		 /* after -ERR_TLS: to be sent; TLS13_FINISH_SILENT: none */
+	bool strict_spec; /* an odd change_cipher_spec is unexpected, as libssl of 3.5 has it */
+	uint8_t alert;	  /* after -ERR_TLS: to be sent; TLS13_FINISH_SILENT: none */
 };
 
 #define TLS13_FINISH_SILENT 255

@@ -13,6 +13,7 @@ enum {
 	EXT_SRTP = 14,
 	EXT_SCT = 18,
 	EXT_MASTER_SECRET = 23,
+	EXT_COMPRESS = 27,
 	EXT_TICKET = 35,
 	EXT_PSK = 41,
 	EXT_EARLY_DATA = 42,
@@ -52,6 +53,8 @@ static bool is_usual(uint16_t type, struct rd body)
 		return is(body, "\x01\x00\x00\x00\x00", 5);
 	case EXT_POINTS:
 		return is_list8(body);
+	case EXT_COMPRESS:
+		return is_list8(body) && n % 2 == 1;
 	case EXT_PSK_MODES:
 		return is_list8(body) && memchr(p + 1, PSK_DHE, n - 1);
 	case EXT_SCT:

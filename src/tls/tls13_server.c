@@ -20,9 +20,11 @@ enum {
 	MSG_CERTIFICATE_VERIFY = 15,
 	MSG_FINISHED = 20,
 	EXT_SERVER_NAME = 0,
+	EXT_GROUPS = 10,
 	EXT_ALPN = 16,
 	EXT_VERSIONS = 43,
 	EXT_KEY_SHARE = 51,
+	GROUPS_LEN = 4 + 2 + 5 * 2,
 };
 
 struct tls13_server {
@@ -138,11 +140,25 @@ static int put_message(struct tls *t, struct tls13_server *s, const uint8_t *p, 
 	return err ? err : tls_records_put(&t->rec, TLS_HANDSHAKE, p, len, out);
 }
 
+/* Where it would rather have had the hybrid, libssl tells the client all groups it takes; they are those
+ * of tls/server.c. */
+static void put_groups(struct wr *w)
+{
+	static const uint16_t groups[] = {GROUP_X25519MLKEM768, GROUP_X25519, 23, 24, 25};
+
+	wr_be16(w, EXT_GROUPS);
+	wr_be16(w, 2 + sizeof(groups));
+	wr_be16(w, sizeof(groups));
+	for (size_t i = 0; i < ARRAY_LEN(groups); i++)
+		wr_be16(w, groups[i]);
+}
+
 static int put_extensions(struct tls *t, struct tls13_server *s, bool named,
 			  const struct choice *ch, struct bufq *out)
 {
-	uint8_t bytes[4 + 2 + 4 + 4 + 3 + 255];
-	size_t alpn = ch->alpnlen ? 4u + 3u + ch->alpnlen : 0, len = (named ? 4 : 0) + alpn;
+	uint8_t bytes[4 + 2 + 4 + GROUPS_LEN + 4 + 3 + 255];
+	size_t alpn = ch->alpnlen ? 4u + 3u + ch->alpnlen : 0;
+	size_t len = (named ? 4 : 0) + (s->conf->hybrid ? GROUPS_LEN : 0) + alpn;
 	struct wr w = wr_of(bytes, sizeof(bytes));
 
 	wr_u8(&w, MSG_ENCRYPTED_EXTENSIONS);
@@ -152,6 +168,8 @@ static int put_extensions(struct tls *t, struct tls13_server *s, bool named,
 		wr_be16(&w, EXT_SERVER_NAME);
 		wr_be16(&w, 0);
 	}
+	if (s->conf->hybrid)
+		put_groups(&w);
 	if (alpn) {
 		wr_be16(&w, EXT_ALPN);
 		wr_be16(&w, (uint16_t)(3 + ch->alpnlen));
@@ -388,5 +406,6 @@ struct tls_handshake *tls13_server_new(struct tls_server_conf *c)
 		return NULL;
 	s->base.ops = &server_ops;
 	s->conf = tls_server_conf_get(c);
+	s->finish.strict_spec = c->hybrid; /* both came with libssl 3.5 */
 	return &s->base;
 }
