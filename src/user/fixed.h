@@ -11,7 +11,7 @@
 #include "user/registry.h"
 
 /* Each of them has a slot.  All or nothing: -ERR_MALFORMED for a credential that is none,
- * -EEXIST for one that came before; -ENOMEM, -ENOSPC, -errno of the counters file.  `rules` of
+ * -EEXIST for one that came before; -ENOMEM, -ENOSPC, -errno of the counters file, derive()'s.  `rules` of
  * `conf` hold for everybody; what an entry says of limits is not looked at.
  */
 MUST_CHECK int user_fixed_new(const struct user_registry_conf *conf, const struct user_entry *v,

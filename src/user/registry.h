@@ -21,7 +21,8 @@
 #include "user/user.h"
 #include "user/user_list.h"
 
-/* Fill key_len + secret_len bytes from a credential.  0, or an error: the user is invalid. */
+/* Fill key_len + secret_len bytes from a credential.  0; -ERR_MALFORMED: the user is invalid; another
+ * error says nothing about him (-ERR_CRYPTO, -ENOMEM). */
 typedef int user_derive(void *arg, const char *credential, size_t len, uint8_t *key,
 			uint8_t *secret);
 
@@ -72,7 +73,7 @@ MUST_CHECK int user_registry_new(const struct user_registry_conf *conf, struct u
 void user_registry_free(struct user_registry *r);
 
 /* Apply a list.  *pub is NULL when the workers' table stays as it is, else step 2 is due.  On error
- * (-ENOMEM, -ENOSPC, -EFBIG) nothing has changed.
+ * (-ENOMEM, -ENOSPC, -EFBIG, derive()'s but -ERR_MALFORMED) nothing has changed.
  */
 MUST_CHECK int user_registry_apply(struct user_registry *r, const struct user_list *list,
 				   struct user_changes *changes, struct user_publication **pub);

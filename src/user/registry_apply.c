@@ -106,18 +106,28 @@ static bool find_credential(const struct plan *p, const struct user_entry *e, co
 }
 
 /* Rules U1, U2: the same id and credential is the same user; so is the same credential.  *place is in
- * the old list, `bytes` what is derived from the credential of all but PLAN_KEEP and PLAN_NONE.
+ * the old list, `bytes` what is derived from the credential of all but PLAN_KEEP and PLAN_NONE.  Who
+ * could not be looked for, because a digest failed, must not be taken for one who is invalid: such
+ * an error is the list's.
  */
-static enum plan_kind match_old(struct plan *p, const struct user_entry *e, uint8_t *bytes,
-				size_t *place)
+static int match_old(struct plan *p, const struct user_entry *e, uint8_t *bytes, size_t *place,
+		     enum plan_kind *kind)
 {
 	bool known = p->old_n && !p->r->renew;
+	int err;
 
-	if (known && find_old(p, e, place))
-		return PLAN_KEEP;
-	if (derive(&p->r->conf, e, bytes) < 0)
-		return PLAN_NONE;
-	return known && find_credential(p, e, bytes, place) ? PLAN_REKEY : PLAN_NEW;
+	if (known && find_old(p, e, place)) {
+		*kind = PLAN_KEEP;
+		return 0;
+	}
+	err = derive(&p->r->conf, e, bytes);
+	if (err && err != -ERR_MALFORMED)
+		return err;
+	if (err)
+		*kind = PLAN_NONE;
+	else
+		*kind = known && find_credential(p, e, bytes, place) ? PLAN_REKEY : PLAN_NEW;
+	return 0;
 }
 
 static struct user *new_user(const struct user_registry_conf *conf, const struct user_entry *e,
@@ -142,10 +152,11 @@ int user_registry_make(const struct user_registry_conf *conf, const struct user_
 		       struct user **out)
 {
 	uint8_t bytes[USER_KEY_MAX];
+	int err = derive(conf, e, bytes);
 
 	*out = NULL;
-	if (derive(conf, e, bytes) < 0)
-		return 0;
+	if (err)
+		return err == -ERR_MALFORMED ? 0 : err;
 	*out = new_user(conf, e, bytes);
 	return *out ? 0 : -ENOMEM;
 }
@@ -171,7 +182,9 @@ static int plan_entry(struct plan *p, const struct user_entry *e)
 		return 0;
 	}
 	id = planned_id(p, e->id);
-	item.kind = match_old(p, e, bytes, &place);
+	err = match_old(p, e, bytes, &place, &item.kind);
+	if (err)
+		return err;
 	old = item.kind == PLAN_KEEP || item.kind == PLAN_REKEY;
 	if (id->n || (old && p->taken[place])) {
 		p->changes.duplicates++;

@@ -71,7 +71,7 @@ static inline uint64_t mix64(uint64_t v)
 /* Where in the table's list the user with this id is.  False: nowhere. */
 bool user_registry_place(const struct user_registry *r, int64_t id, size_t *place);
 
-/* A user without slot and limits.  0 with *out NULL: an invalid one; -ENOMEM. */
+/* A user without slot and limits.  0 with *out NULL: an invalid one; -ENOMEM, or derive()'s error. */
 MUST_CHECK int user_registry_make(const struct user_registry_conf *conf, const struct user_entry *e,
 				  struct user **out);
 

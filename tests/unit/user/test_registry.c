@@ -226,6 +226,46 @@ static void u5_an_invalid_user_is_skipped_and_counted(void **state)
 	village_done(&v);
 }
 
+/* Somebody moves to another id, or to another cipher, in the moment when a digest fails. */
+static void u5_who_could_not_be_looked_at_is_not_an_invalid_user(void **state)
+{
+	static const int mishaps[] = {-ENOMEM, -ERR_CRYPTO};
+	struct village v;
+
+	village_init(&v, NULL);
+	village_apply(&v, "1:alice 2:unlucky");
+	for (size_t i = 0; i < ARRAY_LEN(mishaps); i++) {
+		struct user *u = village_find(&v, "unlucky");
+		struct user_publication *pub = NULL;
+		struct user_list l;
+
+		v.mishap = mishaps[i];
+		list_of(&l, "1:alice 9:unlucky 3:carol");
+		assert_int_equal(user_registry_apply(v.reg, &l, &v.changes, &pub), v.mishap);
+		assert_null(pub);
+		assert_null(user_registry_find(v.reg, 3));
+		assert_ptr_equal(user_registry_find(v.reg, 2), u);
+		user_registry_renew(v.reg, true);
+		assert_int_equal(user_registry_apply(v.reg, &l, &v.changes, &pub), v.mishap);
+		user_registry_renew(v.reg, false);
+		assert_null(pub);
+		assert_ptr_equal(user_registry_find(v.reg, 2), u);
+		user_list_done(&l);
+		v.mishap = 0;
+		village_apply(&v, "1:alice 9:unlucky 3:carol");
+		assert_int_equal(v.changes.rekeyed, 1);
+		assert_int_equal(v.changes.removed, 0);
+		assert_ptr_equal(user_registry_find(v.reg, 9), u);
+		village_apply(&v, "1:alice 2:unlucky");
+	}
+	v.mishap = -ERR_MALFORMED;
+	village_apply(&v, "1:alice 9:unlucky");
+	assert_int_equal(v.changes.invalid, 1);
+	assert_int_equal(v.changes.removed, 1);
+	assert_int_equal(user_registry_reap(v.reg, NULL, NULL), 0);
+	village_done(&v);
+}
+
 static void u6_an_empty_list_removes_everybody(void **state)
 {
 	struct village v;
@@ -412,6 +452,7 @@ int main(void)
 		cmocka_unit_test(u4_the_first_of_a_duplicate_is_kept),
 		cmocka_unit_test(u4_two_spellings_of_one_key_are_a_duplicate),
 		cmocka_unit_test(u5_an_invalid_user_is_skipped_and_counted),
+		cmocka_unit_test(u5_who_could_not_be_looked_at_is_not_an_invalid_user),
 		cmocka_unit_test(u6_an_empty_list_removes_everybody),
 		cmocka_unit_test(u7_additions_come_before_removals),
 		cmocka_unit_test(u8_a_removed_user_is_settled_after_its_last_connection),

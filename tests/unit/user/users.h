@@ -9,10 +9,12 @@
 
 #define KEY_LEN 8
 
-/* A key of eight bytes, zero-filled; "bad…" is no credential. */
+/* A key of eight bytes, zero-filled; "bad…" is no credential.  `arg`: what befalls who is "unlucky". */
 static inline int derive_text(void *arg, const char *credential, size_t len, uint8_t *key,
 			      uint8_t *secret)
 {
+	if (*(const int *)arg && !strncmp(credential, "unlucky", 7))
+		return *(const int *)arg;
 	if (len > KEY_LEN || !strncmp(credential, "bad", 3))
 		return -ERR_MALFORMED;
 	memset(key, 0, KEY_LEN);
@@ -30,6 +32,7 @@ struct village {
 	struct user_registry *reg;
 	struct user_changes changes;
 	const struct user_table *table; /* what "the workers" use */
+	int mishap;			/* derive()'s, for who is "unlucky" */
 };
 
 static inline void village_init(struct village *v, const struct user_rules *rules)
@@ -40,6 +43,7 @@ static inline void village_init(struct village *v, const struct user_rules *rule
 	*v = (struct village){0};
 	assert_int_equal(counters_create(NULL, epoch, 2, &v->counters), 0);
 	conf.counters = v->counters;
+	conf.derive_arg = &v->mishap;
 	if (rules)
 		conf.rules = *rules;
 	assert_int_equal(user_registry_new(&conf, &v->reg), 0);
