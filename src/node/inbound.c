@@ -16,7 +16,7 @@
 #define DIAL_TIMEOUT (15 * NSEC_SEC)
 #define UDP_IDLE     (60 * NSEC_SEC)
 
-PRINTF(2, 3) static int refuse(char why[INBOUND_WHY_MAX], const char *fmt, ...)
+int inbound_refuse(char why[INBOUND_WHY_MAX], const char *fmt, ...)
 {
 	va_list ap;
 
@@ -26,22 +26,32 @@ PRINTF(2, 3) static int refuse(char why[INBOUND_WHY_MAX], const char *fmt, ...)
 	return -ERR_UNSUPPORTED;
 }
 
+const struct proto *inbound_type(const struct node_info *info, char why[INBOUND_WHY_MAX])
+{
+	const struct proto *proto = proto_find(node_type_name(info->type));
+
+	if (!proto)
+		inbound_refuse(why, "node type %s is not in this build",
+			       node_type_name(info->type));
+	return proto;
+}
+
 /* What the model can say and this build cannot serve: named, never half done. */
 static int check_features(const struct node_info *info, char why[INBOUND_WHY_MAX])
 {
-	const struct proto *proto = proto_find(node_type_name(info->type));
+	const struct proto *proto = inbound_type(info, why);
 	const char *header = info->transport.header_type;
 
 	if (!proto)
-		return refuse(why, "node type %s is not in this build", node_type_name(info->type));
+		return -ERR_UNSUPPORTED;
 	if (info->network != NET_TCP)
-		return refuse(why, "network %s is not in this build",
-			      node_network_name(info->network));
+		return inbound_refuse(why, "network %s is not in this build",
+				      node_network_name(info->network));
 	if (info->security == SECURITY_REALITY && !proto->reality)
-		return refuse(why, "REALITY for %s is not in this build",
-			      node_type_name(info->type));
+		return inbound_refuse(why, "REALITY for %s is not in this build",
+				      node_type_name(info->type));
 	if (header && *header && strcmp(header, "none"))
-		return refuse(why, "header type %s is not in this build", header);
+		return inbound_refuse(why, "header type %s is not in this build", header);
 	return 0;
 }
 
@@ -66,9 +76,9 @@ static int add_listen(struct inbound *in, const char *text, uint16_t port,
 		      char why[INBOUND_WHY_MAX])
 {
 	if (in->nlisten == INBOUND_LISTEN_MAX)
-		return refuse(why, "more than %d listen addresses", INBOUND_LISTEN_MAX);
+		return inbound_refuse(why, "more than %d listen addresses", INBOUND_LISTEN_MAX);
 	if (addr_parse_ip(&in->listen[in->nlisten], *text ? text : "::", port))
-		return refuse(why, "ListenIP: %.60s is not an address", text);
+		return inbound_refuse(why, "ListenIP: %.60s is not an address", text);
 	in->nlisten++;
 	return 0;
 }
@@ -104,7 +114,7 @@ static int source_address(struct inbound *in, const struct config_node *conf,
 	if (!*text || !strcmp(text, "0.0.0.0") || !strcmp(text, "::"))
 		return 0;
 	if (addr_parse_ip(&a, text, 0))
-		return refuse(why, "SendIP: %.60s is not an address", text);
+		return inbound_refuse(why, "SendIP: %.60s is not an address", text);
 	in->direct.source = in->trusted.source = a;
 	return 0;
 }
@@ -137,7 +147,8 @@ static int one_fallback(struct fallback *f, const char *sni, const char *alpn, c
 		.xver = (uint8_t)xver,
 	};
 	if (fallback_parse_dest(f, dest))
-		return refuse(why, "fallback: %.80s is no port, host:port or socket path", dest);
+		return inbound_refuse(why, "fallback: %.80s is no port, host:port or socket path",
+				      dest);
 	return 0;
 }
 
@@ -177,7 +188,7 @@ static int can_fall_back(const struct inbound *in, char why[INBOUND_WHY_MAX])
 {
 	return in->proto->falls_back
 		       ? 0
-		       : refuse(why, "EnableFallback does not go with %s", in->proto->name);
+		       : inbound_refuse(why, "EnableFallback does not go with %s", in->proto->name);
 }
 
 /* Default: the web server behind, if there is one; else say nothing until the deadline.  To close
@@ -202,8 +213,8 @@ static int rejection(struct inbound *in, const struct config_node *conf,
 		return 0;
 	case CONFIG_REJECT_FALLBACK:
 		if (fallback_table_empty(in->fallbacks))
-			return refuse(why, "RejectPolicy fallback, but EnableFallback with "
-					   "FallBackConfigs is missing");
+			return inbound_refuse(why, "RejectPolicy fallback, but EnableFallback with "
+						   "FallBackConfigs is missing");
 		in->reject = REJECT_FALLBACK;
 		return 0;
 	default:
@@ -224,7 +235,7 @@ static int trusted_proxies(struct inbound *in, const struct config_node *conf,
 		const char *text = conf->trusted_proxies.items[in->nproxies];
 
 		if (cidr_parse(&in->proxies[in->nproxies], text))
-			return refuse(why, "TrustedProxies: %.60s is not a network", text);
+			return inbound_refuse(why, "TrustedProxies: %.60s is not a network", text);
 	}
 	return 0;
 }

@@ -62,7 +62,9 @@ struct inbound {
 	uint8_t singmux;  /* enum proto_singmux */
 	struct rate *cap; /* the node's, for all of its inbounds */
 	unsigned workers; /* that have it */
-	unsigned refs;	  /* the node's own, and one for each seat that has it; control only */
+	/* control only: the node's as what is served, as what the keys were made for and as what a plugin
+	 * was started for, and one for each seat that has it */
+	unsigned refs;
 };
 
 /* What an inbound is built from. */
@@ -81,6 +83,13 @@ struct inbound_plan {
 /* 0, or an error with a sentence in `why`: -ERR_UNSUPPORTED and -ERR_CONFIG are permanent. */
 MUST_CHECK int inbound_build(const struct inbound_plan *plan, struct inbound **out,
 			     char why[INBOUND_WHY_MAX]);
+
+/* The protocol; NULL with a sentence in `why`: not in this build. */
+const struct proto *inbound_type(const struct node_info *info, char why[INBOUND_WHY_MAX]);
+
+/* For who takes part in the building: `why`, and -ERR_UNSUPPORTED. */
+PRINTF(2, 3) int inbound_refuse(char why[INBOUND_WHY_MAX], const char *fmt, ...);
+
 void inbound_put(struct inbound *in);		/* NULL is fine */
 bool inbound_has_udp(const struct inbound *in); /* sockets beside the listeners */
 bool inbound_serves(const struct inbound *in, enum inbound_kind row, bool udp);

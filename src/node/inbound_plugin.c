@@ -1,23 +1,12 @@
 #include "node/inbound_plugin.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "plugin/launch.h"
 #include "plugin/options.h"
-
-PRINTF(2, 3) static int refuse(char why[INBOUND_WHY_MAX], const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, INBOUND_WHY_MAX, fmt, ap);
-	va_end(ap);
-	return -ERR_UNSUPPORTED;
-}
 
 /* ---- which ------------------------------------------------------------------------------- */
 
@@ -48,12 +37,12 @@ static int check(const struct inbound_plan *plan, char why[INBOUND_WHY_MAX])
 	int err;
 
 	if (!inbound_plugin_allowed(plan->file, name))
-		return refuse(why, "plugin %.60s is not in Plugins.Allow", name);
+		return inbound_refuse(why, "plugin %.60s is not in Plugins.Allow", name);
 	if (plan->info->ss.plugin_opts && plugin_options_check(plan->info->ss.plugin_opts))
-		return refuse(why, "plugin_opts are longer than %d bytes or hold a newline",
-			      PLUGIN_OPTIONS_MAX);
+		return inbound_refuse(why, "plugin_opts are longer than %d bytes or hold a newline",
+				      PLUGIN_OPTIONS_MAX);
 	err = plugin_find(name, inbound_plugin_list(&own->path, list), file);
-	return err ? refuse(why, "plugin %.60s: %s", name, err_text(err)) : 0;
+	return err ? inbound_refuse(why, "plugin %.60s: %s", name, err_text(err)) : 0;
 }
 
 static int copy_texts(struct inbound_plugin *p, const struct node_info *info)
@@ -65,17 +54,6 @@ static int copy_texts(struct inbound_plugin *p, const struct node_info *info)
 }
 
 /* ---- where ------------------------------------------------------------------------------- */
-
-static int places(const struct inbound_plan *plan, struct inbound *in, char why[INBOUND_WHY_MAX])
-{
-	struct inbound_plugin *p = in->plugin;
-	enum plugin_net served = inbound_has_udp(in) ? PLUGIN_TCP_AND_UDP : PLUGIN_TCP_ONLY;
-
-	if (plugin_places(served, (enum plugin_net)plan->conf->plugin_mode, &p->tcp, &p->udp))
-		return refuse(why, "PluginMode udp_only, but cipher %.60s is served over TCP only",
-			      plan->info->ss.cipher);
-	return 0;
-}
 
 /* Public addresses keep what the plugin does not take; none of them may be left. */
 static void keep_public(struct inbound *in)
@@ -97,7 +75,7 @@ static int add_inner(const struct inbound_plan *plan, struct inbound *in, const 
 	bool tcp = p->tcp == PLUGIN_LOOPBACK, udp = p->udp == PLUGIN_LOOPBACK;
 
 	if (in->nlisten == INBOUND_LISTEN_MAX)
-		return refuse(why, "more than %d listen addresses", INBOUND_LISTEN_MAX);
+		return inbound_refuse(why, "more than %d listen addresses", INBOUND_LISTEN_MAX);
 	/* the number that it has already, so that a plugin may go on with it */
 	if (plan->inner.len && plan->inner.sa.sa_family == at.sa.sa_family)
 		at = plan->inner;
@@ -168,7 +146,9 @@ int inbound_plugin(const struct inbound_plan *plan, struct inbound *in, char why
 		if (!err)
 			err = copy_texts(in->plugin, plan->info);
 		if (!err)
-			err = places(plan, in, why);
+			err = plugin_places(PLUGIN_TCP_AND_UDP,
+					    (enum plugin_net)plan->conf->plugin_mode,
+					    &in->plugin->tcp, &in->plugin->udp);
 		if (!err)
 			err = rearrange(plan, in, why);
 	}

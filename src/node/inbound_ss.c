@@ -1,6 +1,5 @@
 /* Shadowsocks: cipher, keys, and what the operator allows; simple-obfs; a plugin before it. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -44,8 +43,7 @@ static const char *why_not(const struct config_node *conf, const struct node_inf
 
 static int refuse_obfs(char why[INBOUND_WHY_MAX], const char *what, const char *text)
 {
-	snprintf(why, INBOUND_WHY_MAX, "%s %.60s is not in this build", what, text);
-	return -ERR_UNSUPPORTED;
+	return inbound_refuse(why, "%s %.60s is not in this build", what, text);
 }
 
 static int make_obfs(struct inbound *in, const char *mode, const char *host,
@@ -120,10 +118,8 @@ int inbound_ss(const struct inbound_plan *plan, struct inbound *in, char why[INB
 	const char *refused = why_not(plan->conf, info);
 	int err;
 
-	if (refused) {
-		snprintf(why, INBOUND_WHY_MAX, "cipher %.60s: %s", info->ss.cipher, refused);
-		return -ERR_UNSUPPORTED;
-	}
+	if (refused)
+		return inbound_refuse(why, "cipher %.60s: %s", info->ss.cipher, refused);
 	err = make_conf(plan, in, ss_method_find(info->ss.cipher));
 	if (!err)
 		err = inbound_obfs(info, in, why);

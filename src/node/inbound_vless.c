@@ -1,6 +1,5 @@
 /* VLESS: the flow, and its encryption. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,12 +7,6 @@
 #include "node/inbound_proto.h"
 #include "proto/vless/vless.h"
 #include "proto/vlessenc/vlessenc_conf.h"
-
-static int refuse(char why[INBOUND_WHY_MAX], const char *where, const char *what)
-{
-	snprintf(why, INBOUND_WHY_MAX, "%s%s", where, what);
-	return -ERR_UNSUPPORTED;
-}
 
 static bool wants_encryption(const struct node_info *info)
 {
@@ -38,7 +31,8 @@ static int check_flow(const struct vless_conf *c, const struct node_info *info,
 		      char why[INBOUND_WHY_MAX])
 {
 	if (c->vision && info->security == SECURITY_NONE && !wants_encryption(info))
-		return refuse(why, "", "flow xtls-rprx-vision needs TLS, REALITY or encryption");
+		return inbound_refuse(why,
+				      "flow xtls-rprx-vision needs TLS, REALITY or encryption");
 	return 0;
 }
 
@@ -54,11 +48,11 @@ static int encryption(struct vless_conf *c, const struct inbound *in,
 	if (!wants_encryption(plan->info))
 		return 0;
 	if (!fallback_table_empty(in->fallbacks))
-		return refuse(why, "", "fallbacks do not go with VLESS encryption");
+		return inbound_refuse(why, "fallbacks do not go with VLESS encryption");
 	err = vlessenc_server_conf_new(plan->info->vless.decryption, plan->memory, &c->encryption,
 				       &what);
 	if (err == -ERR_CONFIG)
-		return refuse(why, "decryption: ", what);
+		return inbound_refuse(why, "decryption: %s", what);
 	return err;
 }
 

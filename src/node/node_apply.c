@@ -207,27 +207,13 @@ static struct inbound_plan plan_of(const struct node *n, const struct node_info 
 	};
 }
 
-/* Why there is no registry of its users. */
-static void type_why(const struct node *n, const struct node_info *info, int err,
-		     char why[INBOUND_WHY_MAX])
-{
-	if (err == -ERR_UNSUPPORTED)
-		snprintf(why, INBOUND_WHY_MAX, "node type %s is not in this build",
-			 node_type_name(info->type));
-	else if (err == -ERR_CONFIG)
-		snprintf(why, INBOUND_WHY_MAX, "its type was %s and is now %s: restart weir",
-			 n->proto->name, node_type_name(info->type));
-}
-
 static int build(struct node *n, const struct node_info *info, struct apply *a)
 {
 	char why[INBOUND_WHY_MAX] = "";
 	struct inbound_plan plan;
 	int err;
 
-	err = node_users_make(n, info);
-	if (err)
-		type_why(n, info, err, why);
+	err = node_users_make(n, info, why);
 	plan = plan_of(n, info);
 	a->cert_stamp = inbound_tls_stamp(&plan);
 	if (!err)

@@ -33,9 +33,10 @@ static inline int *apply_fd(const struct apply *a, unsigned worker, unsigned i)
 void node_users_init(struct node *n);
 
 /* The registry, and what the protocol remembers, with the first configuration; later its limits.
- * -ERR_UNSUPPORTED: no such protocol; -ERR_CONFIG: it was another.
+ * With a sentence in `why`: -ERR_UNSUPPORTED, no such protocol; -ERR_CONFIG, it was another.
  */
-MUST_CHECK int node_users_make(struct node *n, const struct node_info *info);
+MUST_CHECK int node_users_make(struct node *n, const struct node_info *info,
+			       char why[INBOUND_WHY_MAX]);
 
 /* a->pub and a->table, where `list` (NULL: as they are) or the keys of `a->in` change something. */
 MUST_CHECK int node_users_prepare(struct node *n, const struct user_list *list, struct apply *a);

@@ -1,5 +1,6 @@
 /* The users of a node: registry, keys, and who leaves. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/err.h"
@@ -27,14 +28,23 @@ static void forget_proto(struct node *n)
 	n->memory = NULL;
 }
 
-int node_users_make(struct node *n, const struct node_info *info)
+static int same_proto(const struct node *n, const struct proto *proto, char why[INBOUND_WHY_MAX])
+{
+	if (proto == n->proto)
+		return 0;
+	snprintf(why, INBOUND_WHY_MAX, "its type was %s and is now %s: restart weir",
+		 n->proto->name, proto->name);
+	return -ERR_CONFIG;
+}
+
+int node_users_make(struct node *n, const struct node_info *info, char why[INBOUND_WHY_MAX])
 {
 	struct user_registry_conf conf = {
 		.node = n->ledger_node,
 		.counters = n->env.counters,
 		.derive = derive,
 	};
-	const struct proto *proto = proto_find(node_type_name(info->type));
+	const struct proto *proto = inbound_type(info, why);
 	int err;
 
 	if (!proto)
@@ -43,7 +53,7 @@ int node_users_make(struct node *n, const struct node_info *info)
 	if (n->users) {
 		if (proto == n->proto)
 			user_registry_set_rules(n->users, &conf.rules);
-		return proto == n->proto ? 0 : -ERR_CONFIG;
+		return same_proto(n, proto, why);
 	}
 	conf.key_len = proto->key_len;
 	conf.secret_len = proto->secret_len;
