@@ -32,8 +32,9 @@ static inline int *apply_fd(const struct apply *a, unsigned worker, unsigned i)
 
 void node_users_init(struct node *n);
 
-/* The registry, and what the protocol remembers, with the first configuration; later its limits.
- * With a sentence in `why`: -ERR_UNSUPPORTED, no such protocol; -ERR_CONFIG, it was another.
+/* The registry, and what the protocol remembers: made for the first configuration and kept once one
+ * has been served.  Nothing that is used changes.  With a sentence in `why`: -ERR_UNSUPPORTED, no such
+ * protocol; -ERR_CONFIG, it was another.
  */
 MUST_CHECK int node_users_make(struct node *n, const struct node_info *info,
 			       char why[INBOUND_WHY_MAX]);

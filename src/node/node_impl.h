@@ -22,7 +22,7 @@ struct node {
 	char tag[TAG_MAX];
 	enum node_state state;
 	uint32_t ledger_node;
-	const struct proto *proto; /* of the first good configuration */
+	const struct proto *proto; /* for good, once a configuration has been served */
 	void *memory;		   /* what that remembers, whatever changes; NULL: nothing */
 	struct user_registry *users;
 	struct inbound *keyed; /* that the users' keys were made for; a reference */

@@ -28,6 +28,16 @@ static void forget_proto(struct node *n)
 	n->memory = NULL;
 }
 
+/* Of a configuration that came to nothing. */
+static void forget_attempt(struct node *n)
+{
+	if (n->keyed || !n->users || user_registry_table(n->users))
+		return;
+	user_registry_free(n->users);
+	n->users = NULL;
+	forget_proto(n);
+}
+
 static int same_proto(const struct node *n, const struct proto *proto, char why[INBOUND_WHY_MAX])
 {
 	if (proto == n->proto)
@@ -49,12 +59,10 @@ int node_users_make(struct node *n, const struct node_info *info, char why[INBOU
 
 	if (!proto)
 		return -ERR_UNSUPPORTED;
-	inbound_user_rules(n->conf, info, &conf.rules);
-	if (n->users) {
-		if (proto == n->proto)
-			user_registry_set_rules(n->users, &conf.rules);
+	forget_attempt(n);
+	if (n->users)
 		return same_proto(n, proto, why);
-	}
+	inbound_user_rules(n->conf, info, &conf.rules);
 	conf.key_len = proto->key_len;
 	conf.secret_len = proto->secret_len;
 	conf.pack = proto->pack;

@@ -283,6 +283,98 @@ static void a_worker_without_memory_for_udp_is_asked_until_it_has_it(void **stat
 	assert_true(failed >= 2); /* the generation's memory, and that of UDP */
 }
 
+/* ---- what is refused ----------------------------------------------------------------------- */
+
+static void limit_devices(struct bed *b, int64_t devices)
+{
+	b->info->remote.set |= REMOTE_DEVICE_LIMIT;
+	b->info->remote.device_limit = devices;
+}
+
+static uint32_t device_limit(const struct bed *b)
+{
+	const struct user *u = user_registry_find(b->node->users, 1);
+
+	assert_non_null(u);
+	return u->device_limit;
+}
+
+/* What ran runs on, and with it the limits of its users. */
+static void a_refused_configuration_changes_no_limit(void **state)
+{
+	static const struct {
+		const char *cipher;
+		bool busy;
+		int err; /* 0: it is served */
+	} rows[] = {
+		{"rot13", false, -ERR_UNSUPPORTED},
+		{"aes-256-gcm", true, -EADDRINUSE},
+		{"aes-256-gcm", false, 0},
+	};
+	struct user_list users;
+	struct bed b;
+	int fd = -1;
+
+	open_ss_bed(&b);
+	put_users(&users, 1, 2);
+	say_cipher(&b, "aes-128-gcm");
+	limit_devices(&b, 7);
+	assert_int_equal(apply_users(&b, &users), -EINPROGRESS);
+	wait_for(&b, &b.applied);
+	assert_int_equal(device_limit(&b), 7);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct addr a;
+		int err;
+
+		say_cipher(&b, rows[i].cipher);
+		b.info->port = free_port();
+		limit_devices(&b, 1);
+		assert_int_equal(addr_parse_ip(&a, "127.0.0.1", (uint16_t)b.info->port), 0);
+		if (rows[i].busy)
+			assert_int_equal(listener_bind(&a, &(struct listener_conf){0}, &fd), 0);
+		err = apply_users(&b, &users);
+		assert_int_equal(err, rows[i].err ? rows[i].err : -EINPROGRESS);
+		if (!rows[i].err)
+			wait_for(&b, &b.applied);
+		assert_int_equal(device_limit(&b), rows[i].err ? 7 : 1);
+		if (rows[i].busy)
+			close(fd);
+	}
+	user_list_done(&users);
+	close_bed(&b);
+}
+
+/* What could not be served says nothing about what the node is, nor about its limits. */
+static void the_type_is_that_of_the_first_that_is_served(void **state)
+{
+	struct user_list users;
+	struct bed b;
+
+	open_ss_bed(&b);
+	put_users(&users, 1, 2);
+	say_cipher(&b, "rot13");
+	limit_devices(&b, 1);
+	assert_int_equal(apply_users(&b, &users), -ERR_UNSUPPORTED);
+	b.info->type = NODE_TROJAN;
+	b.info->network = NET_GRPC;
+	assert_int_equal(apply_users(&b, &users), -ERR_UNSUPPORTED);
+	b.info->network = NET_TCP;
+	b.info->type = NODE_VMESS;
+	limit_devices(&b, 5);
+	assert_int_equal(apply_users(&b, &users), -EINPROGRESS);
+	wait_for(&b, &b.applied);
+	assert_true(connects(&b));
+	assert_string_equal(b.node->proto->name, "vmess");
+	assert_int_equal(device_limit(&b), 5);
+	say_cipher(&b, "aes-128-gcm");
+	assert_int_equal(apply_users(&b, &users), -ERR_CONFIG);
+	assert_string_equal(b.node->proto->name, "vmess");
+	assert_int_equal(device_limit(&b), 5);
+	assert_true(connects(&b));
+	user_list_done(&users);
+	close_bed(&b);
+}
+
 /* ---- what the protocol keeps -------------------------------------------------------------- */
 
 /* What has come before a change of the configuration has come before; and nothing but that stays. */
@@ -327,6 +419,8 @@ int main(void)
 		cmocka_unit_test(every_cipher_has_udp_and_follows_every_other),
 		cmocka_unit_test(udp_that_somebody_has_leaves_the_node_as_it_is),
 		cmocka_unit_test(a_worker_without_memory_for_udp_is_asked_until_it_has_it),
+		cmocka_unit_test(a_refused_configuration_changes_no_limit),
+		cmocka_unit_test(the_type_is_that_of_the_first_that_is_served),
 		cmocka_unit_test(what_a_protocol_remembers_outlives_its_configurations),
 	};
 
