@@ -3,6 +3,10 @@
  */
 #include "node/bed.h"
 #include "node/node_impl.h"
+#include "proto/shadowsocks/shadowsocks.h"
+#include "proto/vless/vless.h"
+#include "proto/vlessenc/vlessenc_conf.h"
+#include "proto/vmess/vmess.h"
 
 #include <dlfcn.h>
 #include <stdatomic.h>
@@ -377,35 +381,126 @@ static void the_type_is_that_of_the_first_that_is_served(void **state)
 
 /* ---- what the protocol keeps -------------------------------------------------------------- */
 
+#define KEPT_MAX 4
+
+/* What connections are judged by that came before: what they use of `in` as it is. */
+static size_t used_by(const struct inbound *in, const void *out[KEPT_MAX])
+{
+	const struct vless_conf *vless = in->conf;
+	const struct ss_conf *ss = in->conf;
+	struct vmess_port *port;
+	void *p;
+
+	if (in->proto == &vless_proto) {
+		out[0] = vless->encryption->tickets;
+		return 1;
+	}
+	if (in->proto == &vmess_proto) { /* as each worker's part is made */
+		assert_int_equal(in->proto->port_new(in->conf, in->memory, 1, &p), 0);
+		port = p;
+		out[0] = port->replay;
+		in->proto->port_free(p);
+		return 1;
+	}
+	if (in->proto != &shadowsocks_proto)
+		return 0;
+	out[0] = ss->replay;
+	out[1] = ss->packets;
+	out[2] = ss->sessions;
+	out[3] = ss->known;
+	return 4;
+}
+
+static void serve_with(struct bed *b, enum node_type type, const char *cipher)
+{
+	say_cipher(b, cipher);
+	b->info->type = type;
+	b->info->port = free_port();
+	b->info->vless.decryption = "mlkem768x25519plus.native.600s.100-50-60."
+				    "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+	serve(b);
+	settle(b);
+}
+
 /* What has come before a change of the configuration has come before; and nothing but that stays. */
 static void what_a_protocol_remembers_outlives_its_configurations(void **state)
 {
-	static const enum node_type types[] = {NODE_VLESS, NODE_TROJAN, NODE_VMESS,
-					       NODE_SHADOWSOCKS};
+	static const struct {
+		enum node_type type;
+		size_t n;
+	} rows[] = {{NODE_VLESS, 1}, {NODE_TROJAN, 0}, {NODE_VMESS, 1}, {NODE_SHADOWSOCKS, 4}};
 
-	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
-		const struct proto *p = proto_find(node_type_name(types[i]));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct proto *p = proto_find(node_type_name(rows[i].type));
+		const void *first[KEPT_MAX], *then[KEPT_MAX];
 		const void *memory;
 		const struct node *n;
 		struct bed b;
 
 		open_ss_bed(&b);
 		n = b.node;
-		say_cipher(&b, "aes-128-gcm");
-		b.info->type = types[i];
-		serve(&b);
+		serve_with(&b, rows[i].type, "aes-128-gcm");
 		memory = n->memory;
 		assert_int_equal(memory != NULL, p->memory_new != NULL);
 		assert_int_equal(n->in->conf != NULL, p->conf_free != NULL);
-		say_cipher(&b, "chacha20-ietf-poly1305");
-		b.info->type = types[i];
-		b.info->port = free_port();
-		serve(&b);
+		assert_int_equal(used_by(n->in, first), rows[i].n);
+		serve_with(&b, rows[i].type, "chacha20-ietf-poly1305");
 		assert_ptr_equal(n->memory, memory);
 		assert_ptr_equal(n->in->memory, memory);
-		settle(&b);
+		assert_int_equal(used_by(n->in, then), rows[i].n);
+		for (size_t k = 0; k < rows[i].n; k++) {
+			assert_non_null(first[k]);
+			assert_ptr_equal(then[k], first[k]);
+		}
 		assert_ptr_equal(n->keyed, n->in);
 		assert_int_equal(n->in->refs, 3); /* the node's two, and the one worker's */
+		close_bed(&b);
+	}
+}
+
+/* Salts of SIP004 and of SIP022 live differently long: each kind has its own place, whatever comes
+ * between.
+ */
+static void each_kind_of_salts_stays_where_it_is(void **state)
+{
+	static const char *const walk[] = {"aes-128-gcm", "2022-blake3-aes-128-gcm"};
+	const void *seen[2][KEPT_MAX], *now[KEPT_MAX];
+	struct bed b;
+
+	open_ss_bed(&b);
+	for (size_t i = 0; i < 4; i++) {
+		serve_with(&b, NODE_SHADOWSOCKS, walk[i % 2]);
+		used_by(b.node->in, i < 2 ? seen[i] : now);
+		if (i >= 2)
+			assert_memory_equal(now, seen[i % 2], sizeof(now));
+	}
+	assert_ptr_not_equal(seen[0][0], seen[1][0]);
+	assert_non_null(seen[0][1]);
+	assert_null(seen[1][1]); /* packets of SIP022 are its sessions' */
+	assert_ptr_equal(seen[0][2], seen[1][2]);
+	assert_ptr_equal(seen[0][3], seen[1][3]);
+	close_bed(&b);
+}
+
+static void no_node_remembers_for_another(void **state)
+{
+	static const enum node_type types[] = {NODE_VLESS, NODE_VMESS, NODE_SHADOWSOCKS};
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		const void *mine[KEPT_MAX], *theirs[KEPT_MAX];
+		struct bed a, b;
+		size_t n;
+
+		open_ss_bed(&a);
+		open_ss_bed(&b);
+		serve_with(&a, types[i], "aes-128-gcm");
+		serve_with(&b, types[i], "aes-128-gcm");
+		n = used_by(a.node->in, mine);
+		assert_true(n > 0);
+		assert_int_equal(used_by(b.node->in, theirs), n);
+		for (size_t k = 0; k < n; k++)
+			assert_ptr_not_equal(mine[k], theirs[k]);
+		close_bed(&a);
 		close_bed(&b);
 	}
 }
@@ -422,6 +517,8 @@ int main(void)
 		cmocka_unit_test(a_refused_configuration_changes_no_limit),
 		cmocka_unit_test(the_type_is_that_of_the_first_that_is_served),
 		cmocka_unit_test(what_a_protocol_remembers_outlives_its_configurations),
+		cmocka_unit_test(each_kind_of_salts_stays_where_it_is),
+		cmocka_unit_test(no_node_remembers_for_another),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
