@@ -71,11 +71,13 @@ def read(root, path):
         return f.read()
 
 
-def without_comments(text):
-    """Blanks comments, string and character literals; lines keep their numbers."""
+def without_comments(text, literals=False):
+    """Blanks comments, and string and character literals unless these are wanted; lines keep their numbers."""
     pattern = r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\''
 
     def blank(m):
+        if literals and m.group(0)[0] != "/":
+            return m.group(0)
         return re.sub(r"[^\n]", " ", m.group(0))
 
     return re.sub(pattern, blank, text, flags=re.S)
@@ -181,6 +183,17 @@ def check_libcrypto(root):
             yield f"{path}: <{m.group(1)}> belongs to {', '.join(sorted(OPENSSL))}"
 
 
+def short_names(root, names):
+    """What most files of a protocol's folder begin with, where that is not its name: `ss` of shadowsocks."""
+    for name in names:
+        folder = os.path.join(root, "src/proto", name)
+        files = [f for f in os.listdir(folder) if f.endswith((".c", ".h"))]
+        begin = [m.group(1) for m in (re.match(r"([a-z0-9]+)_", f) for f in files) if m]
+        for short in set(begin) - set(names):
+            if 2 * begin.count(short) > len(files):
+                yield short
+
+
 def check_protocols(root):
     """The registry's protocols in code and strings (comments may compare) of files without a row."""
     registry = read(root, "src/proto/registry.c")
@@ -190,12 +203,13 @@ def check_protocols(root):
     rows = [p for line in table.splitlines() if line.startswith("| `") for p in re.findall(r"`([^`]+)`", line.split("|")[1])]
     if not names or not rows:
         yield "no protocols in src/proto/registry.c, or no table of them in docs/ARCHITECTURE.md"
+    word = re.compile("|".join(names + [rf"\b{s}_|(?:\.|->){s}\b" for s in short_names(root, names)]), re.I)
     used = set()
     for path in sources(root, ".c", ".h"):
         if any(path.startswith(f"src/proto/{n}") for n in names):
             continue
-        text = re.sub(r"/\*.*?\*/|//[^\n]*", lambda m: re.sub(r"[^\n]", " ", m.group(0)), read(root, path), flags=re.S)
-        m = re.search("|".join(names), text, re.I)
+        text = without_comments(read(root, path), literals=True)
+        m = word.search(text)
         if not m:
             continue
         allowed = {r for r in rows if fnmatch.fnmatchcase(path[4:], r)}

@@ -38,8 +38,10 @@ GOOD = {
     "src/http/h.h": "struct h;\n",
     "src/proto/registry.c": "const void *const all[] = {&noise_proto};\n",
     "src/proto/noise/noise.c": "int noise_proto;\n",
+    "src/proto/noise/nz_in.c": "int nz_in;\n",
+    "src/proto/noise/nz_out.c": "int nz_out;\n",
     "src/node/share_n.c": 'const char *scheme = "noise://";\n',
-    "src/node/node.c": "/* as noise has it */ int node;\n",
+    "src/node/node.c": "/* as noise has it */ int node; // noise, nz_in\nint fuzz_nz, nz;\n",
 }
 
 # A program with two commands; `go` has an option that the page below lacks once it is replaced.
@@ -65,6 +67,10 @@ BAD = [
     ("calls", {"src/net/n.c": "void f(char *a) {\n\tstrcpy(a, a);\n}\n"}, "src/net/n.c:2: strcpy()"),
     ("libcrypto", {"src/net/n.c": "#include <openssl/evp.h>\n"}, "<openssl/evp.h> belongs to"),
     ("protocols", {"src/node/node.c": "int x;\nint a = NOISE_MAX;\n"}, "src/node/node.c:2: names NOISE"),
+    ("protocols", {"src/node/node.c": 'const char *at = "http://noise";\n'}, "src/node/node.c:1: names noise"),
+    ("protocols", {"src/node/node.c": "int a = info->nz.port;\n"}, "src/node/node.c:1: names ->nz"),
+    ("protocols", {"src/node/node.c": "int a = conf.nz;\n"}, "src/node/node.c:1: names .nz"),
+    ("protocols", {"src/node/node.c": "\nint a = nz_in;\n"}, "src/node/node.c:2: names nz_"),
     ("protocols", {"src/net/n.c": '#include "proto/noise/noise.h"\n'}, "src/net/n.c:1: names noise"),
     ("protocols", {"src/node/share_n.c": "int none;\n"}, "node/share_*.c names no protocol any more"),
     ("protocols", {"src/proto/registry.c": "int none;\n"}, "no protocols in src/proto/registry.c"),
