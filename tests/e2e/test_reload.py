@@ -178,13 +178,6 @@ def test_a_changed_file_waits_for_the_signal_where_nobody_watches(procs, cert):
     lab.node.proc.wait_listening(port)
 
 
-def reload_with(lab, **options):
-    for e in lab.node.text["Nodes"]:
-        e.update(options)
-    lab.node.write()
-    lab.node.reload()
-
-
 def says(s, word):
     s.sendall(word)
     assert recv_exactly(s, len(word)) == word
@@ -220,7 +213,7 @@ def test_a_changed_certificate_is_shown_from_the_reload_on(procs, tmp_path, targ
         s.sendall(b"ECHO\n")
         says(s, b"before")
         if how == "another file":
-            reload_with(lab, CertConfig={"CertMode": "file", "CertFile": second.crt, "KeyFile": second.key})
+            lab.node.reload_with(CertConfig={"CertMode": "file", "CertFile": second.crt, "KeyFile": second.key})
         else:
             shutil.copy(second.crt, first.crt)
             shutil.copy(second.key, first.key)
@@ -231,7 +224,7 @@ def test_a_changed_certificate_is_shown_from_the_reload_on(procs, tmp_path, targ
 
 def test_a_changed_listen_address_moves_the_listener_and_cuts_nobody_off(one, target, procs):
     port = one.ports["vless-raw"]
-    reload_with(one, ListenIP="127.0.0.2")
+    one.node.reload_with(ListenIP="127.0.0.2")
     wait_until("the new address", lambda: listens(port, "127.0.0.2"), 5)
     wait_until("the old one to be left", lambda: not listens(port), 5)
     says(one.talk, b"still here")
@@ -239,7 +232,7 @@ def test_a_changed_listen_address_moves_the_listener_and_cuts_nobody_off(one, ta
 
 def test_a_changed_number_of_workers_waits_for_the_next_start_and_says_so(one, target):
     one.node.text["Workers"] = 4
-    reload_with(one)
+    one.node.reload_with()
     wait_until("the warning", lambda: "take effect at the next start" in one.node.proc.text(), 5)
     says(one.talk, b"still here")
     traffic.echo(one.way, target, b"and so is everybody")

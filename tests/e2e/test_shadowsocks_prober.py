@@ -7,11 +7,12 @@ import time
 import pytest
 from weirtest import SLOW, shadowsocks, traffic
 from weirtest.prober import Tap, probe
-from weirtest.proc import wait_until
+from weirtest.proc import listens, wait_until
 from weirtest.shadowsocks import SALT, SsLab
 
 METHODS = ("aes-128-gcm", "chacha20-ietf-poly1305", "2022-blake3-aes-128-gcm", "2022-blake3-aes-256-gcm")
 DEADLINE = 2  # HandshakeTimeout
+ELSEWHERE = "127.0.0.2"
 # Salt, identity, fixed header: whoever has these right has used the salt up (SIP022).
 HEAD = {m: SALT[m] + (16 + 27 if m.startswith("2022-") else 0) for m in METHODS}
 STEP = 1 if SLOW == 1 else 50
@@ -85,6 +86,21 @@ def test_replays(lab, procs, target, method):
     connections = target.connections
     seen = probe(lab.ports[method], [heard] * 20, DEADLINE + 5)
     assert_silent(seen, "replays")
+    assert target.connections == connections
+
+
+def test_a_reload_forgets_no_salt(lab, procs, target):
+    method = "aes-128-gcm"
+    heard = flights(lab, procs, method, target)[0]
+    lab.node.reload_with(ListenIP=["127.0.0.1", ELSEWHERE])
+    # Who is let in there speaks to the new configuration.
+    wait_until("the new address", lambda: listens(lab.ports[method], ELSEWHERE), 10)
+    fresh = flights(lab, procs, method, target, 1)[0]
+    with socket.create_connection((ELSEWHERE, lab.ports[method]), timeout=10 * SLOW) as s:
+        s.sendall(fresh)
+        assert s.recv(1), "nobody is served there: replays prove nothing"
+    connections = target.connections
+    assert_silent(probe(lab.ports[method], [heard, fresh] * 5, DEADLINE + 5, host=ELSEWHERE), "replays")
     assert target.connections == connections
 
 

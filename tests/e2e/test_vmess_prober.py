@@ -9,9 +9,10 @@ from weirtest import SLOW, traffic
 from weirtest.lab import Lab
 from weirtest.peers import start_client
 from weirtest.prober import Tap, probe
-from weirtest.proc import wait_until
+from weirtest.proc import listens, wait_until
 
 DEADLINE = 2
+ELSEWHERE = "127.0.0.2"
 HEAD = 16 + 18 + 8
 STEP = 1 if SLOW == 1 else 50
 
@@ -31,9 +32,9 @@ def random_blobs(sizes):
     return [random.Random(n).randbytes(n) for n in sizes]
 
 
-def assert_silent(lab, blobs, what, also=b""):
+def assert_silent(lab, blobs, what, also=b"", host="127.0.0.1"):
     """No word, the same end for all, at the deadline: its median."""
-    seen = probe(lab.ports["vmess-raw"], blobs, DEADLINE + 5, also)
+    seen = probe(lab.ports["vmess-raw"], blobs, DEADLINE + 5, also, host)
     said = [s for s in seen if s.said]
     assert not said, f"{what}: {len(said)} of {len(seen)} were answered"
     ends = {e: sum(s.end == e for s in seen) for e in ("fin", "reset", "none")}
@@ -75,6 +76,20 @@ def test_replays(lab, procs, target):
     heard = flight(lab, procs, target, False)
     connections = target.connections
     assert_silent(lab, [heard] * 20, "replays")
+    assert target.connections == connections
+
+
+def test_a_reload_forgets_no_auth_id(lab, procs, target):
+    heard = flight(lab, procs, target, False)
+    lab.node.reload_with(ListenIP=["127.0.0.1", ELSEWHERE])
+    # Who is let in there speaks to the new configuration.
+    wait_until("the new address", lambda: listens(lab.ports["vmess-raw"], ELSEWHERE), 10)
+    fresh = flight(lab, procs, target, True)
+    with socket.create_connection((ELSEWHERE, lab.ports["vmess-raw"]), timeout=10 * SLOW) as s:
+        s.sendall(fresh)
+        assert s.recv(1), "nobody is served there: replays prove nothing"
+    connections = target.connections
+    assert_silent(lab, [heard, fresh] * 5, "replays", host=ELSEWHERE)
     assert target.connections == connections
 
 

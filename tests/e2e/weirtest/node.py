@@ -57,6 +57,13 @@ class Node:
     def reload(self):
         self.proc.signal(signal.SIGHUP)
 
+    def reload_with(self, **options):
+        """Every node of the file has these, too."""
+        for e in self.text["Nodes"]:
+            e.update(options)
+        self.write()
+        self.reload()
+
     def stop(self):
         status = self.proc.stop()
         assert status == 0, f"the node ended with status {status}:\n{self.proc.tail()}"

@@ -21,8 +21,8 @@ class Seen:
 
 
 class _Probe:
-    def __init__(self, port, data, also):
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout=10 * SLOW)
+    def __init__(self, address, data, also):
+        self.sock = socket.create_connection(address, timeout=10 * SLOW)
         self.born = time.monotonic()
         self.data, self.also, self.said = data, also, b""
         self.sock.setblocking(False)
@@ -68,7 +68,7 @@ class _Probe:
             pass
 
 
-def probe(port, blobs, seconds, also=b""):
+def probe(port, blobs, seconds, also=b"", host="127.0.0.1"):
     """Sends each blob on a connection of its own, and then, if given, `also` each 100 ms.
 
     Whoever has not seen an end after `seconds` has seen "none".
@@ -78,7 +78,7 @@ def probe(port, blobs, seconds, also=b""):
     seconds, probes = seconds * SLOW, []
     with selectors.DefaultSelector() as sel:
         for blob in blobs:
-            p = _Probe(port, blob, also)
+            p = _Probe((host, port), blob, also)
             probes.append(p)
             sel.register(p.sock, selectors.EVENT_READ, p)
         end, tick = time.monotonic() + seconds, 0.0
