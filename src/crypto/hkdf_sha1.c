@@ -89,11 +89,18 @@ static void digest_bytes(const struct state *s, uint8_t out[SHA1_LEN])
 	}
 }
 
+/* What is empty may be NULL, which memcpy() does not allow. */
+static void put(uint8_t *to, const void *from, size_t len)
+{
+	if (len > 0)
+		memcpy(to, from, len);
+}
+
 static void hmac_start(struct hmac_key *k, const void *key, size_t len)
 {
 	uint8_t block[BLOCK] = {0};
 
-	memcpy(block, key, len);
+	put(block, key, len);
 	for (size_t i = 0; i < BLOCK; i++)
 		block[i] ^= 0x36;
 	k->inner = k->outer = initial;
@@ -123,14 +130,14 @@ static void derive(const struct hkdf_input *in, uint8_t *out, size_t len)
 	size_t done = 0, n;
 
 	hmac_start(&k, in->salt, in->saltlen);
-	memcpy(block, in->ikm, in->ikmlen);
+	put(block, in->ikm, in->ikmlen);
 	hmac_finish(&k, block, in->ikmlen, digest);
 	hmac_start(&k, digest, SHA1_LEN);
 	for (uint8_t count = 1; done < len; count++, done += n) {
 		size_t before = count > 1 ? SHA1_LEN : 0;
 
 		memcpy(block, digest, before);
-		memcpy(block + before, in->info, in->infolen);
+		put(block + before, in->info, in->infolen);
 		block[before + in->infolen] = count;
 		hmac_finish(&k, block, before + in->infolen + 1, digest);
 		n = MIN(len - done, (size_t)SHA1_LEN);

@@ -15,7 +15,7 @@ MUST_CHECK int hkdf_extract(enum hash_alg alg, const void *salt, size_t saltlen,
 MUST_CHECK int hkdf_expand(enum hash_alg alg, const void *prk, size_t prklen, const void *info,
 			   size_t infolen, uint8_t *out, size_t len);
 
-/* What both steps together take; any may be empty. */
+/* What both steps together take; any may be empty, and then NULL. */
 struct hkdf_input {
 	const void *salt;
 	size_t saltlen;

@@ -56,6 +56,28 @@ static void hkdf_of_short_input_is_hkdf(void **state)
 	}
 }
 
+/* NULL where there is nothing. */
+static void hkdf_of_empty_input_is_hkdf(void **state)
+{
+	static const char some[20] = "twenty bytes of text";
+	uint8_t out[50], want[50];
+
+	for (unsigned have = 0; have < 8; have++) {
+		const struct hkdf_input in = {
+			.salt = have & 1 ? some : NULL,
+			.saltlen = have & 1 ? sizeof(some) : 0,
+			.ikm = have & 2 ? some : NULL,
+			.ikmlen = have & 2 ? sizeof(some) : 0,
+			.info = have & 4 ? some : NULL,
+			.infolen = have & 4 ? sizeof(some) : 0,
+		};
+
+		assert_int_equal(hkdf_sha1(&in, out, sizeof(out)), 0);
+		assert_int_equal(hkdf(HASH_SHA1, &in, want, sizeof(want)), 0);
+		assert_memory_equal(out, want, sizeof(want));
+	}
+}
+
 static bool anything(const uint8_t *first, size_t n, size_t textlen)
 {
 	return true;
@@ -160,6 +182,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hkdf_of_many_is_hkdf_of_each),
 		cmocka_unit_test(hkdf_of_short_input_is_hkdf),
+		cmocka_unit_test(hkdf_of_empty_input_is_hkdf),
 		cmocka_unit_test(the_key_is_found_in_every_place),
 		cmocka_unit_test(a_message_that_was_touched_is_nobodys),
 		cmocka_unit_test(what_is_not_plausible_is_not_opened),
