@@ -1,5 +1,5 @@
 /* known.h - who has been here: keys by how lately they authenticated, and by the source they came
- * from; and sources that only made work.
+ * from.
  *
  * One inbound's, all workers': the kernel gives a user's next connection to any of them, and in a flood
  * only who is known is looked for.  For protocols whose users must be

@@ -47,7 +47,7 @@ struct proto_udp_ops {
 		     void **out);
 	/* New associations are as `service` says; those that are there go on if they can. */
 	void (*use)(void *udp, const struct proto_udp_service *service);
-	void (*close)(void *udp);  /* NULL is fine */
+	void (*close)(void *udp);
 	void (*let_go)(void *udp); /* the same, but the socket is the caller's again */
 };
 

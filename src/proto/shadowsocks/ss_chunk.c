@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "crypto/ct.h"
 
-#define PIECES	     16 /* more than this are laid side by side first */
+#define PIECES	     16 /* of a chunk that is put together; what lies in more is for the next one */
 #define LARGE_PIECES 96
 
 /* A buffer with at least this much in it is worth a chunk of its own. */
