@@ -40,11 +40,11 @@ static void complain(struct conf_report *report, const char *file, bool warning,
 static int read_section(struct site_conf *c, const struct file *f, struct conf_report *report)
 {
 	size_t before = report->errors;
+	char why[FILE_WARNING_MAX];
 	int err = 0;
 
-	if (f->st.st_mode & (S_IRGRP | S_IROTH))
-		complain(report, c->file, true, "",
-			 "others may read it, and it holds the psk; chmod 600");
+	if (file_exposed(f, why))
+		complain(report, c->file, true, "", why);
 	c->ini = ini_parse(f->text, f->len, c->file, report);
 	if (!c->ini)
 		return -ENOMEM;

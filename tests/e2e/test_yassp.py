@@ -299,6 +299,7 @@ def test_two_sections_run_side_by_side(procs, target):
                 "ss-server bind = 127.0.0.1\nyassp psk = k;e%%y\nyassp hostname = host-1\n")
         for i, panel in enumerate(panels):
             f.write(f"[s{i}]\nyassp url: {panel.url}\n")
+    os.chmod(f"{folder}/two.cfg", 0o644)
     env = {"STATE_DIRECTORY": f"{folder}/states"}
     runs = [procs.start("yassp", [os.environ["WEIR_BIN"], "yassp", f"{folder}/two.cfg", f"s{i}"], env=env) for i in range(2)]
     for run, panel in zip(runs, panels):
@@ -308,7 +309,7 @@ def test_two_sections_run_side_by_side(procs, target):
     third = subprocess.run([os.environ["WEIR_BIN"], "yassp", f"{folder}/two.cfg", "s0"], env=dict(os.environ, **env),
                            capture_output=True, text=True, timeout=20, check=False)
     assert third.returncode == 1 and "another process" in third.stderr
-    assert "others may read it" in runs[0].text()
+    assert "two.cfg: warning: holds secrets and is open to others (mode 0644); chmod 600" in runs[0].text()
 
 
 # --- push ----------------------------------------------------------------------------------------
