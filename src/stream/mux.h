@@ -72,8 +72,8 @@ struct mux_client_kind {
 
 #define MUX_FULL SIZE_MAX
 
-/* How many children speak; MUX_FULL: no more are welcome, for it is full, drained, over, or has not been
- * heard since it was asked something. */
+/* How many children speak; MUX_FULL: no more are welcome, for it is full, drained, over, stands still, or
+ * has not been heard since it was asked something. */
 size_t mux_load(const struct mux *m);
 
 static inline void mux_drain(struct mux *m)

@@ -145,7 +145,7 @@ size_t mux_load(const struct mux *mux)
 {
 	const struct mux_core *m = container_of(mux, const struct mux_core, mux);
 
-	if (m->gone || m->draining || m->failed || !mux_has_room(m))
+	if (m->gone || m->draining || m->failed || m->stalled || !mux_has_room(m))
 		return MUX_FULL;
 	if (m->asked && loop_now(mux->loop) - m->asked >= MUX_SILENCE)
 		return MUX_FULL;
@@ -211,8 +211,12 @@ size_t mux_child_turn(struct mux_child *c, size_t want)
 
 void mux_child_sent(struct mux_child *c, size_t n)
 {
+	struct mux_core *m = c->m;
+
 	c->deficit -= (int32_t)n;
-	mux_kick(c->m);
+	if (!m->asked)
+		m->asked = loop_now(m->mux.loop);
+	mux_kick(m);
 }
 
 void mux_child_wake(struct mux_child *c, unsigned ev)
@@ -312,8 +316,6 @@ static int flush(struct mux_core *m)
 		}
 		if (n < 0)
 			return (int)n;
-		if (!m->asked)
-			m->asked = loop_now(m->mux.loop);
 	}
 	return 0;
 }

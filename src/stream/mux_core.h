@@ -60,6 +60,7 @@ struct mux_codec {
 	int (*pulled)(struct mux_core *m, struct mux_child *c, size_t n);
 	/* An end of ours is that of both directions: children say no to STREAM_HALF_CLOSE. */
 	bool whole_end;
+	bool client; /* its children are all there are: one that is alone holds nobody up */
 	/* How much it may send now; when that grows from 0, call mux_child_writable().  NULL: no windows. */
 	size_t (*window)(const struct mux_child *c);
 	/* Tell the peer that no more children are welcome (M7).  NULL: it cannot be told. */
@@ -93,8 +94,8 @@ struct mux_core {
 	unsigned glitches;
 	size_t stray; /* bytes for children that there are none, since the last one went */
 	nsec_t glitch_since, idle_since, stalled_since;
-	nsec_t asked;		   /* we have said something, and heard nothing since; 0: we have */
-	size_t nparting;	   /* children that have nothing more to say, and listen */
+	nsec_t asked;	 /* a child has said something, and nothing has come since; 0: it has */
+	size_t nparting; /* children that have nothing more to say, and listen */
 	struct mux_child *stalled; /* the codec waits for its room */
 	int failed;		   /* found outside of the core's turn: ends the mux at the next */
 	bool open, draining, gone;

@@ -1,8 +1,8 @@
 /* mux_pool.h - client multiplexers with room are pooled (M8).
  *
  * A child goes to a carrier that has room for it; where none has, another carrier is made.  One that is
- * drained, over, or owes an answer for MUX_SILENCE is not picked; one without children ends by itself, and
- * one that breaks takes its own children along and nobody else's.
+ * drained, over, stands still, or owes an answer for MUX_SILENCE is not picked; one without children ends by
+ * itself, and one that breaks takes its own children along and nobody else's.
  *
  * An association of packets outlives its carrier: the next packet takes it to another one, under the id it
  * had, so that a server that remembers ids finds its socket.  Only a carrier that cannot be opened ends it.

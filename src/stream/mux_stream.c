@@ -151,6 +151,14 @@ static struct mux_stream *idlest(struct mux_core *m)
 	return worst;
 }
 
+/* A client knows that.  What a server has not read yet may be for anybody. */
+static bool nobody_waits(const struct mux_stream *ms)
+{
+	const struct mux_core *m = ms->c.m;
+
+	return m->codec->client && m->nchildren == 1 && ms->c.attached;
+}
+
 void mux_stalled(struct mux_core *m, nsec_t now)
 {
 	struct mux_stream *ms = idlest(m);
@@ -160,6 +168,10 @@ void mux_stalled(struct mux_core *m, nsec_t now)
 	if (mux_stream_room(container_of(m->stalled, struct mux_stream, c))) {
 		m->stalled = NULL;
 		mux_kick(m);
+		return;
+	}
+	if (nobody_waits(ms)) {
+		m->stalled_since = now;
 		return;
 	}
 	if (now - ms->progress < MUX_STALL) {

@@ -492,6 +492,7 @@ static const struct mux_codec client_codec = {
 	.reset = h2_reset,
 	.pulled = h2_pulled,
 	.window = h2_window,
+	.client = true,
 	.done = h2_done,
 };
 

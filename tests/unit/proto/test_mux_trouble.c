@@ -1,0 +1,206 @@
+/* A client's carriers in trouble: who stands still, servers that say too much or too little, and what is
+ * told of it.
+ */
+#include "unit.h"
+
+#include "base/err.h"
+#include "proto/singmux/singmux_wire.h"
+#include "stream/mux_core.h"
+#include "stream/pair.h"
+
+#include "mux_rig.h"
+#include "packets.h"
+#include "stage.h"
+
+#define FOR_EACH_KIND(i) for (size_t i = 0; i < RIG_KINDS; i++)
+
+enum { SMUX = 1, H2MUX = 3 }; /* in rig_kinds */
+
+static void open_rig(struct rig *r, size_t kind)
+{
+	rig_init(r, loop_new(LOOP_VIRTUAL, 1), kind, 8);
+}
+
+static void close_rig(struct rig *r)
+{
+	struct loop *l = r->l;
+
+	rig_stop(r);
+	loop_turn(l, 0);
+	assert_int_equal(loop_pool(l)->nused, 0);
+	loop_free(l);
+}
+
+static void pass(struct loop *l, nsec_t time)
+{
+	nsec_t end = loop_now(l) + time;
+
+	while (loop_now(l) < end && loop_turn(l, end - loop_now(l)) > 0)
+		;
+}
+
+static struct stream *stream_saying(struct rig *r, const char *text)
+{
+	struct stream *s = rig_stream(r, 1);
+
+	settle_now(r->l);
+	assert_int_equal(stream_open(s), 0);
+	put_bytes(s, text, strlen(text));
+	settle_now(r->l);
+	return s;
+}
+
+/* What is there, and what is behind it. */
+static void reads(struct stream *s, const char *text, int behind)
+{
+	char mem[100];
+	ssize_t end;
+	size_t n = get_bytes(s, mem, sizeof(mem) - 1, &end);
+
+	mem[n] = '\0';
+	assert_string_equal(mem, text);
+	assert_int_equal(end, behind);
+}
+
+static void say_text(struct rig *r, struct stream *s, const char *text)
+{
+	put_bytes(s, text, strlen(text));
+	settle_now(r->l);
+}
+
+/* ---- who stands still -------------------------------------------------------------------- */
+
+#define MUCH 600000
+
+/* All of it comes back, and nothing of it is read. */
+static void ask_for_much(struct rig *r, struct stream *s)
+{
+	static const uint8_t block[10000];
+	struct bufq q;
+
+	bufq_init(&q, loop_pool(r->l), SIZE_MAX);
+	for (size_t n = 0; n < MUCH; n += sizeof(block)) {
+		assert_int_equal(bufq_append(&q, block, sizeof(block)), 0);
+		while (!bufq_empty(&q)) {
+			assert_true(stream_push(s, &q) > 0);
+			settle_now(r->l);
+		}
+	}
+}
+
+static void a_stream_that_is_alone_may_stand_still_as_long_as_it_likes(void **state)
+{
+	static uint8_t mem[65536];
+	static struct rig r;
+	size_t got = 0;
+	struct stream *s;
+	ssize_t end;
+
+	FOR_EACH_KIND(k)
+	{
+		if (!rig_kinds[k].whole_end) /* the others have windows: nothing stands still */
+			continue;
+		open_rig(&r, k);
+		s = stream_saying(&r, "");
+		ask_for_much(&r, s);
+		for (got = 0; got < MUCH;) {
+			size_t n;
+
+			pass(r.l, 3 * MUX_STALL);
+			n = get_bytes(s, mem, sizeof(mem), &end);
+			assert_true(n > 0);
+			got += n;
+		}
+		assert_int_equal(got, MUCH);
+		stream_free(s);
+		close_rig(&r);
+	}
+}
+
+static void one_that_others_wait_for_may_not(void **state)
+{
+	static struct rig r;
+	struct stream *a, *b;
+	ssize_t end;
+	uint8_t one;
+
+	FOR_EACH_KIND(k)
+	{
+		if (!rig_kinds[k].whole_end) /* as above */
+			continue;
+		open_rig(&r, k);
+		a = stream_saying(&r, "");
+		b = stream_saying(&r, "b");
+		reads(b, "b", -EAGAIN);
+		ask_for_much(&r, a);
+		say_text(&r, b, "behind it");
+		reads(b, "", -EAGAIN);
+		pass(r.l, MUX_STALL + NSEC_SEC);
+		reads(b, "behind it", -EAGAIN);
+		assert_int_equal(get_bytes(a, &one, 1, &end), 0);
+		assert_int_equal(end, -ERR_TIMEOUT);
+		stream_free(a);
+		stream_free(b);
+		close_rig(&r);
+	}
+}
+
+static void a_carrier_that_stands_still_gets_no_more(void **state)
+{
+	static struct rig r;
+	struct stream *a, *b;
+
+	FOR_EACH_KIND(k)
+	{
+		if (!rig_kinds[k].whole_end)
+			continue;
+		open_rig(&r, k);
+		a = stream_saying(&r, "");
+		ask_for_much(&r, a);
+		b = stream_saying(&r, "elsewhere");
+		reads(b, "elsewhere", -EAGAIN);
+		assert_int_equal(r.nends, 2);
+		stream_free(a);
+		stream_free(b);
+		close_rig(&r);
+	}
+}
+
+/* The last word of one that goes is no question. */
+static void a_carrier_whose_streams_have_gone_owes_nothing(void **state)
+{
+	static struct rig r;
+	struct stream *idle, *s;
+
+	FOR_EACH_KIND(k)
+	{
+		for (int others = 0; others < 2; others++) {
+			open_rig(&r, k);
+			idle = others ? stream_saying(&r, "one") : NULL;
+			if (idle)
+				reads(idle, "one", -EAGAIN);
+			s = stream_saying(&r, "two");
+			reads(s, "two", -EAGAIN);
+			stream_free(s);
+			pass(r.l, MUX_SILENCE + 3 * NSEC_SEC);
+			s = stream_saying(&r, "three");
+			reads(s, "three", -EAGAIN);
+			assert_int_equal(r.nends, 1);
+			stream_free(s);
+			stream_free(idle);
+			close_rig(&r);
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_stream_that_is_alone_may_stand_still_as_long_as_it_likes),
+		cmocka_unit_test(one_that_others_wait_for_may_not),
+		cmocka_unit_test(a_carrier_that_stands_still_gets_no_more),
+		cmocka_unit_test(a_carrier_whose_streams_have_gone_owes_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
