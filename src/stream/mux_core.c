@@ -147,6 +147,8 @@ size_t mux_load(const struct mux *mux)
 
 	if (m->gone || m->draining || m->failed || m->stalled || !mux_has_room(m))
 		return MUX_FULL;
+	if (m->codec->full && m->codec->full(m))
+		return MUX_FULL;
 	if (m->asked && loop_now(mux->loop) - m->asked >= MUX_SILENCE)
 		return MUX_FULL;
 	return m->nchildren - m->nparting;

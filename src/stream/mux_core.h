@@ -63,6 +63,8 @@ struct mux_codec {
 	bool client; /* its children are all there are: one that is alone holds nobody up */
 	/* How much it may send now; when that grows from 0, call mux_child_writable().  NULL: no windows. */
 	size_t (*window)(const struct mux_child *c);
+	/* Of a client: the server wants no more children at once.  NULL: it has no word for that. */
+	bool (*full)(const struct mux_core *m);
 	/* Tell the peer that no more children are welcome (M7).  NULL: it cannot be told. */
 	int (*go_away)(struct mux_core *m);
 	/* What the codec itself holds; the memory of the core goes afterwards.  May be NULL. */

@@ -200,6 +200,8 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void 
 	case NGHTTP2_RST_STREAM: /* on_close() knows more */
 	case NGHTTP2_GOAWAY:
 		return 0;
+	case NGHTTP2_PUSH_PROMISE: /* nobody has asked for any, and nghttp2 would keep each */
+		return fail(h, -ERR_PROTOCOL);
 	case NGHTTP2_DATA:
 		empty = hd->length == 0 && !(hd->flags & NGHTTP2_FLAG_END_STREAM);
 		if (empty)
@@ -481,6 +483,15 @@ static struct mux_stream *client_open(struct mux_session *s)
 	return ms;
 }
 
+/* What does not fit would wait in nghttp2, however much room other carriers have. */
+static bool client_full(const struct mux_core *m)
+{
+	nghttp2_session *ng = container_of(m, const struct mux_session, core)->h2->ng;
+
+	return m->nchildren >=
+	       nghttp2_session_get_remote_settings(ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
 static const struct mux_codec client_codec = {
 	.name = "h2mux-client",
 	.child_size = sizeof(struct h2_child),
@@ -493,6 +504,7 @@ static const struct mux_codec client_codec = {
 	.pulled = h2_pulled,
 	.window = h2_window,
 	.client = true,
+	.full = client_full,
 	.done = h2_done,
 };
 
@@ -534,8 +546,9 @@ static int greet(struct h2mux *h, bool client)
 		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, CHILD_WINDOW},
 		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HEADERS_MAX},
 		{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+		{NGHTTP2_SETTINGS_ENABLE_PUSH, 0}, /* a client's alone */
 	};
-	int ng = nghttp2_submit_settings(h->ng, 0, settings + client, ARRAY_LEN(settings) - client);
+	int ng = nghttp2_submit_settings(h->ng, 0, settings + client, ARRAY_LEN(settings) - 1);
 
 	return ng ? ng : nghttp2_session_set_local_window_size(h->ng, 0, 0, MUX_TOTAL_MAX);
 }

@@ -193,6 +193,91 @@ static void a_carrier_whose_streams_have_gone_owes_nothing(void **state)
 	}
 }
 
+/* ---- what a server says ------------------------------------------------------------------ */
+
+/* A carrier whose server is the test. */
+static void open_deaf(struct rig *r, size_t kind)
+{
+	open_rig(r, kind);
+	r->deaf = true;
+}
+
+static void say_h2(struct rig *r, uint8_t type, uint8_t flags, uint32_t id, const void *body,
+		   size_t len)
+{
+	uint8_t mem[9 + 100];
+	struct wr w = wr_of(mem, sizeof(mem));
+
+	wr_be24(&w, (uint32_t)len);
+	wr_u8(&w, type);
+	wr_u8(&w, flags);
+	wr_be32(&w, id);
+	wr_bytes(&w, body, len);
+	put_bytes(r->ends[0].raw, mem, w.len);
+	settle_now(r->l);
+}
+
+#define H2_SETTINGS	4
+#define H2_PUSH_PROMISE 5
+#define H2_END_HEADERS	4
+
+static void h2mux_a_server_that_pushes_is_hung_up_on(void **state)
+{
+	/* stream 2: GET http / */
+	static const uint8_t promise[] = {0, 0, 0, 2, 0x82, 0x86, 0x84, 0x01, 1, 'a'};
+	static struct rig r;
+	struct stream *s;
+
+	open_deaf(&r, H2MUX);
+	s = stream_saying(&r, "hello");
+	say_h2(&r, H2_SETTINGS, 0, 0, NULL, 0);
+	assert_int_equal(r.pool.ncarriers, 1);
+	say_h2(&r, H2_PUSH_PROMISE, H2_END_HEADERS, 1, promise, sizeof(promise));
+	assert_int_equal(r.pool.ncarriers, 0);
+	reads(s, "", -ECONNRESET);
+	stream_free(s);
+	close_rig(&r);
+}
+
+/* In its settings, and ours say it ahead: ENABLE_PUSH 0. */
+static void h2mux_a_client_says_that_it_wants_no_pushes(void **state)
+{
+	static const uint8_t none[] = {0, 2, 0, 0, 0, 0};
+	static uint8_t mem[65536];
+	static struct rig r;
+	struct stream *s;
+	size_t n;
+
+	open_deaf(&r, H2MUX);
+	s = stream_saying(&r, "hello");
+	n = get_bytes(r.ends[0].raw, mem, sizeof(mem), NULL);
+	assert_non_null(memmem(mem, n, none, sizeof(none)));
+	stream_free(s);
+	close_rig(&r);
+}
+
+static void h2mux_a_server_is_given_no_more_streams_than_it_wants_at_once(void **state)
+{
+	static const uint8_t two[] = {0, 3, 0, 0, 0, 2};
+	struct stream *s[4] = {0};
+	static struct rig r;
+
+	open_deaf(&r, H2MUX);
+	s[0] = stream_saying(&r, "1");
+	say_h2(&r, H2_SETTINGS, 0, 0, two, sizeof(two));
+	s[1] = stream_saying(&r, "2");
+	assert_int_equal(r.nends, 1);
+	s[2] = stream_saying(&r, "3");
+	assert_int_equal(r.nends, 2);
+	stream_free(s[0]);
+	settle_now(r.l);
+	s[3] = stream_saying(&r, "4");
+	assert_int_equal(r.nends, 2);
+	for (int i = 1; i < 4; i++)
+		stream_free(s[i]);
+	close_rig(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -200,6 +285,9 @@ int main(void)
 		cmocka_unit_test(one_that_others_wait_for_may_not),
 		cmocka_unit_test(a_carrier_that_stands_still_gets_no_more),
 		cmocka_unit_test(a_carrier_whose_streams_have_gone_owes_nothing),
+		cmocka_unit_test(h2mux_a_server_that_pushes_is_hung_up_on),
+		cmocka_unit_test(h2mux_a_client_says_that_it_wants_no_pushes),
+		cmocka_unit_test(h2mux_a_server_is_given_no_more_streams_than_it_wants_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
