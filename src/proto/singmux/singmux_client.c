@@ -27,13 +27,13 @@ static struct mux *start(struct stream *carrier, struct sink *sink, bool padding
 	return mux_core_start(&s->core, s->core.codec, lower, &terms);
 }
 
-/* The server's words are its own; what matters is that nothing will come. */
+/* The server's words are its own, and as many as it likes; what matters is that nothing will come. */
 static int answer(struct rd *in)
 {
 	struct singmux_answer a;
-	int err = singmux_answer_parse(in, &a);
+	struct rd r = *in;
 
-	return !err && a.error ? -ERR_UNREACHED : err;
+	return rd_u8(&r) == SINGMUX_REFUSED ? -ERR_UNREACHED : singmux_answer_parse(in, &a);
 }
 
 static struct stream *open_stream(struct mux *mux, const struct singmux_request *q)

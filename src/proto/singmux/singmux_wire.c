@@ -150,7 +150,7 @@ int singmux_answer_parse(struct rd *in, struct singmux_answer *out)
 	struct rd r = *in;
 	uint8_t status = rd_u8(&r);
 
-	rd_check(&r, status <= 1);
+	rd_check(&r, status <= SINGMUX_REFUSED);
 	a.error = status;
 	if (a.error)
 		rd_text(&r, &a.text, &a.len);

@@ -70,6 +70,7 @@ struct singmux_request {
 MUST_CHECK int singmux_request_parse(struct rd *in, struct singmux_request *out);
 void singmux_request_emit(struct wr *w, const struct singmux_request *r);
 
+#define SINGMUX_REFUSED	 1    /* the status; 0: the target has been reached */
 #define SINGMUX_TEXT_MAX 1024 /* of a message; what is longer is malformed */
 
 struct singmux_answer {

@@ -278,6 +278,44 @@ static void h2mux_a_server_is_given_no_more_streams_than_it_wants_at_once(void *
 	close_rig(&r);
 }
 
+#define SMUX_FIRST 3 /* its number */
+
+static void say_smux(struct rig *r, uint8_t command, const void *body, size_t len)
+{
+	uint8_t mem[8 + 4096] = {1, command, (uint8_t)len, (uint8_t)(len >> 8), SMUX_FIRST};
+
+	if (len)
+		memcpy(mem + 8, body, len);
+	put_bytes(r->ends[0].raw, mem, 8 + len);
+	settle_now(r->l);
+}
+
+/* Whatever it is, and whether all of it comes. */
+static void singmux_a_refusal_may_have_many_words(void **state)
+{
+	static const size_t lens[] = {0, 1, 127, 128, 509, 510, SINGMUX_TEXT_MAX, 4000};
+	static const uint8_t zeros[4000];
+	static uint8_t mem[3 + sizeof(zeros)];
+	static struct rig r;
+	struct stream *s;
+
+	for (size_t i = 0; i < ARRAY_LEN(lens); i++) {
+		struct wr w = wr_of(mem, sizeof(mem));
+
+		wr_u8(&w, SINGMUX_REFUSED);
+		if (lens[i] > 127)
+			wr_u8(&w, (uint8_t)(0x80 | (lens[i] & 0x7f)));
+		wr_u8(&w, (uint8_t)(lens[i] > 127 ? lens[i] >> 7 : lens[i]));
+		wr_bytes(&w, zeros, lens[i]);
+		open_deaf(&r, SMUX);
+		s = stream_saying(&r, "hello");
+		say_smux(&r, 2, mem, w.len);
+		reads(s, "", -ERR_UNREACHED);
+		stream_free(s);
+		close_rig(&r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -288,6 +326,7 @@ int main(void)
 		cmocka_unit_test(h2mux_a_server_that_pushes_is_hung_up_on),
 		cmocka_unit_test(h2mux_a_client_says_that_it_wants_no_pushes),
 		cmocka_unit_test(h2mux_a_server_is_given_no_more_streams_than_it_wants_at_once),
+		cmocka_unit_test(singmux_a_refusal_may_have_many_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
