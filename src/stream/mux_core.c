@@ -363,6 +363,7 @@ static int read_some(struct mux_core *m)
 		if (n == 0)
 			return len > 0 ? -ERR_TRUNCATED : ORDERLY_END;
 		m->asked = 0;
+		m->heard = true;
 	}
 	return 1;
 }
@@ -393,7 +394,16 @@ static int turn(struct mux_core *m)
 
 /* ---- its end ------------------------------------------------------------------------------- */
 
-/* `err`: as the children see it. */
+/* What its children are told.  One from which nothing has ever come is of no use, whoever they want to
+ * reach: they learn why.
+ */
+static int reason(const struct mux_core *m, int err)
+{
+	if (m->heard)
+		return 0;
+	return err ? err : -ERR_TRUNCATED;
+}
+
 static void go(struct mux_core *m, int err)
 {
 	struct list_node *n;
@@ -405,7 +415,7 @@ static void go(struct mux_core *m, int err)
 		struct mux_child *c = list_entry(n, struct mux_child, link);
 
 		mux_child_detach(c);
-		c->lost(c, err);
+		c->lost(c, reason(m, err));
 	}
 }
 

@@ -101,6 +101,7 @@ struct mux_core {
 	struct mux_child *stalled; /* the codec waits for its room */
 	int failed;		   /* found outside of the core's turn: ends the mux at the next */
 	bool open, draining, gone;
+	bool heard; /* something has come */
 };
 
 struct mux_child {
@@ -112,7 +113,7 @@ struct mux_child {
 	bool attached;	 /* the peer can name it */
 	bool parting;	 /* counted in `nparting` */
 	struct waiter *rd, *wr;
-	/* The carrier has gone; 0: in order.  One that had not opened: that is why. */
+	/* The carrier has gone.  <0: nothing has ever come from it, and that is why. */
 	void (*lost)(struct mux_child *c, int err);
 };
 

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/err.h"
+
 #define HTTPS 443
 
 struct pooled {
@@ -124,10 +126,10 @@ static struct roamer *of(const struct dgram *d)
 	return container_of(d, struct roamer, d);
 }
 
-/* Its carrier has gone, or its server is done with it: it may begin anew. */
+/* Its carrier has gone, or its server is done with it, be it within a message: it may begin anew. */
 static bool is_lost(int n)
 {
-	return n == 0 || n == -EPIPE || n == -ECONNRESET;
+	return n == 0 || n == -EPIPE || n == -ECONNRESET || n == -ERR_TRUNCATED;
 }
 
 static void leave(struct roamer *r)

@@ -24,7 +24,7 @@ static void child_lost(struct mux_child *c, int err)
 	struct mux_stream *ms = container_of(c, struct mux_stream, c);
 
 	if (!ms->err && !ms->eof)
-		ms->err = c->m->open || !err ? -ECONNRESET : err;
+		ms->err = err ? err : -ECONNRESET;
 	mux_child_wake(c, STREAM_RD | STREAM_WR);
 }
 
@@ -226,10 +226,10 @@ static ssize_t child_pull(struct stream *s, struct bufq *dst, size_t max)
 /* 0, or why nothing can be sent. */
 static int cannot_send(const struct mux_stream *ms)
 {
-	if (is_gone(ms) && !ms->eof)
-		return -ECONNRESET;
 	if (ms->err)
 		return ms->err;
+	if (is_gone(ms) && !ms->eof)
+		return -ECONNRESET;
 	return ms->fin || !ms->c.attached ? -EPIPE : 0;
 }
 

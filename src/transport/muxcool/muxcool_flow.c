@@ -216,7 +216,7 @@ static void flow_lost(struct mux_child *c, int err)
 {
 	struct muxcool_flow *f = container_of(c, struct muxcool_flow, c);
 
-	f->a->err = c->m->open ? 0 : (int16_t)err;
+	f->a->err = (int16_t)err;
 	let_go(f);
 }
 
@@ -339,7 +339,7 @@ static int assoc_send(struct dgram *d, struct packet *p, int n)
 	int i;
 
 	if (a->over)
-		return -EPIPE;
+		return a->err ? a->err : -EPIPE;
 	for (i = 0; i < n && a->flow && mux_child_turn(&a->flow->c, 1) > 0; i++)
 		send_one(a, &p[i]);
 	return i > 0 ? i : -EAGAIN; /* at rest it waits, as in a socket's buffer */

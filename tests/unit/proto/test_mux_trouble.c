@@ -316,6 +316,127 @@ static void singmux_a_refusal_may_have_many_words(void **state)
 	}
 }
 
+static struct dgram *packets_to(struct rig *r, const char *to)
+{
+	struct dest d = {.type = DEST_NONE};
+	struct dgram *p;
+
+	if (to)
+		assert_int_equal(dest_parse(&d, to), 0);
+	p = mux_pool_packets(&r->pool, r->l, &d);
+	assert_non_null(p);
+	return p;
+}
+
+static int sends(struct rig *r, struct dgram *d, const char *text)
+{
+	struct packet p = packet_of(r->l, text, "192.0.2.1:1000");
+	int n = dgram_send(d, &p, 1);
+
+	if (n != 1)
+		buf_free(p.buf);
+	settle_now(r->l);
+	return n;
+}
+
+static void singmux_an_association_that_is_ended_ahead_of_its_status_moves_on(void **state)
+{
+	static struct rig r;
+	struct packet none;
+	struct dgram *a;
+
+	open_deaf(&r, SMUX);
+	a = packets_to(&r, NULL);
+	assert_int_equal(sends(&r, a, "one"), 1);
+	say_smux(&r, 1, NULL, 0);
+	assert_int_equal(dgram_recv(a, &none, 1), -EAGAIN);
+	rig_cut(&r, 0);
+	settle_now(r.l);
+	r.deaf = false;
+	assert_int_equal(sends(&r, a, "two"), 1);
+	packet_expect(a, "two", "192.0.2.1:1000");
+	dgram_free(a);
+	close_rig(&r);
+}
+
+/* ---- what is told ------------------------------------------------------------------------ */
+
+/* A server that does not know us says nothing: that is no word about the target. */
+static void who_never_heard_of_a_carrier_is_told_what_became_of_it(void **state)
+{
+	static struct rig r;
+	struct stream *s;
+	struct bufq q;
+
+	FOR_EACH_KIND(k)
+	{
+		open_deaf(&r, k);
+		s = stream_saying(&r, "hello");
+		assert_int_equal(stream_shut(r.ends[0].raw), 0);
+		settle_now(r.l);
+		bufq_init(&q, loop_pool(r.l), SIZE_MAX);
+		assert_int_equal(bufq_append(&q, "x", 1), 0);
+		assert_int_equal(stream_push(s, &q), -ERR_TRUNCATED);
+		bufq_done(&q);
+		reads(s, "", -ERR_TRUNCATED);
+		stream_free(s);
+		close_rig(&r);
+
+		open_deaf(&r, k);
+		s = stream_saying(&r, "hello");
+		pair_reset(r.ends[0].raw, -ERR_AUTH);
+		settle_now(r.l);
+		reads(s, "", -ERR_AUTH);
+		stream_free(s);
+		close_rig(&r);
+	}
+}
+
+static void who_has_heard_of_it_has_lost_his_connection(void **state)
+{
+	static struct rig r;
+	struct stream *s;
+
+	FOR_EACH_KIND(k)
+	{
+		for (int how = 0; how < 2; how++) {
+			open_rig(&r, k);
+			s = stream_saying(&r, "hello");
+			reads(s, "hello", -EAGAIN);
+			if (how) {
+				pair_reset(r.ends[0].raw, -ERR_AUTH);
+			} else {
+				mux_free(r.ends[0].mux);
+				r.ends[0].mux = NULL;
+			}
+			settle_now(r.l);
+			reads(s, "", -ECONNRESET);
+			stream_free(s);
+			close_rig(&r);
+		}
+	}
+}
+
+/* Once, and as often as it is asked: it does not dial again. */
+static void an_association_that_only_sends_is_told_too(void **state)
+{
+	static struct rig r;
+	struct dgram *a;
+
+	FOR_EACH_KIND(k)
+	{
+		open_rig(&r, k);
+		r.wrong = true;
+		a = packets_to(&r, NULL);
+		assert_int_equal(sends(&r, a, "one"), 1);
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(sends(&r, a, "two"), -ERR_MALFORMED);
+		assert_int_equal(r.nends, 1);
+		dgram_free(a);
+		close_rig(&r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -327,6 +448,10 @@ int main(void)
 		cmocka_unit_test(h2mux_a_client_says_that_it_wants_no_pushes),
 		cmocka_unit_test(h2mux_a_server_is_given_no_more_streams_than_it_wants_at_once),
 		cmocka_unit_test(singmux_a_refusal_may_have_many_words),
+		cmocka_unit_test(singmux_an_association_that_is_ended_ahead_of_its_status_moves_on),
+		cmocka_unit_test(who_never_heard_of_a_carrier_is_told_what_became_of_it),
+		cmocka_unit_test(who_has_heard_of_it_has_lost_his_connection),
+		cmocka_unit_test(an_association_that_only_sends_is_told_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
