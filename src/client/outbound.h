@@ -42,6 +42,13 @@ struct outbound_mux {
 	enum outbound_quic quic;
 };
 
+/* Is the end of a stream that of both directions?  Who closes his is told apart from who waits for an
+ * answer only by the silence that follows. */
+static inline bool outbound_mux_ends_whole(const struct outbound_mux *m)
+{
+	return m->kind && !m->no_tcp && m->kind->whole_end;
+}
+
 struct outbound_conf {
 	enum outbound_proto proto;
 	struct dest server;

@@ -66,9 +66,8 @@ static const struct session_times alone = {
 	.relay = {.idle = 3600 * NSEC_SEC, .linger = 60 * NSEC_SEC, .splice = true},
 };
 
-/* Of multiplexers some cannot say that only one direction has ended: who closes his end is told apart from
- * who waits for an answer by the silence that follows. */
-static const struct session_times shared = {
+/* Where streams share connections by a protocol that cannot say that only one direction has ended. */
+static const struct session_times ends_whole = {
 	.handshake = 30 * NSEC_SEC,
 	.dial = 30 * NSEC_SEC,
 	.udp_idle = 300 * NSEC_SEC,
@@ -278,7 +277,7 @@ static int wrong_address(const char *text)
 
 static const struct session_times *times_of(const struct connect *c)
 {
-	return c->conf.mux.kind ? &shared : &alone;
+	return outbound_mux_ends_whole(&c->conf.mux) ? &ends_whole : &alone;
 }
 
 static int open_socks(struct connect *c, const char *text)

@@ -60,6 +60,7 @@ struct mux_kind {
 /* The same as a client: whoever holds it asks it for children, and the pool does (mux_pool.h). */
 struct mux_client_kind {
 	const char *name;
+	bool whole_end; /* a stream's end is that of both directions: no STREAM_HALF_CLOSE */
 	/* `carrier` passes, and opens when the loop runs; of `sink` only closed() is called.  `padding`
 	 * where the protocol has any.  NULL: no memory, the carrier is freed. */
 	struct mux *(*start)(struct stream *carrier, struct sink *sink, bool padding);

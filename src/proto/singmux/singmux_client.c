@@ -86,9 +86,9 @@ static struct mux *start_h2mux(struct stream *carrier, struct sink *sink, bool p
 	return start(carrier, sink, padding, SINGMUX_H2MUX);
 }
 
-const struct mux_client_kind singmux_smux_client = {"smux", start_smux, client_stream,
+const struct mux_client_kind singmux_smux_client = {"smux", true, start_smux, client_stream,
 						    client_packets};
-const struct mux_client_kind singmux_yamux_client = {"yamux", start_yamux, client_stream,
+const struct mux_client_kind singmux_yamux_client = {"yamux", false, start_yamux, client_stream,
 						     client_packets};
-const struct mux_client_kind singmux_h2mux_client = {"h2mux", start_h2mux, client_stream,
+const struct mux_client_kind singmux_h2mux_client = {"h2mux", false, start_h2mux, client_stream,
 						     client_packets};

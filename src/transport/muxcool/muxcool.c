@@ -427,6 +427,7 @@ static struct dgram *client_packets(struct mux *mux, const struct dest *first, c
 
 const struct mux_client_kind muxcool_client = {
 	.name = "mux.cool",
+	.whole_end = true,
 	.start = client_start,
 	.stream = client_stream,
 	.packets = client_packets,

@@ -58,6 +58,25 @@ static void the_command_line_names_a_kind_its_streams_and_padding(void **state)
 	}
 }
 
+static void only_tcp_in_one_that_has_no_half_close_ends_whole(void **state)
+{
+	static const struct {
+		const char *text;
+		bool whole;
+	} of[] = {{"cool", true},
+		  {"smux:4,padding", true},
+		  {"xudp", false},
+		  {"yamux", false},
+		  {"h2mux", false}};
+	struct outbound_mux m = {0};
+
+	assert_false(outbound_mux_ends_whole(&m));
+	for (size_t i = 0; i < ARRAY_LEN(of); i++) {
+		assert_int_equal(mux_conf_parse(of[i].text, &m), 0);
+		assert_int_equal(outbound_mux_ends_whole(&m), of[i].whole);
+	}
+}
+
 static int read_json(const char *text, struct outbound_mux *m, const char **why)
 {
 	struct json_value *doc;
@@ -165,6 +184,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_command_line_names_a_kind_its_streams_and_padding),
+		cmocka_unit_test(only_tcp_in_one_that_has_no_half_close_ends_whole),
 		cmocka_unit_test(an_outbound_of_xray_says_it_in_its_own_words),
 		cmocka_unit_test(what_is_off_leaves_everything_as_it_is),
 		cmocka_unit_test(what_is_wrong_is_named),

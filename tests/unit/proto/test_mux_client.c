@@ -137,6 +137,7 @@ static void m8_who_has_nothing_more_to_say_takes_no_room(void **state)
 		assert_came_back(&u);
 		assert_int_equal(stream_query(u.t[0].s, STREAM_HALF_CLOSE, &v), 0);
 		assert_int_equal(v.num, !u.r.kind->whole_end);
+		assert_int_equal(v.num, !u.r.kind->client->whole_end);
 		if (u.r.kind->whole_end) {
 			assert_int_equal(stream_set(u.t[0].s, STREAM_PARTING,
 						    (union stream_value){.num = 1}),
