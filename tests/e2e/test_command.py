@@ -282,4 +282,4 @@ def test_a_hint_about_a_node_says_what_is_accepted_and_comes_with_every_change(w
             ("2", "encryption=mlkem768x25519plus", "a padding is not"), ("2", "decryption=", "needs encryption_settings.private_key"),
             ("2", "encryption=none", "")):
         done = run(*panel, "set", node, *db, setting)
-        assert done.returncode == 0 and said in done.stderr if said else not done.stderr, (setting, done)
+        assert done.returncode == 0 and (said in done.stderr if said else not done.stderr), (setting, done)

@@ -3,6 +3,7 @@ import os
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 
 import pytest
 from weirtest import SLOW, socks, traffic
@@ -24,7 +25,7 @@ STREAMS = 8
 @pytest.fixture(scope="module")
 def lab(module_procs, cert):
     lab = Lab(module_procs, cert, ("vless-raw", "vless-tls", "vmess-raw", "trojan-tls"), top={"Workers": 1})
-    lab.waiting = [lab.user() for _ in range(10)]  # whom the node knows when a test comes to him
+    lab.waiting = [lab.user() for _ in range(11)]  # whom the node knows when a test comes to him
     return lab
 
 
@@ -42,18 +43,6 @@ def muxed(o, kind):
     else:
         o.multiplex = {"protocol": protocol, "max_streams": STREAMS, "padding": bool(padding)}
     return o
-
-
-def packets(way, udp_target):
-    """(bytes up, bytes down) of one association with several destinations."""
-    up = down = 0
-    with socks.Udp(way.port) as u:
-        for i, to in enumerate(udp_target.addresses):
-            data = b"x" * (1 + 400 * i)
-            u.sendto(data, to)
-            assert u.recvfrom() == (b"%d:%s" % (i, data), to)
-            up, down = up + len(data), down + len(data) + 2
-    return up, down
 
 
 def connections(port):
@@ -88,7 +77,7 @@ def test_streams_and_packets_arrive_whole_and_are_billed(request, target, udp_ta
     o = muxed(lab.outbound(kind, user.credential), mux)
     way = lab.until_served(start_client("weir", procs, o), target, user)
     for moved in (traffic.upload(way, target, 5 * MIB, 1), traffic.download(way, target, 5 * MIB, 2),
-                  fifty_at_once(way, target, o.port), packets(way, udp_target)):
+                  fifty_at_once(way, target, o.port), traffic.packets(way, udp_target, (1, 1200))):
         user.moved(moved)
     user.assert_billed()
 
@@ -109,7 +98,37 @@ def test_the_servers_of_others_take_it(procs, target, udp_target, server, protoc
         jobs = [pool.submit(traffic.upload if i % 2 else traffic.download, way, target, MIB + i, i) for i in range(4)]
         for job in jobs:
             job.result()
-    packets(way, udp_target)
+    traffic.packets(way, udp_target)
+
+
+@contextmanager
+def associations(way, udp_target, n):
+    """So many, held open together."""
+    with ExitStack() as held:
+        for i in range(n):
+            u = held.enter_context(way.udp())
+            u.sendto(b"%d" % i, udp_target.addresses[0])
+            assert u.recvfrom() == (b"0:%d" % i, udp_target.addresses[0])
+        yield
+
+
+@pytest.mark.parametrize("server", ("weir", "xray"))
+def test_packets_alone_share_connections(lab, procs, target, udp_target, server):
+    if server == "weir":
+        o = lab.outbound("vless-raw", lab.waiting.pop().credential)
+    else:
+        o = Outbound("vless", free_port(), random_credential())
+        xray_server(procs, o)
+    o.multiplex = {"protocol": "xudp", "max_streams": 3}
+    way = lab.until_served(start_client("weir", procs, o), target)
+    with associations(way, udp_target, 6):
+        wait_until("six associations to share two connections", lambda: connections(o.port) == 2, 20)
+        with way.open(target) as a, way.open(target) as b:
+            for s in a, b:
+                s.sendall(b"ECHO\n")
+                ask(s, b"alone")
+            assert connections(o.port) == 4
+        traffic.packets(way, udp_target)
 
 
 class Middle:
@@ -222,7 +241,7 @@ def test_a_target_that_refuses_is_told_apart_from_a_server_that_does(lab, procs)
         wait_until("the client to say so", told, 20, 0.3)
 
 
-def test_an_outbound_of_xray_says_it_in_its_own_words(lab, procs, target, middle):
+def test_an_outbound_of_xray_says_it_in_its_own_words(lab, procs, target, udp_target, middle):
     user = lab.waiting.pop()
     o = lab.outbound("vless-raw", user.credential)
     o.port = middle.port
@@ -233,3 +252,6 @@ def test_an_outbound_of_xray_says_it_in_its_own_words(lab, procs, target, middle
                             "-l", f"127.0.0.1:{way.port}"]).wait_listening(way.port)
     lab.until_served(way, target)
     fifty_at_once(way, target, middle.port, 3)
+    streams = list(middle.pairs)
+    with associations(way, udp_target, 17):  # they have connections of their own
+        assert len([pair for pair in middle.pairs if pair not in streams]) == 2

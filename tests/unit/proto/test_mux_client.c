@@ -365,8 +365,10 @@ static void streams_survive_a_carrier_that_dribbles_and_a_kill_at_each_turn(void
 	FOR_EACH_KIND(k)
 	{
 		kind_now = k;
-		shuts = k % 2;
-		kill_at_each_turn(&sc, 1 + k);
+		for (int half = 0; half <= !rig_kinds[k].whole_end; half++) {
+			shuts = half;
+			kill_at_each_turn(&sc, 1 + k);
+		}
 	}
 }
 
@@ -623,15 +625,21 @@ static void an_association_outlives_its_carrier(void **state)
 	}
 }
 
-static void wake_flag(struct waiter *w)
+struct woken {
+	struct waiter w;
+	unsigned n;
+};
+
+static void count_wake(struct waiter *w)
 {
+	container_of(w, struct woken, w)->n++;
 }
 
 /* Whoever waits to receive is woken where the association is now. */
 static void who_waits_for_packets_waits_in_the_new_carrier(void **state)
 {
 	static struct bunch u;
-	struct waiter w;
+	struct woken w;
 	struct packet p;
 	struct dgram *a;
 
@@ -639,16 +647,32 @@ static void who_waits_for_packets_waits_in_the_new_carrier(void **state)
 	{
 		user_open(&u, k, 8);
 		a = packets_to(&u, NULL);
-		waiter_init(&w, wake_flag);
-		assert_int_equal(dgram_recv(a, &p, 1), -EAGAIN);
-		dgram_want(a, STREAM_RD, &w);
-		settle_now(u.r.l);
-		p = packet_of(u.r.l, "one", "192.0.2.1:1000");
-		assert_int_equal(dgram_send(a, &p, 1), 1);
-		assert_true(list_linked(&w.link));
-		settle_now(u.r.l);
-		packet_expect(a, "one", "192.0.2.1:1000");
-		waiter_cancel(&w);
+		waiter_init(&w.w, count_wake);
+		for (unsigned carriers = 1; carriers <= 3; carriers++) {
+			w.n = 0;
+			assert_int_equal(dgram_recv(a, &p, 1), -EAGAIN);
+			dgram_want(a, STREAM_RD, &w.w); /* in no carrier */
+			settle_now(u.r.l);
+			assert_int_equal(w.n, 0);
+			p = packet_of(u.r.l, "one", "192.0.2.1:1000");
+			assert_int_equal(dgram_send(a, &p, 1), 1);
+			settle_now(u.r.l);
+			assert_true(w.n > 0);
+			packet_expect(a, "one", "192.0.2.1:1000");
+			assert_int_equal(u.r.nends, carriers);
+			w.n = 0;
+			assert_int_equal(dgram_recv(a, &p, 1), -EAGAIN);
+			dgram_want(a, STREAM_RD, &w.w);
+			send_text(&u, a, "two", "192.0.2.1:1000");
+			assert_true(w.n > 0);
+			packet_expect(a, "two", "192.0.2.1:1000");
+			w.n = 0;
+			assert_int_equal(dgram_recv(a, &p, 1), -EAGAIN);
+			dgram_want(a, STREAM_RD, &w.w);
+			rig_cut(&u.r, carriers - 1);
+			settle_now(u.r.l);
+			assert_true(w.n > 0);
+		}
 		dgram_free(a);
 		user_close(&u);
 	}
