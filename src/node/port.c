@@ -42,7 +42,7 @@ struct ports {
 struct port_listener {
 	struct listener l;
 	struct port *port;
-	int fd; /* control's note of it, for who inherits */
+	int fd; /* control's note of it, for who inherits; -1 once control has closed it */
 };
 
 struct port {
@@ -64,6 +64,7 @@ struct port {
 	uint16_t bound;		  /* of the first socket */
 	uint16_t chosen;	  /* by the kernel, for those that were asked for with 0 */
 	uint8_t nlisten, nudp;
+	uint8_t lost; /* bits: what the worker could not take over, of listen[], then of udp[] */
 	bool closing, hurried, echoed; /* control's */
 	bool shutting;		       /* the worker's */
 	bool homeward;
@@ -221,22 +222,34 @@ void port_take_udp(struct session_inbound *in, struct dgram *client,
 	session_start_udp(in, client, request, peer);
 }
 
-/* On control. */
+/* On control, which may be about to duplicate one of them for a successor: closed by the worker,
+ * its number could be another socket's by then.
+ */
 static void on_lame(struct message *m)
 {
 	struct port *p = container_of(m, struct port, lame);
 
-	p->service->failed(p->service, p->err);
+	for (unsigned i = 0; i < PORT_LISTEN_MAX; i++) {
+		if (p->lost & 1U << i) {
+			close(p->listen[i].fd);
+			p->listen[i].fd = -1;
+		}
+		if (p->lost & 1U << (PORT_LISTEN_MAX + i)) {
+			close(p->udp[i]);
+			p->udp[i] = -1;
+		}
+	}
+	if (p->service->failed)
+		p->service->failed(p->service, p->err);
 }
 
-static void give_up_socket(struct port *p, int fd, const char *what, int err)
+/* Which is closed, and control told, once all have been tried. */
+static void give_up_socket(struct port *p, unsigned bit, const char *what, int err)
 {
-	close(fd);
 	log_msg(LOG_ERROR, "port", "port %u: no %s: %s", p->bound, what, err_text(err));
-	if (p->err || !p->service->failed)
-		return;
-	p->err = err;
-	loop_post(p->worker->control, &p->lame);
+	if (!p->lost)
+		p->err = err;
+	p->lost |= (uint8_t)(1U << bit);
 }
 
 static void start_udp(struct port *p)
@@ -245,7 +258,7 @@ static void start_udp(struct port *p)
 		int err = p->service->udp_start(p->service, p->udp[i], &p->si);
 
 		if (err)
-			give_up_socket(p, p->udp[i], "UDP", err);
+			give_up_socket(p, PORT_LISTEN_MAX + i, "UDP", err);
 	}
 }
 
@@ -262,16 +275,18 @@ static void on_open(struct message *m)
 		p->service->settle_in(p->service, &p->si);
 	for (unsigned i = 0; i < p->nlisten; i++) {
 		struct listener *l = &p->listen[i].l;
-		int fd = p->listen[i].fd, err;
+		int err;
 
 		listener_init(l, w->loop, on_accept);
 		l->failed = on_accept_failed;
 		l->busy = is_full;
-		err = listener_adopt(l, fd);
+		err = listener_adopt(l, p->listen[i].fd);
 		if (err)
-			give_up_socket(p, fd, "TCP", err);
+			give_up_socket(p, i, "TCP", err);
 	}
 	start_udp(p);
+	if (p->lost)
+		loop_post(w->control, &p->lame);
 }
 
 static void on_shut(struct message *m)

@@ -43,7 +43,8 @@ struct port_service {
 	int (*udp_start)(struct port_service *s, int fd, struct session_inbound *in);
 	void (*udp_stop)(struct port_service *s); /* all of them; the associations end */
 	/* On control, at most once and before `closed`: the worker could not take over a socket,
-	 * and has closed it.  The port goes on with what it has, until port_close().  May be NULL. */
+	 * which has been closed.  The port goes on with what it has, until port_close().
+	 * May be NULL. */
 	void (*failed)(struct port_service *s, int err);
 	void (*free)(struct port_service *s);
 };

@@ -1,6 +1,7 @@
 /* Ports on real workers, with VLESS as the protocol: it needs no keys. */
 #include "unit.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,6 +20,8 @@ struct bed {
 	struct addr target;
 	int target_fd, closed, freed;
 	int udp_err, failed, failed_with; /* what udp_start() says; what came of it */
+	int udp_fd;			  /* the first that it said so of */
+	_Atomic int settled;		  /* ports that their worker has begun with */
 };
 
 static struct stream *serve(struct port_service *s, struct stream *lower,
@@ -37,7 +40,14 @@ static void gone(struct port_service *s)
 
 static int no_udp(struct port_service *s, int fd, struct session_inbound *in)
 {
+	if (!the_bed->udp_fd)
+		the_bed->udp_fd = fd;
 	return the_bed->udp_err;
+}
+
+static void note_settled(struct port_service *s, struct session_inbound *in)
+{
+	the_bed->settled++;
 }
 
 static void no_udp_stop(struct port_service *s)
@@ -108,7 +118,7 @@ static int open_port_after(struct bed *b, const struct port *old, uint16_t numbe
 	int err;
 
 	assert_int_equal(addr_parse_ip(&at, "127.0.0.1", number), 0);
-	*s = (struct port_service){.server = serve, .free = gone};
+	*s = (struct port_service){.server = serve, .settle_in = note_settled, .free = gone};
 	if (b->udp_err) {
 		s->udp_start = no_udp;
 		s->udp_stop = no_udp_stop;
@@ -455,6 +465,32 @@ static void a_socket_that_its_worker_cannot_take_is_told_of_once(void **state)
 	close_bed(&b);
 }
 
+/* Until it is, it may be about to duplicate that socket for a successor. */
+static void a_socket_that_its_worker_cannot_take_stays_open_until_control_is_told(void **state)
+{
+	struct bed b;
+	struct port *p, *next;
+
+	open_bed(&b, 1);
+	b.udp_err = -ENOMEM;
+	open_free_port(&b, &p);
+	open_free_port(&b, &next);
+	for (int i = 0; i < 10000 && b.settled < 2; i++) /* then it has done with the first */
+		poll(NULL, 0, 1);
+	assert_int_equal(b.settled, 2);
+	assert_int_equal(b.failed, 0);
+	assert_true(fcntl(b.udp_fd, F_GETFD) >= 0);
+	for (int i = 0; i < 5000 && b.failed < 2; i++)
+		loop_turn(b.control, NSEC_MS);
+	assert_int_equal(b.failed, 2);
+	assert_int_equal(fcntl(b.udp_fd, F_GETFD), -1);
+	close_port(&b, p, 0);
+	port_free(p, true);
+	close_port(&b, next, 0);
+	port_free(next, true);
+	close_bed(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -467,6 +503,8 @@ int main(void)
 		cmocka_unit_test(a_successor_listens_on_and_nobody_finds_the_port_closed),
 		cmocka_unit_test(closed_before_its_worker_has_seen_it),
 		cmocka_unit_test(a_socket_that_its_worker_cannot_take_is_told_of_once),
+		cmocka_unit_test(
+			a_socket_that_its_worker_cannot_take_stays_open_until_control_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
