@@ -141,6 +141,9 @@ static int add(struct replay *r, uint64_t h, nsec_t now)
 	age(r, now);
 	if (has(&r->young, h) || has(&r->old, h))
 		return -ERR_REPLAY;
+	/* What cannot be remembered could be sent again.  So it is turned away as a stranger's is,
+	 * and nobody can tell from the answer how our memory is.
+	 */
 	if (!grow(r, &r->young))
 		return -ERR_AUTH;
 	put(&r->young, h);
