@@ -103,13 +103,11 @@ static void report_user(struct user_registry *r, struct user *u, const struct re
 	size_t n = gather(r, u, live, addrs, now);
 	bool too_quiet = quiet(r, u, live, how->min_bytes);
 
-	if (!how->each) {
-		; /* nobody is told */
-	} else if (n && !too_quiet) {
+	if (how->each && n && !too_quiet) {
 		live->reported = (uint32_t)n;
 		live->reported_at = now;
 		how->each(how->arg, user_id(u), addrs, n);
-	} else if (!n && live->reported && how->offline) {
+	} else if (how->each && !n && live->reported && how->offline) {
 		live->reported = 0;
 		how->each(how->arg, user_id(u), NULL, 0);
 	}

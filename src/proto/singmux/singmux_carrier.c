@@ -53,6 +53,16 @@ static int pass_over(struct carrier *c)
 	return 0;
 }
 
+/* Bytes of the hello that are still to come, as far as those that are here tell: the first two say
+ * whether there are more, with the third its length is known.
+ */
+static size_t hello_lacks(size_t have)
+{
+	if (have < 2)
+		return 2 - have;
+	return have < 3 ? 1 : SINGMUX_HELLO_MAX - have;
+}
+
 /* The hello, byte by byte as it were: nothing behind it is touched.  0, -EAGAIN, or <0 broken. */
 static int hear(struct carrier *c)
 {
@@ -60,11 +70,7 @@ static int hear(struct carrier *c)
 	int err = -ERR_MORE;
 
 	while (err == -ERR_MORE) {
-		/* two bytes say whether there are more */
-		size_t have = bufq_len(&c->in), want = have < 2	  ? 2 - have
-						       : have < 3 ? 1
-								  : 5 - have;
-		ssize_t n = stream_pull(c->lower, &c->in, want);
+		ssize_t n = stream_pull(c->lower, &c->in, hello_lacks(bufq_len(&c->in)));
 		struct rd r;
 
 		if (n <= 0)
