@@ -78,59 +78,6 @@ static bool type_fits(struct request *req, const struct roster_node *n)
 	return false;
 }
 
-static void answer_config(struct request *req);
-static void answer_user(struct request *req);
-static void answer_alivelist(struct request *req);
-static void take_push(struct request *req);
-static void take_alive(struct request *req);
-
-static const struct action actions[] = {
-	[ACTION_CONFIG] = {"config", true, answer_config},
-	[ACTION_USER] = {"user", true, answer_user},
-	[ACTION_ALIVELIST] = {"alivelist", true, answer_alivelist},
-	[ACTION_PUSH] = {"push", false, take_push},
-	[ACTION_ALIVE] = {"alive", false, take_alive},
-};
-
-static void action_check(struct request *req)
-{
-	struct query q = query_of(req, "action");
-
-	for (size_t i = 0; q.text && i < ARRAY_LEN(actions); i++) {
-		if (q.len != strlen(actions[i].name) || memcmp(q.text, actions[i].name, q.len) != 0)
-			continue;
-		req->action = (enum node_action)i;
-		if (actions[i].get ? !req->get : strcmp(req->method, "POST") != 0)
-			request_refuse_with(req, 405, "Allow",
-					    actions[i].get ? "GET, HEAD" : "POST",
-					    "%s: wrong method", actions[i].name);
-		return;
-	}
-	request_refuse(req, 400, "action: expected config, user, alivelist, push or alive");
-}
-
-static void request_check(struct request *req, const struct roster_node *n)
-{
-	req->usage = json_is_true(json_object_get(n->node.settings, "user_usage"));
-	if (!type_fits(req, n))
-		request_refuse(req, 400, "node_type: node %lld is %s", (long long)req->node,
-			       n->node.type);
-	else
-		action_check(req);
-}
-
-static void node_check(struct request *req)
-{
-	request_from_node(req, node_asking, request_check);
-}
-
-static void node_serve(struct request *req)
-{
-	actions[req->action].serve(req);
-}
-
-const struct http_part http_node = {node_check, node_serve};
-
 static int config_make(struct roster *r, struct roster_node *n, struct resource **out)
 {
 	json_t *config;
@@ -300,3 +247,50 @@ static void take_alive(struct request *req)
 	else
 		request_answer(req, 200, strdup(ok), sizeof(ok) - 1);
 }
+
+static const struct action actions[] = {
+	[ACTION_CONFIG] = {"config", true, answer_config},
+	[ACTION_USER] = {"user", true, answer_user},
+	[ACTION_ALIVELIST] = {"alivelist", true, answer_alivelist},
+	[ACTION_PUSH] = {"push", false, take_push},
+	[ACTION_ALIVE] = {"alive", false, take_alive},
+};
+
+static void action_check(struct request *req)
+{
+	struct query q = query_of(req, "action");
+
+	for (size_t i = 0; q.text && i < ARRAY_LEN(actions); i++) {
+		if (q.len != strlen(actions[i].name) || memcmp(q.text, actions[i].name, q.len) != 0)
+			continue;
+		req->action = (enum node_action)i;
+		if (actions[i].get ? !req->get : strcmp(req->method, "POST") != 0)
+			request_refuse_with(req, 405, "Allow",
+					    actions[i].get ? "GET, HEAD" : "POST",
+					    "%s: wrong method", actions[i].name);
+		return;
+	}
+	request_refuse(req, 400, "action: expected config, user, alivelist, push or alive");
+}
+
+static void request_check(struct request *req, const struct roster_node *n)
+{
+	req->usage = json_is_true(json_object_get(n->node.settings, "user_usage"));
+	if (!type_fits(req, n))
+		request_refuse(req, 400, "node_type: node %lld is %s", (long long)req->node,
+			       n->node.type);
+	else
+		action_check(req);
+}
+
+static void node_check(struct request *req)
+{
+	request_from_node(req, node_asking, request_check);
+}
+
+static void node_serve(struct request *req)
+{
+	actions[req->action].serve(req);
+}
+
+const struct http_part http_node = {node_check, node_serve};
