@@ -35,7 +35,7 @@ class Inner:
         self.port = self.web.ports["TLSv1.3"]
         self.ways = {name: self._server(name) for name in SERVERS}
         port = free_port()
-        floor = procs.start(FLOOR, [build / "bench/splice_relay", port, self.port], env={"THREADS": str(ways.THREADS)})
+        floor = procs.start(FLOOR, [build / "bench/splice_relay", port, self.port], env={"THREADS": str(ways.threads())})
         self.ways[FLOOR] = floor.wait_listening(port).pid, None, port
 
     def _server(self, name):

@@ -54,7 +54,13 @@ KINDS = {
                       "chacha20-ietf-poly1305"),
 }
 
-THREADS = 2  # workers of ours, and threads of a floor: what two cores give the Go peers as well
+
+def threads():
+    """Workers of ours, and threads of a floor: as many as the processors that what is started now may run on.  The Go
+    peers and shadowsocks-rust take as many by themselves.
+    """
+    return len(os.sched_getaffinity(0))
+
 
 # What a relay costs that does nothing else.  The first of a group is the one to be held against, for `weir evp` its own.
 FLOORS = {
@@ -116,7 +122,7 @@ def start_weir(engine, **options):
         panel = FakePanel(o.protocol, o.port, [{"id": 1, "uuid": uuid}], **settings)
         panel.config["base_config"] = {"push_interval": 60, "pull_interval": 60}
         node = Node(procs, [entry(panel.url, panel.as_node(), o.cert, **options)], [o.port], "weir",
-                    Log={"Level": "error"}, Workers=THREADS, AeadEngine=engine)
+                    Log={"Level": "error"}, Workers=threads(), AeadEngine=engine)
         return node.proc
     return start
 
@@ -193,5 +199,5 @@ def floor(name, procs, build):
     f, port, target = FLOORS[name], free_port(), free_port()
     program, *more = f.command
     command = [build / "bench" / program, port, target, *more]
-    proc = procs.start(name, command, env={"THREADS": str(THREADS)}).wait_listening(port)
+    proc = procs.start(name, command, env={"THREADS": str(threads())}).wait_listening(port)
     return Way(proc, f"plain:{port}", target, build, f.opens)
