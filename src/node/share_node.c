@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/base64.h"
+#include "base/err.h"
 #include "crypto/ct.h"
 #include "crypto/mldsa65.h"
 #include "crypto/x25519.h"
@@ -36,14 +37,18 @@ static const char *name_of(const struct node_info *info)
 }
 
 /* What a client needs to insist on the signature of the node's seed. */
-static int set_mldsa(struct share_link *l, const char *text, struct arena *a)
+static int set_mldsa(struct share_link *l, const struct node_reality *r, struct arena *a,
+		     const char **why)
 {
+	const char *text = r->mldsa65_seed;
 	char *out = arena_alloc(a, BASE64_TEXT(MLDSA65_PUB));
 	uint8_t seed[MLDSA65_SEED];
 	struct mldsa65_key *key = NULL;
 	int err = -ERR_CONFIG;
 
-	if (base64_decode(text, strlen(text), seed, sizeof(seed)) == sizeof(seed)) {
+	*why = "tls_settings.mldsa65Seed is not base64 of 32 bytes that are not the private key's";
+	if (base64_decode(text, strlen(text), seed, sizeof(seed)) == sizeof(seed) &&
+	    !ct_equal(seed, r->private_key, sizeof(seed))) {
 		key = out ? mldsa65_key_new(seed) : NULL;
 		err = key ? 0 : -ENOMEM;
 	}
@@ -56,7 +61,8 @@ static int set_mldsa(struct share_link *l, const char *text, struct arena *a)
 	return err;
 }
 
-static int set_reality(struct share_link *l, const struct node_info *info, struct arena *a)
+static int set_reality(struct share_link *l, const struct node_info *info, struct arena *a,
+		       const char **why)
 {
 	uint8_t key[X25519_LEN];
 	char *text = arena_alloc(a, BASE64_TEXT(X25519_LEN));
@@ -71,14 +77,15 @@ static int set_reality(struct share_link *l, const struct node_info *info, struc
 	l->fingerprint = "chrome";
 	if (!info->reality.mldsa65_seed || !*info->reality.mldsa65_seed)
 		return 0;
-	return set_mldsa(l, info->reality.mldsa65_seed, a);
+	return set_mldsa(l, &info->reality, a, why);
 }
 
-static int set_security(struct share_link *l, const struct node_info *info, struct arena *a)
+static int set_security(struct share_link *l, const struct node_info *info, struct arena *a,
+			const char **why)
 {
 	l->security = info->security;
 	if (info->security == SECURITY_REALITY)
-		return set_reality(l, info, a);
+		return set_reality(l, info, a, why);
 	if (info->security == SECURITY_TLS) {
 		l->sni = name_of(info);
 		l->alpn = join(a, &info->tls.alpn);
@@ -165,14 +172,13 @@ int share_link_of_node(const struct node_info *info, const char *credential, con
 		return -ERR_CONFIG;
 	}
 	err = set_protocol(&l, info, a, why);
-	if (err)
-		return err;
-	*why = "out of memory";
-	err = set_security(&l, info, a);
+	if (!err)
+		err = set_security(&l, info, a, why);
 	if (!err)
 		err = set_network(&l, info, a);
-	if (err)
-		return err;
-	*out = l;
-	return 0;
+	if (!err)
+		*out = l;
+	else if (err != -ERR_CONFIG && err != -ERR_UNSUPPORTED)
+		*why = err_text(err);
+	return err;
 }

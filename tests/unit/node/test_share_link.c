@@ -290,7 +290,9 @@ static void a_node_and_a_user_make_a_link(void **state)
 {
 	struct node_info *info = node_info_new();
 	const char *alpn[] = {"h2", "http/1.1"}, *hosts[] = {"cdn.test"}, *ids[] = {"a1", "b2"},
-		   *names[] = {"www.test"};
+		   *names[] = {"www.test"},
+		   *wrong_seeds[] = {"AAECAw", "no base64 at all",
+				     "QEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEA"};
 	struct share_link l;
 
 	info->type = NODE_TROJAN;
@@ -325,6 +327,13 @@ static void a_node_and_a_user_make_a_link(void **state)
 	assert_int_equal(share_link_of_node(info, "u", "::1", "n", &arena, &l, &why), 0);
 	assert_int_equal(strlen(l.mldsa_verify), 2603); /* of 1952 bytes */
 	assert_non_null(strstr(emit(&l), "&pqv="));
+	/* no key, and the one that there is already */
+	for (size_t i = 0; i < ARRAY_LEN(wrong_seeds); i++) {
+		info->reality.mldsa65_seed = wrong_seeds[i];
+		assert_int_equal(share_link_of_node(info, "u", "::1", "n", &arena, &l, &why),
+				 -ERR_CONFIG);
+		assert_non_null(strstr(why, "mldsa65Seed"));
+	}
 	info->reality.mldsa65_seed = NULL;
 
 	/* VLESS Encryption: the public half of the node's key */
