@@ -427,7 +427,7 @@ static void on_learned(void *arg, const char *name, const char *alpn, int err)
 			"nobody is served; check tls_settings.dest",
 			port);
 	else if (err)
-		log_msg(LOG_WARN, "node",
+		log_msg(LOG_ERROR, "node",
 			"port %u: the REALITY target does not answer as %s%s%s: %s; what it says "
 			"behind a handshake cannot be imitated, and who is no client sees no web "
 			"server: check tls_settings.dest",

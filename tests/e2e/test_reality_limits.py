@@ -39,7 +39,7 @@ def traffic_of(s, most):
 class Lab:
     def __init__(self, procs, cert):
         self.procs, self.panel, self.plain = procs, Panel(procs), Plain()
-        targets = {"limited": start_target(procs, "nginx", cert), "summed": self.plain.port}
+        targets = {"limited": start_target(procs, "nginx", cert), "summed": self.plain.port, "dead": free_port()}
         self.rows, entries = {}, []
         for name, target in targets.items():
             row = self.panel.add_node("vless", free_port(), tls=2,
@@ -116,6 +116,20 @@ def test_one_sources_strangers_are_limited_and_keep_no_other_source_out(lab, tar
     with contextlib.ExitStack() as held:
         wait_until("a place", one_more, 10, 0.1)
     tap.close()
+
+
+def test_a_target_that_is_not_there_is_an_error(lab):
+    """In the log, once for each question and not again: one of them is who comes without ALPN."""
+    port = lab.rows["dead"]["port"]
+
+    def told():
+        return [line for line in lab.node.proc.text().splitlines()
+                if f"port {port}: the REALITY target does not answer" in line]
+
+    for alpn in "", " with ALPN http/1.1", " with ALPN h2":
+        wait_until("the error", lambda a=alpn: any(f"as {NAME}{a}: Connection refused" in line for line in told()))
+    assert len(told()) == 3 and all(" error node: " in line for line in told()), told()
+    assert all("check tls_settings.dest" in line for line in told())
 
 
 def test_what_strangers_move_is_said_at_the_end(lab):
