@@ -216,7 +216,7 @@ int node_new(const struct node_world *env, const struct config *file,
 	snprintf(n->tag, sizeof(n->tag), "%s", conf->name);
 	loop_random(node_loop(n), n->ticket_key, sizeof(n->ticket_key));
 	for (unsigned i = 0; i < env->workers->n; i++)
-		seat_init(&n->seats[i], &env->workers->v[i], inbound_put);
+		seat_init(&n->seats[i], &env->workers->v[i], n->tag, inbound_put);
 	node_apply_init(n);
 	node_limits_init(n);
 	node_plugin_init(n);

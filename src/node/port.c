@@ -84,7 +84,7 @@ static void on_ended(struct session_inbound *si, const struct session_report *r)
 
 	p->worker->moves++;
 	atomic_fetch_sub_explicit(&p->sessions, 1, memory_order_relaxed);
-	session_log(r, p->bound);
+	session_log(r, NULL, p->bound);
 	if (p->shutting)
 		loop_queue(si->loop, &p->idle);
 }

@@ -115,7 +115,7 @@ static void on_ended(struct session_inbound *si, const struct session_report *r)
 
 	g->seat->worker->moves++;
 	atomic_fetch_sub_explicit(&g->seat->sessions, 1, memory_order_relaxed);
-	session_log(r, 0);
+	session_log(r, g->seat->tag, 0);
 	if (r->err == -ERR_LIMIT && !r->user)
 		warn_of_limit(g, r);
 	if (g->retired)
@@ -207,9 +207,10 @@ static bool is_full(struct listener *l)
 	return true;
 }
 
-void seat_init(struct seat *s, struct node_worker *w, void (*let_go)(struct inbound *in))
+void seat_init(struct seat *s, struct node_worker *w, const char *tag,
+	       void (*let_go)(struct inbound *in))
 {
-	*s = (struct seat){.worker = w, .let_go = let_go};
+	*s = (struct seat){.worker = w, .tag = tag, .let_go = let_go};
 	list_init(&s->generations);
 }
 

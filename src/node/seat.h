@@ -23,6 +23,7 @@ struct seat_listener {
 
 struct seat {
 	struct node_worker *worker;
+	const char *tag; /* the node's name, which outlives the seat */
 	struct seat_listener *listeners[INBOUND_LISTEN_MAX];
 	unsigned nlisteners;
 	struct list_node generations; /* newest first */
@@ -35,7 +36,8 @@ struct seat {
 	struct log_limit crowded, full; /* newcomers refused, strangers sent away for them */
 };
 
-void seat_init(struct seat *s, struct node_worker *w, void (*let_go)(struct inbound *in));
+void seat_init(struct seat *s, struct node_worker *w, const char *tag,
+	       void (*let_go)(struct inbound *in));
 
 /* New connections are served as `in` says; a reference of `in` is the seat's, until let_go().
  * fds[i] >= 0 is a listening socket for in->listen[i]; -1: the seat has one already; behind

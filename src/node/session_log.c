@@ -2,7 +2,7 @@
 
 #include "base/log.h"
 
-void session_log(const struct session_report *r, uint16_t port)
+void session_log(const struct session_report *r, const char *node, uint16_t port)
 {
 	char peer[ADDR_TEXT_MAX] = "-", dest[DEST_TEXT_MAX] = "-";
 	struct log_line line;
@@ -13,10 +13,12 @@ void session_log(const struct session_report *r, uint16_t port)
 		addr_format(r->peer, peer);
 	if (r->dest)
 		dest_format(r->dest, dest);
-	if (port)
+	if (node)
+		log_str(&line, "node", node);
+	else
 		log_num(&line, "port", port);
 	log_str(&line, "peer", peer);
-	if (!port)
+	if (node)
 		log_num(&line, "user", r->user ? user_id(r->user) : 0);
 	log_str(&line, "net", r->carrier ? "mux" : r->network == NETWORK_UDP ? "udp" : "tcp");
 	log_str(&line, "dest", dest);

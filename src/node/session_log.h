@@ -4,7 +4,9 @@
 
 #include "session/session.h"
 
-/* `port`: of a port of its own (port.h), whose users have no numbers; 0: a node's, whose users do. */
-void session_log(const struct session_report *r, uint16_t port);
+/* `node`: its name, and its users have numbers; NULL: of a port of its own (port.h), `port`, whose
+ * users have none.
+ */
+void session_log(const struct session_report *r, const char *node, uint16_t port);
 
 #endif

@@ -1,5 +1,6 @@
 """REALITY: those who know the key are served, everybody else talks to the target."""
 import dataclasses
+import re
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -89,6 +90,13 @@ def test_bytes_arrive_whole(ways, target, which):
 def test_all_of_it_is_billed(ways):
     for user, _ in ways.values():
         user.assert_billed()
+
+
+def test_a_session_s_line_names_its_node(lab, ways):
+    for (protocol, kind, _), (user, _) in ways.items():
+        line = re.compile(rf" debug session: ended node=(\S+) peer=\S+ user={user.id} ")
+        named = wait_until("a session to end", lambda line=line: line.findall(lab.node.proc.text()))
+        assert set(named) == {f"{protocol}-{kind}"}
 
 
 @pytest.mark.parametrize("client", CLIENTS)
