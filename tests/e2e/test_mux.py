@@ -8,22 +8,31 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from weirtest import SLOW, socks, traffic
-from weirtest.lab import Lab
+from weirtest.lab import EncryptedLab, Lab
 from weirtest.peers import start_client
 from weirtest.proc import wait_until
 from weirtest.shadowsocks import SsLab
+from weirtest.tlstargets import start_target
 
 MIB = 1 << 20
 NEW, KEEP, END = 1, 2, 3
 TCP, UDP = 1, 2
-KINDS = ("vless-raw", "vless-tls", "vmess-raw", "trojan-raw")
+KINDS = ("vless-raw", "vless-tls", "vless-reality", "vmess-raw", "trojan-raw")
+ENCRYPTED = "vless-encrypted"
 METHOD = "aes-256-gcm"
 
 
 @pytest.fixture(scope="module")
 def lab(module_procs, cert):
     # An association is one worker's: who comes back has to meet the same.
-    return Lab(module_procs, cert, KINDS, top={"Workers": 1})
+    lab = Lab(module_procs, cert, KINDS, top={"Workers": 1}, mirror=start_target(module_procs, "nginx", cert))
+    lab.waiting = [lab.user() for _ in KINDS]  # whom the node knows when a test comes to him
+    return lab
+
+
+@pytest.fixture(scope="module")
+def encrypted_lab(module_procs, cert):
+    return EncryptedLab(module_procs, cert, "random", top={"Workers": 1})
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +40,12 @@ def ss_lab(module_procs):
     return SsLab(module_procs, [METHOD], top={"Workers": 1})
 
 
-@pytest.fixture(scope="module", params=KINDS + (METHOD,))
+@pytest.fixture(scope="module", params=KINDS + (METHOD, ENCRYPTED))
 def path(request, target):
     """A user of his own, the way of Xray's client, and the node."""
-    which = request.getfixturevalue("ss_lab" if request.param == METHOD else "lab")
-    user = which.user()
-    o = which.outbound(request.param, user.credential)
+    which = request.getfixturevalue({METHOD: "ss_lab", ENCRYPTED: "encrypted_lab"}.get(request.param, "lab"))
+    user = which.waiting.pop() if request.param in KINDS else which.user()
+    o = which.outbound("vless-raw" if request.param == ENCRYPTED else request.param, user.credential)
     o.mux = 8
     return user, which.until_served(start_client("xray", which.procs, o), target, user), which.node
 

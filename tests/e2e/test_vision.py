@@ -1,15 +1,13 @@
 """The flow xtls-rprx-vision over TLS: padded at first, then, with TLS 1.3 inside, copied by the kernel, and billed."""
 import hashlib
-import os
 import random
 import re
 import socket
-import subprocess
 import threading
 
 import pytest
 from weirtest import SLOW, socks, traffic
-from weirtest.lab import Lab
+from weirtest.lab import EncryptedLab, Lab
 from weirtest.listener import Listener
 from weirtest.peers import CLIENTS, Outbound, random_credential, singbox_server, start_client, xray_server
 from weirtest.proc import free_port, wait_until
@@ -119,27 +117,10 @@ def test_the_same_over_reality(lab, web, target, client):
     tap.close()
 
 
-class Encrypted(Lab):
-    """VLESS Encryption instead of TLS."""
-
-    def __init__(self, procs, cert, mode):
-        text = subprocess.run([os.environ["WEIR_BIN"], "vlessenc", "-m", mode, "-k", "x25519", "-t", "600s"],
-                              check=True, capture_output=True, text=True).stdout
-        key, self.encryption = re.findall(r"cryption: (\S+)$", text, re.M)
-        super().__init__(procs, cert, kinds=("vless-raw",), settings={
-            "flow": FLOW, "encryption": "mlkem768x25519plus",
-            "encryption_settings": {"mode": mode, "ticket": "600s", "private_key": key.split(".")[-1]}})
-
-    def outbound(self, kind, credential):
-        o = super().outbound(kind, credential)
-        o.encryption = self.encryption
-        return o
-
-
 @pytest.mark.parametrize("mode", ["native", "random"])
 def test_the_same_over_vless_encryption(procs, cert, web, target, mode):
     """What is masked goes through our hands to its end; what is not is the kernel's."""
-    lab = Encrypted(procs, cert, mode)
+    lab = EncryptedLab(procs, cert, mode, FLOW)
     for client in ("xray", "weir"):
         user = lab.user()
         way = lab.until_served(lab.client("vless-raw", client, user), target, user)

@@ -1,5 +1,8 @@
 """A panel, a node with four inbounds, and clients of each kind: what most end-to-end tests stand on."""
 import dataclasses
+import os
+import re
+import subprocess
 
 from . import SLOW
 from .node import HANDSHAKE, Node, entry
@@ -90,3 +93,20 @@ class Lab:
         if user:
             user.moved(moved)
         return way
+
+
+class EncryptedLab(Lab):
+    """VLESS with its Encryption instead of TLS, in one of its modes."""
+
+    def __init__(self, procs, cert, mode, flow="", **options):
+        text = subprocess.run([os.environ["WEIR_BIN"], "vlessenc", "-m", mode, "-k", "x25519", "-t", "600s"],
+                              check=True, capture_output=True, text=True).stdout
+        key, self.encryption = re.findall(r"cryption: (\S+)$", text, re.M)
+        super().__init__(procs, cert, kinds=("vless-raw",), settings={
+            "flow": flow, "encryption": "mlkem768x25519plus",
+            "encryption_settings": {"mode": mode, "ticket": "600s", "private_key": key.split(".")[-1]}}, **options)
+
+    def outbound(self, kind, credential):
+        o = super().outbound(kind, credential)
+        o.encryption = self.encryption
+        return o
