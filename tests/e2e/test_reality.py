@@ -14,19 +14,21 @@ from weirtest.panel import Panel
 from weirtest.peers import (CLIENTS, Outbound, Reality, new_reality, peer, random_credential, singbox_server,
                             start_client, xray_server)
 from weirtest.proc import free_port, wait_until
-from weirtest.tlsprobe import Tap, hello, look, records
+from weirtest.tlsprobe import Tap, hello, look, records, shares
 from weirtest.tlstargets import KINDS, start_target
 
 MIB = 1 << 20
 SIZE = 4 * MIB if SLOW == 1 else MIB
 NAME = "weir.test"
+VISION = "xtls-rprx-vision"
 LANES = 8
+X25519, HYBRID = 0x001d, 0x11ec  # the latter X25519MLKEM768
 
 pytestmark = [pytest.mark.quick]
 
 
 class Targets(Lab):
-    """A node for each protocol and target."""
+    """A node for each protocol and target; "vision" and "big" are as nginx, with the flow and a large certificate."""
 
     # pylint: disable=super-init-not-called
     def __init__(self, procs, cert):
@@ -35,14 +37,17 @@ class Targets(Lab):
         self.targets = {kind: start_target(procs, kind, cert) for kind in KINDS}
         big = Cert(str(procs.folder), NAME, *[f"a-name-that-fills-this-certificate-{i}.weir.test" for i in range(90)])
         self.targets["big"] = start_target(procs, "nginx", big)
+        self.targets["vision"] = self.targets["nginx"]
         made = subprocess.run([peer("xray"), "mldsa65"], check=True, capture_output=True, text=True, timeout=20)
         seed, self.verify = (line.split()[-1] for line in made.stdout.splitlines()[:2])
         self.nodes, entries = {}, []
-        for protocol, kind in [("vless", k) for k in KINDS] + [("trojan", "nginx"), ("vless", "big")]:
+        for protocol, kind in [("vless", k) for k in KINDS] + [("trojan", "nginx"), ("vless", "big"),
+                                                                       ("vless", "vision")]:
             settings = {"server_name": NAME, "dest": f"127.0.0.1:{self.targets[kind]}"}
             if kind == "big":
                 settings["mldsa65Seed"] = seed
-            row = self.panel.add_node(protocol, free_port(), tls=2, tls_settings=settings)
+            more = {"flow": VISION} if kind == "vision" else {}
+            row = self.panel.add_node(protocol, free_port(), tls=2, tls_settings=settings, **more)
             self.nodes[protocol, kind] = row
             entries.append(entry(self.panel.url, row, None, Name=f"{protocol}-{kind}"))
         self.lanes = []  # (port of an s_server, port of a node in front of it), all with one key
@@ -99,6 +104,36 @@ def test_a_session_s_line_names_its_node(lab, ways):
         assert set(named) == {f"{protocol}-{kind}"}
 
 
+# with whether a client is asked for XUDP, where it has the choice
+UDP_WAYS = [("vless", "nginx", client, True) for client in CLIENTS] + [("vless", "nginx", "xray", False)]
+UDP_WAYS += [("vless", "vision", client, True) for client in CLIENTS]
+UDP_WAYS += [("trojan", "nginx", client, True) for client in CLIENTS]
+
+
+def udp_client(lab, user, protocol, kind, client, cone):
+    flow = VISION if kind == "vision" else ""
+    return start_client(client, lab.procs, lab.outbound(protocol, kind, user.credential, flow=flow, cone=cone))
+
+
+@pytest.fixture(scope="module")
+def udp_ways(lab, target):
+    users = {way: lab.user() for way in UDP_WAYS}
+    started = {way: udp_client(lab, user, *way) for way, user in users.items()}
+    return {way: (user, lab.until_served(started[way], target, user)) for way, user in users.items()}
+
+
+@pytest.mark.parametrize("which", UDP_WAYS, ids=lambda w: "-".join(map(str, w)))
+def test_packets_travel_inside(udp_ways, udp_target, which):
+    user, way = udp_ways[which]
+    cone = which[3]
+    user.moved(traffic.packets(way, udp_target, (1, 400, 1200), None if cone else 1, cone))
+
+
+def test_all_of_them_are_billed(udp_ways):
+    for user, _ in udp_ways.values():
+        user.assert_billed()
+
+
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_signature_with_mldsa_is_there_for_who_asks(lab, target, client):
     user = lab.user()
@@ -146,6 +181,30 @@ def said_by(lab, kind, target, **reality):
         lab.until_served(way, target, user)
     tap.close()
     return tap
+
+
+@pytest.fixture(scope="module")
+def someone(lab, target):
+    """A user whom both nodes know."""
+    user = lab.user()
+    for kind in "go", "nginx":
+        lab.until_served(start_client("weir", lab.procs, lab.outbound("vless", kind, user.credential)), target)
+    return user
+
+
+@pytest.mark.parametrize("client,fingerprint,offers,kind,group", [
+    ("weir", "chrome", True, "go", HYBRID), ("weir", "chrome", True, "nginx", X25519),
+    ("xray", "chrome", True, "go", HYBRID), ("xray", "chrome", True, "nginx", X25519),
+    ("xray", "ios", False, "go", X25519), ("sing-box", "chrome", False, "go", X25519)])
+def test_keys_are_agreed_on_in_the_targets_group(lab, someone, target, client, fingerprint, offers, kind, group):
+    """Who offers the hybrid gets it where the target has it: Go's library does, this nginx does not."""
+    o = lab.outbound("vless", kind, someone.credential)
+    tap = Tap(o.port)
+    o.port, o.reality.fingerprint = tap.port, fingerprint
+    traffic.echo(start_client(client, lab.procs, o), target, b"agreed")
+    tap.close()
+    assert (HYBRID in shares(tap.said[0])) == offers and X25519 in shares(tap.said[0])
+    assert shares(tap.heard[0]) == [group]
 
 
 def first_record(data):

@@ -48,6 +48,31 @@ def records(data):
     return out, data
 
 
+def shares(data):
+    """The groups of the key shares in a hello: a client's offer, or what a server has chosen; `data` begins with its
+    record."""
+    at = 5 + 4 + 2 + 32
+    client, length = data[5] == 1, data[3] << 8 | data[4]
+    assert data[0] == 22 and data[5] in (1, 2) and len(data) >= 5 + length
+    at += 1 + data[at]
+    at += 2 + int.from_bytes(data[at:at + 2], "big") + 1 + 1 if client else 3
+    end = at + 2 + int.from_bytes(data[at:at + 2], "big")
+    at += 2
+    while at < end:
+        kind, n = struct.unpack(">HH", data[at:at + 4])
+        body, at = data[at + 4:at + 4 + n], at + 4 + n
+        if kind != 51:
+            continue
+        if not client:
+            return [struct.unpack(">H", body[:2])[0]]
+        body, groups = body[2:], []
+        while body:
+            group, n = struct.unpack(">HH", body[:4])
+            groups, body = groups + [group], body[4 + n:]
+        return groups
+    return []
+
+
 def look(port, parts, half_close=False, seconds=1.5):
     """Sends the parts, 10 ms apart; (bytes that came, "fin", "reset" or "open", after how long)."""
     got, started = b"", time.monotonic()
