@@ -1,11 +1,12 @@
 """The harness against itself: the peers talking to each other and to our client, before they talk to our node."""
+import hashlib
 import time
 
 import pytest
-from weirtest import fakepanel, traffic
+from weirtest import fakepanel, secrecy, traffic
 from weirtest.lab import KINDS
 from weirtest.peers import CLIENTS, Outbound, random_credential, singbox_server, start_client, xray_server
-from weirtest.proc import free_port, wait_until
+from weirtest.proc import Procs, free_port, wait_until
 
 MIB = 1 << 20
 
@@ -27,6 +28,31 @@ def test_peers_carry_what_they_are_given(server, client, procs, target, udp_targ
     wait_until("the target to have counted the same", lambda: (
         target.received - before[0], target.sent - before[1]) == tuple(map(sum, zip(*moved))))
     traffic.packets(way, udp_target)
+
+
+def says(folder, since, weir_bin, text, program="weir"):
+    """What is wrong with a process that has this in its log."""
+    procs = Procs(folder)
+    procs.mark = since
+    words = ["sh", "-c", "echo a line; echo \"$1\"", weir_bin if program == "weir" else "other", text]
+    procs.start(program, words).popen.wait(20)
+    return procs.stop_all()
+
+
+def test_a_secret_in_a_log_of_ours_is_found(weir_bin, tmp_path_factory):
+    since = secrecy.mark()
+    user, server, key = random_credential(), "fd4b+Zm/9xDgvjd8Tm8a0Q==", "q0Zc1zXIFVvEXk1bq1SzfA=="
+    secrecy.issue(f"{server}:{key}")
+    secrecy.issue_all({"users": [{"id": 1, "uuid": "4a0fe2a2-2f6e-49c8-8f5c-8a0b0b6a3c11"}], "settings": {
+        "tls_settings": {"private_key": "a private key of ours"}}})
+    secrets = [user, user.upper(), user.replace("-", ""), hashlib.sha224(user.encode()).hexdigest(), server, key,
+               "4a0fe2a2-2f6e-49c8-8f5c-8a0b0b6a3c11", "a private key of ours"]
+    for secret in secrets:
+        wrong = says(tmp_path_factory.mktemp("log"), since, weir_bin, f"session: ended user={secret} err=OK")
+        assert len(wrong) == 1 and wrong[0].startswith("weir") and secret in wrong[0], (secret, wrong)
+    # Another's log may say it, and so may the line of the command.
+    assert says(tmp_path_factory.mktemp("log"), since, weir_bin, user, "other") == []
+    assert says(tmp_path_factory.mktemp("log"), since, weir_bin, "session: ended user=7 err=AUTH") == []
 
 
 def test_fake_panel_does_as_told(procs):

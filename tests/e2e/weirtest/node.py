@@ -2,7 +2,7 @@
 import json
 import os
 
-from . import SLOW
+from . import SLOW, secrecy
 from .proc import free_port, signal
 
 # A stranger without TLS is left waiting until this, in seconds: enough for a real client in a crowd on a
@@ -39,6 +39,7 @@ class Node:
         self.start()
 
     def write(self):
+        secrecy.issue_all(self.text)
         # Renamed over, as an editor does.
         with open(self.config + ".new", "w", encoding="ascii") as f:
             json.dump(self.text, f, indent=1)

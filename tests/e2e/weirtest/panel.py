@@ -3,7 +3,7 @@ import http.client
 import json
 import os
 
-from . import SLOW
+from . import SLOW, secrecy
 from .proc import free_port
 
 ADMIN = "an-admin-token-for-tests"
@@ -28,6 +28,7 @@ class Panel:
         self.proc = self.procs.start("panel", [
             os.environ["WEIR_BIN"], "panel", "serve", "--listen", f"127.0.0.1:{self.port}", "--db", self.db,
             "--admin-token", ADMIN, *self.options])
+        secrecy.issue(ADMIN)
         self.proc.wait_listening(self.port)
 
     def call(self, method, path, body=None, headers=None):
@@ -44,9 +45,10 @@ class Panel:
     def admin(self, method, path, body=None):
         status, _, data = self.call(method, "/admin/v1" + path, body, {
             "Authorization": f"Bearer {ADMIN}", "Content-Type": "application/json"})
+        secrecy.issue_all(body)
         if status >= 300:
             raise ApiError(status, data.decode(errors="replace"))
-        return json.loads(data) if data else None
+        return secrecy.issue_all(json.loads(data)) if data else None
 
     def add_user(self, **fields):
         return self.admin("POST", "/users", fields)

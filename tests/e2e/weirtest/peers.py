@@ -11,6 +11,7 @@ import subprocess
 import urllib.parse
 import uuid as uuids
 
+from . import secrecy
 from .proc import free_port
 from .traffic import Way
 
@@ -66,7 +67,7 @@ def peer(name):
 
 
 def random_credential():
-    return str(uuids.uuid4())
+    return secrecy.issue(str(uuids.uuid4()))
 
 
 def write(procs, name, config):
@@ -279,6 +280,7 @@ def weir_client(procs, o, port):
 
 def start_client(kind, procs, o):
     port = free_port()
+    secrecy.issue(o.credential)
     start = {"xray": xray_client, "sing-box": singbox_client, "weir": weir_client}[kind]
     way = Way(port)
     way.process = start(procs, o, port).wait_listening(port)

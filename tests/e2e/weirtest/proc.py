@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 
-from . import SLOW
+from . import SLOW, secrecy
 
 BAD_SIGNS = re.compile(
     r"ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error: |Assertion `.*failed|"
@@ -138,6 +138,9 @@ class Proc:
     def tail(self, size=4000):
         return self.text()[-size:]
 
+    def is_weir(self):
+        return os.environ.get("WEIR_BIN") in self.command
+
     def complaint(self):
         """What a sanitizer or an assertion had to say, or None."""
         text = self.text()
@@ -155,6 +158,7 @@ class Procs:
     def __init__(self, folder):
         self.folder = str(folder)
         self.all = []
+        self.mark = secrecy.mark()
 
     def start(self, name, command, **more):
         same = sum(p.name.split(".")[0] == name for p in self.all)
@@ -172,6 +176,8 @@ class Procs:
         for p in self.all:
             if p.complaint():
                 wrong.append(f"{p.name}:\n{p.complaint()}")
+            if p.is_weir() and (line := secrecy.shown(p.text(), self.mark)):
+                wrong.append(f"{p.name}: a secret in its log: {line}")
         return wrong
 
 

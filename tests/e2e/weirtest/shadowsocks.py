@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 
+from . import secrecy
 from .lab import Lab
 from .node import Node, entry
 from .panel import Panel
@@ -35,12 +36,12 @@ SALT = {m: 16 if "128" in m else 24 if "192" in m else 32 for m in SPEAKERS}
 
 def new_key(method):
     """A key of the length that a 2022 method asks for, as it is written."""
-    return base64.b64encode(os.urandom(16 if "128" in method else 32)).decode()
+    return secrecy.issue(base64.b64encode(os.urandom(16 if "128" in method else 32)).decode())
 
 
 def user_key(method, credential):
     """How panels make the key of a user: the first characters of his UUID."""
-    return base64.b64encode(credential.encode()[:16 if "128" in method else 32]).decode()
+    return secrecy.issue(base64.b64encode(credential.encode()[:16 if "128" in method else 32]).decode())
 
 
 def password_for(method, server_key, credential):

@@ -5,7 +5,7 @@ import re
 import socket
 import time
 
-from . import SLOW
+from . import SLOW, secrecy
 from .peers import write
 from .proc import wait_until
 
@@ -22,6 +22,7 @@ class Manager:
         config = dict({"manager_address": self.socket, "server": "127.0.0.1", "allow_private": True,
                        "state_file": os.path.join(self.folder, "manager.json"), "stat_interval": 1,
                        "workers": 2}, **options)
+        secrecy.issue_all(config)
         self.address = config["manager_address"]
         self.command = [os.environ["WEIR_BIN"], name, "-c", write(procs, "manager", config), *arguments]
         self.proc = self.start()
@@ -72,7 +73,7 @@ class Client:
                 return data
 
     def add(self, port, password, **more):
-        return self.ask("add: " + json.dumps(dict({"server_port": port, "password": password}, **more)))
+        return self.ask("add: " + json.dumps(dict({"server_port": port, "password": secrecy.issue(password)}, **more)))
 
     def remove(self, port):
         return self.ask("remove: " + json.dumps({"server_port": port}))

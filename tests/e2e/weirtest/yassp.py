@@ -9,6 +9,7 @@ import json
 import os
 import urllib.parse
 
+from . import secrecy
 from .fakepanel import FakePanel as V2spPanel
 from .fakepanel import Request
 from .peers import Outbound
@@ -65,7 +66,7 @@ class FakePanel(V2spPanel):
 
 
 def profile(method="aes-256-gcm", **more):
-    return dict({"port": free_port(), "method": method, "password": os.urandom(9).hex()}, **more)
+    return dict({"port": free_port(), "method": method, "password": secrecy.issue(os.urandom(9).hex())}, **more)
 
 
 def outbound(p, **more):
@@ -77,6 +78,7 @@ class Site:
 
     def __init__(self, procs, url, host, psk, name="site", start=True, **keys):
         self.procs, self.name = procs, name
+        secrecy.issue(psk)
         self.folder = os.path.join(procs.folder, name)
         os.makedirs(self.folder, exist_ok=True)
         self.file = os.path.join(self.folder, "sites.cfg")
