@@ -4,6 +4,7 @@ Undisturbed it serves `config` and `users`, keeps pushes by their Idempotency-Ke
 notes every request with its time.  `faults[action]` is a list of answers used up one by one, `always[action]` one
 that stays; an answer is a function of the request.
 """
+import functools
 import hashlib
 import json
 import socket
@@ -47,10 +48,18 @@ def wrong_types(r):
     r.answer(200, json.dumps(wrong.get(r.action, [])).encode(), headers={"ETag": '"wrong"'})
 
 
+@functools.lru_cache(None)
+def crowd(size):
+    """About so many bytes of users, each with a comma behind."""
+    one = '{"id":%d,"uuid":"00000000-0000-4000-8000-%012d","speed_limit":0,"device_limit":0},'
+    return "".join(one % (i, i) for i in range(1000000, 1000000 + size // len(one % (1000000, 0)))).encode()
+
+
 def huge(r, megabytes=100):
-    """A body without an end worth waiting for."""
-    r.answer(200, b'{"users":[', length=megabytes << 20)
-    filler = b" " * (1 << 20)
+    """Users without an end worth waiting for; what is said of others lies in front."""
+    head = json.dumps(r.panel.config if r.action == "config" else {})[:-1].encode()
+    r.answer(200, head + (b', ' if len(head) > 1 else b'') + b'"users":[', length=megabytes << 20)
+    filler = crowd(1 << 20)
     try:
         for _ in range(megabytes):
             r.wfile.write(filler)
