@@ -30,6 +30,7 @@ struct push_server {
 	struct addr at;
 	uint8_t token[HASH_MAX];  /* SHA-256 */
 	struct list_node waiting; /* requests whose list is being applied */
+	bool closing;
 };
 
 /* One connection: who takes too long is cut off. */
@@ -246,6 +247,10 @@ static enum MHD_Result apply(struct request *r)
 	int err;
 
 	r->is_push = false;
+	if (r->p->closing) {
+		refuse(r, 503, "stopping");
+		return answer(r);
+	}
 	r->status = 204;
 	err = yassp_push(r->p->y, r->body ? r->body : "", r->len, on_applied, r, why);
 	wipe(r);
@@ -434,11 +439,14 @@ void push_server_at(const struct push_server *p, struct addr *out)
 	*out = p->at;
 }
 
-/* What waits is let go first: the daemon does not end with connections that are suspended. */
+/* What waits is let go first, and nothing is made to wait: the daemon does not end with connections
+ * that are suspended.
+ */
 void push_server_stop(struct push_server *p)
 {
 	if (!p)
 		return;
+	p->closing = true;
 	while (!list_empty(&p->waiting)) {
 		struct request *r = container_of(p->waiting.next, struct request, link);
 

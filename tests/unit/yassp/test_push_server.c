@@ -301,6 +301,27 @@ static void the_end_does_not_wait_for_who_waits(void **state)
 	close(fd);
 }
 
+/* Its last byte is there when the end comes, and nobody has read it. */
+static void who_comes_with_the_end_is_refused(void **state)
+{
+	struct world *w = *state;
+	int fd = connect_to(w);
+	static const char request[] = "POST /instances?token=s%26cret HTTP/1.1\r\n" PUSH("2") "[";
+
+	says(w, "POST /instances?token=s%26cret HTTP/1.1\r\nContent-Length: 53\r\n" END "\r\n" TWO,
+	     "HTTP/1.1 204", "");
+	w->engine->latency = 2 * NSEC_SEC;
+	send_all(w, fd, request, strlen(request));
+	for (int i = 0; i < 50; i++)
+		loop_turn(w->loop, NSEC_MS);
+	assert_int_equal(send(fd, "]", 1, MSG_NOSIGNAL), 1);
+	push_server_stop(w->p);
+	w->p = NULL;
+	assert_int_equal(w->engine->removes, 0);
+	assert_memory_equal(read_all(w, fd, 2 * NSEC_SEC), "HTTP/1.1 503", 12);
+	close(fd);
+}
+
 static void a_busy_port_is_told(void **state)
 {
 	struct world *w = *state;
@@ -326,6 +347,7 @@ int main(void)
 		TEST(and_chunked_when_it_becomes_so),
 		TEST(who_is_too_slow_is_cut_off),
 		TEST(the_end_does_not_wait_for_who_waits),
+		TEST(who_comes_with_the_end_is_refused),
 		TEST(a_busy_port_is_told),
 	};
 
