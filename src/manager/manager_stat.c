@@ -331,7 +331,7 @@ static void on_stat(struct timer *t)
 	engine_settle(m->conf.engine);
 	if (m->conf.dialect == MANAGER_WIKI) {
 		deliver(m, true);
-	} else if (m->prune) {
+	} else if (m->prune && !m->closed) {
 		m->prune = ledger_prune(m->conf.ledger, m->conf.ledger_node, present, m) < 0;
 	}
 }

@@ -22,6 +22,7 @@ struct bed {
 	char dir[32], address[64], state[64];
 	struct profile defaults;
 	const char *allowed;
+	enum manager_dialect dialect;
 };
 
 static bool allow(void *arg, const char *plugin)
@@ -39,6 +40,7 @@ static void start(struct bed *b, const char *default_plugin)
 		.ledger = b->ledger,
 		.ledger_node = b->node,
 		.endpoint = {.address = b->address},
+		.dialect = b->dialect,
 		.subscribers = SUBSCRIBERS_ALL,
 		.stat_interval = STAT_EVERY,
 		.rules = {.defaults = &b->defaults, .plugin_allowed = allow, .plugin_arg = b},
@@ -168,6 +170,10 @@ static void assert_told(struct bed *b, int fd, unsigned want)
 	assert_int_equal(sum, want);
 }
 
+static void ended(void *arg)
+{
+}
+
 /* ---- tests ------------------------------------------------------------------------------- */
 
 static void nothing_is_acknowledged_before_the_accounts_are_on_disk(void **state)
@@ -277,6 +283,38 @@ static void a_plugin_that_is_no_longer_allowed_is_not_restored(void **state)
 	}
 }
 
+/* The ports that end with the section look like removed ones from then on. */
+static void totals_outlive_the_end_of_the_section(void **state)
+{
+	static const char remove[] = "remove: {\"server_port\":8002}";
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	struct ledger_totals t;
+	struct bed b;
+	int fd;
+
+	open_bed(&b);
+	b.dialect = MANAGER_LIBEV;
+	put(&b, 8001);
+	put(&b, 8002);
+	start(&b, NULL);
+	pass(&b, 2 * STAT_EVERY); /* the pruning of the start */
+	fake_engine_move(b.e, 8001, 1000, 234);
+	fd = client(&b, 0);
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s", b.address);
+	assert_int_equal(sendto(fd, remove, strlen(remove), 0, (struct sockaddr *)&at, sizeof(at)),
+			 strlen(remove));
+	loop_turn(b.loop, NSEC_SEC);
+	assert_int_equal(engine_count(b.e), 1);
+	manager_close(b.m);
+	engine_stop(b.e, 0, ended, NULL);
+	pass(&b, 2 * STAT_EVERY);
+	assert_int_equal(ledger_totals(b.ledger, b.node, &t), 0);
+	assert_int_equal(t.carried.up, 1000);
+	assert_int_equal(t.carried.down, 234);
+	close_bed(&b);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -284,6 +322,7 @@ int main(void)
 		cmocka_unit_test(who_is_away_for_long_finds_his_account),
 		cmocka_unit_test(while_all_are_away_it_waits_for_who_comes),
 		cmocka_unit_test(a_plugin_that_is_no_longer_allowed_is_not_restored),
+		cmocka_unit_test(totals_outlive_the_end_of_the_section),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
