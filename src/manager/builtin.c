@@ -429,6 +429,11 @@ static void builtin_stop(struct instance *i, nsec_t grace)
 	port_close(b->port, grace, on_port_closed, b);
 }
 
+static void builtin_hasten(struct instance *i)
+{
+	builtin_stop(i, 0);
+}
+
 static void free_now(void *arg)
 {
 	struct built *b = arg;
@@ -566,6 +571,7 @@ const struct engine_ops engine_builtin = {
 	.init = builtin_init,
 	.start = builtin_start,
 	.stop = builtin_stop,
+	.hasten = builtin_hasten,
 	.traffic = builtin_traffic,
 	.slots = builtin_slots,
 	.free = builtin_free,

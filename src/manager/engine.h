@@ -160,6 +160,11 @@ void engine_settle(struct engine *e);
  * then killed, all slots are settled.  Then `done`, and engine_free() is due.
  */
 void engine_stop(struct engine *e, nsec_t grace, void (*done)(void *arg), void *arg);
+
+/* After that: connections end now, and all is counted as before.  engine_stop() again with 0 waits for
+ * nobody's last count either.
+ */
+void engine_hasten(struct engine *e);
 void engine_free(struct engine *e);
 
 #endif

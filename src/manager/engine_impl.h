@@ -27,6 +27,8 @@ struct engine_ops {
 	int (*start)(struct engine *e, const struct profile *p, uint32_t generation,
 		     struct instance *old, struct instance **out, char why[PROFILE_WHY_MAX]);
 	void (*stop)(struct instance *i, nsec_t grace); /* again: hurry */
+	/* Being stopped: connections end now.  NULL: what stops waits for none of them anyway. */
+	void (*hasten)(struct instance *i);
 	void (*traffic)(const struct instance *i, struct traffic *out);
 	size_t (*slots)(const struct instance *i, uint32_t *out); /* out NULL: how many */
 	void (*free)(struct instance *i, bool settled); /* settled: its slots are released */

@@ -167,6 +167,16 @@ void engine_stop(struct engine *e, nsec_t grace, void (*done)(void *arg), void *
 	timer_set(e->conf.loop, &e->tick, loop_now(e->conf.loop) + NSEC_MS);
 }
 
+void engine_hasten(struct engine *e)
+{
+	struct list_node *pos, *tmp;
+
+	if (!e->ops->hasten)
+		return;
+	list_for_each_safe(pos, tmp, &e->live)
+		e->ops->hasten(list_entry(pos, struct instance, link));
+}
+
 /* What could not be settled is in the counters file, for the ledger's next start. */
 void engine_free(struct engine *e)
 {

@@ -97,14 +97,14 @@ void yassp_stop(struct yassp *y, nsec_t grace, void (*stopped)(void *arg), void 
 void yassp_hasten(struct yassp *y)
 {
 	if (!y->draining)
-		engine_stop(y->env.engine, 0, engine_is_down, y);
+		engine_hasten(y->env.engine);
 }
 
 void yassp_hurry(struct yassp *y)
 {
 	y->hurried = true;
 	if (!y->draining) {
-		yassp_hasten(y);
+		engine_stop(y->env.engine, 0, engine_is_down, y);
 		return;
 	}
 	upload_call_off(y);

@@ -22,7 +22,7 @@ static struct {
 	int start;	   /* what start() returns */
 	bool beside;	   /* can take over an old one's sockets */
 	bool gone_at_once; /* stop() says so itself */
-	unsigned starts;
+	unsigned starts, stops;
 } will;
 
 static bool alive(const struct engine *e, uint16_t port)
@@ -65,6 +65,7 @@ static void gone(struct instance *i)
 
 static void fake_stop(struct instance *i, nsec_t grace)
 {
+	will.stops++;
 	if (will.gone_at_once)
 		gone(i);
 }
@@ -511,6 +512,22 @@ static void whatever_is_asked_in_whatever_order(void **state)
 	close_bed(&b);
 }
 
+/* A process that is to end tells its last count first, however little time connections have. */
+static void to_end_connections_hurries_no_process(void **state)
+{
+	struct bed b;
+
+	open_bed(&b);
+	put(&b, 1, "a", 1, true);
+	engine_stop(b.e, 10 * NSEC_SEC, note_stopped, &b);
+	assert_int_equal(will.stops, 1);
+	engine_hasten(b.e);
+	assert_int_equal(will.stops, 1);
+	engine_stop(b.e, 0, note_stopped, &b);
+	assert_int_equal(will.stops, 2);
+	close_bed(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -525,6 +542,7 @@ int main(void)
 		cmocka_unit_test(a_total_that_falls_is_a_restart),
 		cmocka_unit_test(removed_and_put_again_at_once_it_waits_for_the_old_one),
 		cmocka_unit_test(whatever_is_asked_in_whatever_order),
+		cmocka_unit_test(to_end_connections_hurries_no_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
