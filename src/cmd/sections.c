@@ -10,33 +10,45 @@
 /* ---- Manager ------------------------------------------------------------------------------- */
 
 /* Keys of ss-manager's file that are about its process. */
+static const char *const of_process[][2] = {
+	{"user", "the process has one already"},
+	{"nofile", "the process may have as many as there are"},
+	{"workers", "Workers of the file holds"},
+	{"log_level", "Log.Level of the file holds"},
+};
+
 static void warn_of_process(struct conf_reader *r, const struct json_value *object)
 {
-	static const char *const keys[][2] = {
-		{"user", "the process has one already"},
-		{"nofile", "the process may have as many as there are"},
-		{"workers", "Workers of the file holds"},
-		{"log_level", "Log.Level of the file holds"},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-		const struct json_value *v = json_get(object, keys[i][0]);
+	for (size_t i = 0; i < ARRAY_LEN(of_process); i++) {
+		const struct json_value *v = json_get(object, of_process[i][0]);
 
 		if (v && v->type != JSON_T_NULL)
-			conf_warn(r, v->key_at, keys[i][0], "has no effect here: %s", keys[i][1]);
+			conf_warn(r, v->key_at, of_process[i][0], "has no effect here: %s",
+				  of_process[i][1]);
 	}
 }
 
-/* What the section leaves open, Plugins says. */
+/* What the section leaves open, Plugins says; who is silent in both allows none. */
 static int add_plugins(struct manager_file *f, const struct config_plugins *p)
 {
 	int err = 0;
 
 	if (!f->plugin_path && p->path.count)
 		err = manager_file_names(f, &p->path, &f->plugin_path);
-	if (!err && !f->plugin_allow && p->allow.count)
+	if (!err && !f->plugin_allow)
 		err = manager_file_names(f, &p->allow, &f->plugin_allow);
 	return err;
+}
+
+/* What serves shall not end for one that never could. */
+static void check_address(struct manager_file *f, struct conf_reader *r,
+			  const struct json_value *at)
+{
+	char why[ENDPOINT_WHY_MAX];
+
+	f->endpoint.no_names = true;
+	if (endpoint_check(&f->endpoint, why))
+		conf_error(r, at->at, "manager_address", "%s", why);
 }
 
 static int read_manager(struct sections *s, struct conf_reader *r, const struct config *c)
@@ -49,17 +61,42 @@ static int read_manager(struct sections *s, struct conf_reader *r, const struct 
 	if (err ? !json_get(c->manager, "manager_address") : !s->manager->endpoint.address)
 		conf_error(r, c->manager->at, "manager_address",
 			   "is missing; a path, or host:port");
+	else if (!err)
+		check_address(s->manager, r, json_get(c->manager, "manager_address"));
 	conf_leave(r, mark);
 	if (!err)
 		err = add_plugins(s->manager, &c->plugins);
 	return err == -ENOMEM ? err : 0;
 }
 
+/* The next that matters. */
+static const struct json_value *member(const struct json_value *v)
+{
+	for (size_t i = 0; v && i < ARRAY_LEN(of_process); i++) {
+		if (strcmp(v->key, of_process[i][0]) != 0)
+			continue;
+		v = v->next;
+		i = SIZE_MAX; /* from the first again */
+	}
+	return v;
+}
+
+static bool same_members(const struct json_value *a, const struct json_value *b)
+{
+	const struct json_value *x = member(a->child), *y = member(b->child);
+
+	while (x && y && conf_same_value(x, y)) {
+		x = member(x->next);
+		y = member(y->next);
+	}
+	return !x && !y;
+}
+
 bool sections_same_manager(const struct config *a, const struct config *b)
 {
 	bool own = json_get(a->manager, "plugin_path") && json_get(a->manager, "plugin_allow");
 
-	return a->manager && conf_same_value(a->manager, b->manager) &&
+	return a->manager && b->manager && same_members(a->manager, b->manager) &&
 	       (own || !conf_diff(&config_plugins_schema, &a->plugins, &b->plugins, NULL, NULL));
 }
 
@@ -91,13 +128,24 @@ static int add_site_plugins(struct site_conf *c, const struct config_plugins *p)
 	return err;
 }
 
-static bool is_there(const struct sections *s, const char *file, const char *section)
+/* Two that count in one folder cannot run at once. */
+static bool may_be(const struct sections *s, struct conf_reader *r, struct json_pos at,
+		   const struct site_conf *c)
 {
 	for (size_t i = 0; i < s->nsites; i++) {
-		if (!strcmp(s->sites[i]->file, file) && !strcmp(s->sites[i]->section, section))
-			return true;
+		const struct site_conf *o = s->sites[i];
+
+		if (site_conf_is(o, c)) {
+			conf_error(r, at, NULL, "the same site again; take one of them out");
+			return false;
+		}
+		if (*c->conf.state && !strcmp(o->conf.state, c->conf.state)) {
+			conf_error(r, at, NULL, "its state file is that of [%.100s], too",
+				   o->section);
+			return false;
+		}
 	}
-	return false;
+	return true;
 }
 
 /* A file with several sites is one file. */
@@ -119,15 +167,29 @@ static int read_site(struct sections *s, struct conf_reader *r, struct config *c
 
 	if (err)
 		return err;
-	if (is_there(s, path, entry->section)) {
-		conf_error(r, at, NULL, "the same site again; take one of them out");
-		return 0;
-	}
 	err = site_conf_load(path, entry->section, r->report, &site);
 	if (err)
 		return err == -ENOMEM ? err : 0;
+	if (!may_be(s, r, at, site)) {
+		site_conf_free(site);
+		return 0;
+	}
 	s->sites[s->nsites++] = site;
 	return add_site_plugins(site, &c->plugins);
+}
+
+static void note_difference(void *arg, const char *path, const struct conf_row *row)
+{
+	if (strcmp(path, "log level") != 0 && !(row->flags & CONF_IGNORED))
+		*(bool *)arg = true;
+}
+
+bool sections_same_site(const struct site_conf *a, const struct site_conf *b)
+{
+	bool differs = false;
+
+	conf_diff(&yassp_schema, &a->conf, &b->conf, note_difference, &differs);
+	return !differs;
 }
 
 static int read_sites(struct sections *s, struct conf_reader *r, struct config *c,

@@ -25,4 +25,7 @@ void sections_done(struct sections *s);
 /* What differs between two files that matters to the manager; never true of one that was not there. */
 bool sections_same_manager(const struct config *a, const struct config *b);
 
+/* The same of two sites that are one. */
+bool sections_same_site(const struct site_conf *a, const struct site_conf *b);
+
 #endif

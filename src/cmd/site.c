@@ -75,6 +75,7 @@ int site_conf_load(const char *file, const char *section, struct conf_report *re
 		   struct site_conf **out)
 {
 	struct site_conf *c = calloc(1, sizeof(*c));
+	char real[PATH_MAX];
 	int err = -ENOMEM;
 
 	if (!c)
@@ -82,7 +83,8 @@ int site_conf_load(const char *file, const char *section, struct conf_report *re
 	arena_init(&c->mem, 0);
 	c->file = arena_strdup(&c->mem, file);
 	c->section = arena_strdup(&c->mem, section);
-	if (c->file && c->section)
+	c->real = arena_strdup(&c->mem, realpath(file, real) ? real : file);
+	if (c->file && c->section && c->real)
 		err = read_site(c, report);
 	if (err) {
 		site_conf_free(c);
@@ -103,20 +105,22 @@ void site_conf_free(struct site_conf *c)
 
 /* ---- folders ----------------------------------------------------------------------------- */
 
+static enum log_level level(const struct site *s)
+{
+	return s->world.again ? LOG_DEBUG : LOG_ERROR;
+}
+
 /* One for each file and section, whatever they are called. */
 static int choose_dir(struct site *s)
 {
 	char name[SNAPSHOT_NAME_LEN + 1];
-	char *path = realpath(s->from->file, NULL);
 	int n, err;
 
 	if (*s->conf->state) {
 		n = snprintf(s->dir, sizeof(s->dir), "%s", s->conf->state);
-		free(path);
 		return n < PATH_MAX ? 0 : -ENAMETOOLONG;
 	}
-	err = snapshot_name(path ? path : s->from->file, s->from->section, "yassp", name);
-	free(path);
+	err = snapshot_name(s->from->real, s->from->section, "yassp", name);
 	if (err)
 		return err;
 	n = snprintf(s->dir, sizeof(s->dir), "%s/yassp-%s", s->world.state_root, name);
@@ -147,7 +151,7 @@ static int open_state(struct site *s)
 	if (!err)
 		err = daemon_lock_dir(s->dir, &s->lock);
 	if (err == -EBUSY) {
-		log_msg(LOG_ERROR, "yassp", "%s: another process runs this site", s->from->section);
+		log_msg(level(s), "yassp", "%s: another process runs this site", s->from->section);
 		return err;
 	}
 	/* The last column is control's: what external servers report. */
@@ -157,7 +161,7 @@ static int open_state(struct site *s)
 	if (!err)
 		err = ledger_node(s->ledger, "yassp", 0, s->conf->hostname, &s->ledger_node);
 	if (err)
-		log_msg(LOG_ERROR, "yassp", "cannot use the state folder %s: %s%s%s", s->dir,
+		log_msg(level(s), "yassp", "cannot use the state folder %s: %s%s%s", s->dir,
 			err_text(err), *why ? ": " : "", why);
 	else if (*why)
 		log_msg(LOG_WARN, "yassp", "%s", why);
@@ -211,7 +215,7 @@ static int start_engine(struct site *s)
 		err = engine_new("builtin", &c, &s->engine, why);
 	}
 	if (err)
-		log_msg(LOG_ERROR, "yassp", "the ports cannot be served: %s",
+		log_msg(level(s), "yassp", "the ports cannot be served: %s",
 			*why ? why : err_text(err));
 	return err;
 }
@@ -242,7 +246,7 @@ static int start_push(struct site *s)
 		return 0;
 	err = push_server_start(s->world.loop, s->y, s->conf, &s->push);
 	if (err) {
-		log_msg(LOG_ERROR, "yassp", "the push server cannot listen on %s, port %d: %s",
+		log_msg(level(s), "yassp", "the push server cannot listen on %s, port %d: %s",
 			s->conf->push_address, (int)s->conf->push_port, err_text(err));
 		return err;
 	}

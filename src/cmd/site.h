@@ -10,6 +10,8 @@
 #ifndef WEIR_CMD_SITE_H
 #define WEIR_CMD_SITE_H
 
+#include <string.h>
+
 #include "node/workers.h"
 #include "yassp/yassp.h"
 
@@ -17,9 +19,16 @@
 struct site_conf {
 	struct yassp_conf conf;
 	const char *file, *section;
-	struct ini *ini; /* these two hold the texts */
+	const char *real; /* the file without links and dots, if it can be told */
+	struct ini *ini;  /* these two hold the texts */
 	struct arena mem;
 };
+
+/* A site is its file, whatever it is called, and its section. */
+static inline bool site_conf_is(const struct site_conf *a, const struct site_conf *b)
+{
+	return !strcmp(a->real, b->real) && !strcmp(a->section, b->section);
+}
 
 /* Whatever is wrong goes to the report, at its place in the file.  0, -ENOMEM, -ERR_CONFIG. */
 MUST_CHECK int site_conf_load(const char *file, const char *section, struct conf_report *report,
@@ -33,6 +42,7 @@ struct site_world {
 	struct workers *workers;
 	struct http *http;
 	const char *state_root; /* of the folder of state, unless the file says otherwise */
+	bool again;		/* what is wrong has been told: to the debug log */
 };
 
 /* `conf` outlives it.  0, or an error that has been logged, and everything is as before. */

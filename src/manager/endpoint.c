@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -62,18 +63,31 @@ static int unix_address(const char *text, struct peer *out, char *why)
 	return 0;
 }
 
-static int resolve(const char *host, const char *port, struct peer *out, char *why)
+static int resolve(const char *host, const char *port, bool no_names, struct peer *out, char *why)
 {
-	const struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_PASSIVE};
+	const struct addrinfo hints = {.ai_socktype = SOCK_DGRAM,
+				       .ai_flags = AI_PASSIVE | AI_NUMERICSERV |
+						   (no_names ? AI_NUMERICHOST : 0)};
+	bool local = no_names && !strcasecmp(host, "localhost");
 	struct addrinfo *found;
-	int err = getaddrinfo(*host ? host : NULL, port, &hints, &found);
+	int err = getaddrinfo(local ? "127.0.0.1" : *host ? host : NULL, port, &hints, &found);
 
+	if (err == EAI_NONAME && no_names)
+		return refuse(why, -ERR_CONFIG, "%.80s is no IP address", host);
 	if (err)
 		return refuse(why, -ERR_CONFIG, "%.80s: %s", host, gai_strerror(err));
 	*out = (struct peer){.len = found->ai_addrlen};
 	memcpy(&out->sa, found->ai_addr, MIN((size_t)found->ai_addrlen, sizeof(out->un)));
 	freeaddrinfo(found);
 	return 0;
+}
+
+static bool is_port(const char *text)
+{
+	size_t n = strspn(text, "0123456789");
+	long port = n < 6 ? strtol(text, NULL, 10) : 0;
+
+	return !text[n] && port > 0 && port <= 65535;
 }
 
 static int inet_address(const struct endpoint_conf *conf, struct peer *out, char *why)
@@ -86,6 +100,9 @@ static int inet_address(const struct endpoint_conf *conf, struct peer *out, char
 	if (!conf->port) {
 		if (!colon || !colon[1])
 			return refuse(why, -ERR_CONFIG, "%.80s has no port", text);
+		if (!is_port(colon + 1))
+			return refuse(why, -ERR_CONFIG,
+				      "%.80s: the port is no number from 1 to 65535", text);
 		snprintf(port, sizeof(port), "%.15s", colon + 1);
 		len = (size_t)(colon - text);
 	}
@@ -97,7 +114,7 @@ static int inet_address(const struct endpoint_conf *conf, struct peer *out, char
 		return refuse(why, -ERR_CONFIG, "the name of the manager's host is too long");
 	memcpy(host, text, len);
 	host[len] = '\0';
-	return resolve(host, port, out, why);
+	return resolve(host, port, conf->no_names, out, why);
 }
 
 /* A word with neither slash nor colon is a file here, as all of its kind have it. */
@@ -113,6 +130,27 @@ static bool is_loopback(const struct peer *p)
 	if (p->sa.sa_family == AF_INET)
 		return (ntohl(p->in.sin_addr.s_addr) >> 24) == 127;
 	return p->sa.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&p->in6.sin6_addr);
+}
+
+static int address_of(const struct endpoint_conf *conf, struct peer *out, char *why)
+{
+	int err = is_path(conf) ? unix_address(conf->address, out, why)
+				: inet_address(conf, out, why);
+
+	if (!err && out->sa.sa_family != AF_UNIX && !is_loopback(out) && !conf->allow_remote)
+		return refuse(why, -ERR_DENIED,
+			      "%.80s is not loopback, and whoever reaches it may command: "
+			      "manager_allow_remote would allow it",
+			      conf->address);
+	return err;
+}
+
+int endpoint_check(const struct endpoint_conf *conf, char why[ENDPOINT_WHY_MAX])
+{
+	struct peer at;
+
+	*why = '\0';
+	return address_of(conf, &at, why);
 }
 
 /* ---- opening ----------------------------------------------------------------------------- */
@@ -162,17 +200,11 @@ static int bind_path(struct endpoint *ep, const struct peer *at, unsigned mode, 
 static int bind_it(struct endpoint *ep, const struct endpoint_conf *conf, char *why)
 {
 	struct peer at;
-	int err = is_path(conf) ? unix_address(conf->address, &at, why)
-				: inet_address(conf, &at, why);
+	int err = address_of(conf, &at, why);
 	int size = RECEIVE_BUFFER;
 
 	if (err)
 		return err;
-	if (at.sa.sa_family != AF_UNIX && !is_loopback(&at) && !conf->allow_remote)
-		return refuse(why, -ERR_DENIED,
-			      "%.80s is not loopback, and whoever reaches it may command: "
-			      "manager_allow_remote would allow it",
-			      conf->address);
 	err = sock_new(at.sa.sa_family, SOCK_DGRAM, &ep->fd);
 	if (err)
 		return err;

@@ -31,6 +31,7 @@ struct endpoint_conf {
 	int port;	     /* 0: in `address` */
 	unsigned mode;	     /* of a path; 0: 0600 */
 	bool allow_remote;   /* UDP beyond loopback, where nobody has to say who he is */
+	bool no_names;	     /* of hosts, but for localhost: asking a resolver takes its time */
 };
 
 struct endpoint {
@@ -46,6 +47,11 @@ struct endpoint {
 	size_t waiting; /* bytes of them */
 	uint64_t lost;
 };
+
+/* What of it can be wrong in itself: 0, -ERR_CONFIG, -ERR_DENIED, with a sentence.  With `no_names` it
+ * asks nobody.
+ */
+MUST_CHECK int endpoint_check(const struct endpoint_conf *conf, char why[ENDPOINT_WHY_MAX]);
 
 /* 0; -EADDRINUSE: somebody answers there; -ERR_CONFIG, -ERR_DENIED, -errno, with a sentence. */
 MUST_CHECK int endpoint_open(struct endpoint *ep, struct loop *l, const struct endpoint_conf *conf,

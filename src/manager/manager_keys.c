@@ -117,7 +117,8 @@ static const struct conf_row rows[] = {
 	{KEY("plugin_path"), CONF_LIST(KEYS, plugin_path),
 	 .help = "Folders where plugins are looked for before `PATH`."},
 	{KEY("plugin_allow"), CONF_LIST(KEYS, plugin_allow),
-	 .absent = "any over a unix path, else none", .help = "Plugins that a client may name."},
+	 .absent = "`Plugins.Allow`; `weir ss-manager`: any over a unix path, else none",
+	 .help = "Plugins that a client may name."},
 	{KEY("plugin_single_host"), CONF_BOOL(KEYS, plugin_single_host),
 	 .help = "A plugin is told the first of several addresses only."},
 	{KEY("plugin_stop_timeout"), CONF_INT(KEYS, plugin_stop_timeout_s), .fallback = "3",
@@ -155,6 +156,6 @@ static const struct conf_row rows[] = {
 	OF_OTHERS("outbound_fwmark"),
 	OF_OTHERS("outbound_udp_allow_fragmentation"),
 };
-const struct conf_schema manager_schema = CONF_SCHEMA(
-	"Manager", KEYS, rows,
-	"The manager: the keys of [`weir ss-manager`'s file](ss-manager.md).");
+const struct conf_schema manager_schema =
+	CONF_SCHEMA("Manager", KEYS, rows,
+		    "The manager: the keys of [`weir ss-manager`'s file](ss-manager.md).");
