@@ -7,7 +7,6 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "cmd/manager_host.h"
-#include "conf/diff.h"
 
 #define RETRY (30 * NSEC_SEC)
 
@@ -15,10 +14,11 @@ struct part;
 
 struct part_ops {
 	const char *area;
-	int (*start)(struct hosted *h, void *conf, void **run);
+	/* `again`: as the last time it fails for the same reason, most likely */
+	int (*start)(struct hosted *h, void *conf, bool again, void **run);
 	void (*stop)(void *run, nsec_t grace, void (*stopped)(void *arg), void *arg);
-	void (*hasten)(struct part *p); /* connections end now */
-	void (*hurry)(struct part *p);	/* and nobody is waited for */
+	void (*hasten)(void *run);     /* connections end now */
+	void (*hurry)(struct part *p); /* and nobody is waited for */
 	void (*sync)(void *run);
 	void (*free)(void *run);
 	void (*conf_free)(void *conf);
@@ -32,8 +32,10 @@ struct part {
 	void *conf; /* of what runs, or is tried again */
 	void *run;  /* NULL: it could not be started */
 	void *next; /* conf of what comes when this one has ended; NULL: nothing */
-	bool stopping, seen;
-	struct timer retry;
+	bool stopping;
+	nsec_t until; /* connections may go on, while stopping */
+	int failed;   /* the last start */
+	struct timer retry, hasten;
 	struct waiter gone;
 	char text[]; /* the name */
 };
@@ -47,10 +49,12 @@ static void part_stopped(void *arg)
 	loop_queue(p->hosted->world.loop, &p->gone);
 }
 
-static int manager_start(struct hosted *h, void *conf, void **run)
+static int manager_start(struct hosted *h, void *conf, bool again, void **run)
 {
-	const struct manager_world world = {
-		.loop = h->world.loop, .workers = h->world.workers, .state_root = h->state_dir};
+	const struct manager_world world = {.loop = h->world.loop,
+					    .workers = h->world.workers,
+					    .state_root = h->state_dir,
+					    .again = again};
 	struct manager_host *m;
 	int err = manager_host_start(&world, conf, &m);
 
@@ -68,7 +72,12 @@ static void manager_stop(void *run, nsec_t grace, void (*stopped)(void *arg), vo
 	manager_host_stop(run, grace, stopped, arg);
 }
 
-static void manager_hasten(struct part *p)
+static void manager_hasten(void *run)
+{
+	manager_host_hasten(run);
+}
+
+static void manager_hurry(struct part *p)
 {
 	manager_host_stop(p->run, 0, part_stopped, p);
 }
@@ -93,18 +102,19 @@ static const struct part_ops manager_ops = {
 	.start = manager_start,
 	.stop = manager_stop,
 	.hasten = manager_hasten,
-	.hurry = manager_hasten,
+	.hurry = manager_hurry,
 	.sync = manager_sync,
 	.free = manager_gone,
 	.conf_free = manager_conf_free,
 };
 
-static int site_begin(struct hosted *h, void *conf, void **run)
+static int site_begin(struct hosted *h, void *conf, bool again, void **run)
 {
 	const struct site_world world = {.loop = h->world.loop,
 					 .workers = h->world.workers,
 					 .http = h->world.http,
-					 .state_root = h->state_dir};
+					 .state_root = h->state_dir,
+					 .again = again};
 	const struct site_conf *c = conf;
 	struct site *s;
 	int err = site_start(&world, c, &s);
@@ -122,9 +132,9 @@ static void site_end(void *run, nsec_t grace, void (*stopped)(void *arg), void *
 	site_stop(run, grace, stopped, arg);
 }
 
-static void site_hasten_part(struct part *p)
+static void site_hasten_part(void *run)
 {
-	site_hasten(p->run);
+	site_hasten(run);
 }
 
 static void site_hurry_part(struct part *p)
@@ -165,6 +175,7 @@ static void part_drop(struct part *p)
 	struct hosted *h = p->hosted;
 
 	timer_stop(&p->retry);
+	timer_stop(&p->hasten);
 	waiter_cancel(&p->gone);
 	list_del(&p->link);
 	p->ops->conf_free(p->conf);
@@ -178,13 +189,16 @@ static void part_drop(struct part *p)
 static void part_start(struct part *p)
 {
 	struct hosted *h = p->hosted;
-	int err = p->ops->start(h, p->conf, &p->run);
+	int err = p->ops->start(h, p->conf, p->failed != 0, &p->run);
+	bool known = err == p->failed;
 
+	p->failed = err;
 	if (!err)
 		return;
 	p->run = NULL;
-	log_msg(LOG_ERROR, p->ops->area, "%s is not served: %s; trying again every %d s", p->name,
-		err_text(err), (int)(RETRY / NSEC_SEC));
+	log_msg(known ? LOG_DEBUG : LOG_ERROR, p->ops->area,
+		"%s is not served: %s; trying again every %d s", p->name, err_text(err),
+		(int)(RETRY / NSEC_SEC));
 	timer_set(h->world.loop, &p->retry, loop_now(h->world.loop) + RETRY);
 }
 
@@ -193,14 +207,37 @@ static void on_retry(struct timer *t)
 	part_start(container_of(t, struct part, retry));
 }
 
+/* A port or a folder is free that somebody may wait for. */
+static void retry_now(struct hosted *h)
+{
+	struct list_node *n;
+
+	list_for_each(n, &h->parts) {
+		struct part *p = list_entry(n, struct part, link);
+
+		if (timer_armed(&p->retry))
+			timer_set(h->world.loop, &p->retry, loop_now(h->world.loop));
+	}
+}
+
+static void on_hasten(struct timer *t)
+{
+	struct part *p = container_of(t, struct part, hasten);
+
+	p->ops->hasten(p->run);
+}
+
 /* It has stopped: gone, or what comes instead. */
 static void on_gone(struct waiter *w)
 {
 	struct part *p = container_of(w, struct part, gone);
 
+	timer_stop(&p->hasten);
 	p->ops->free(p->run);
 	p->run = NULL;
 	p->stopping = false;
+	p->failed = 0;
+	retry_now(p->hosted);
 	if (!p->next) {
 		part_drop(p);
 		return;
@@ -211,18 +248,23 @@ static void on_gone(struct waiter *w)
 	part_start(p);
 }
 
+/* Only ever sooner. */
 static void part_stop(struct part *p, nsec_t grace)
 {
+	nsec_t now = loop_now(p->hosted->world.loop), until = now + MAX(grace, (nsec_t)0);
+
 	if (!p->run) {
 		part_drop(p);
 		return;
 	}
 	if (p->stopping) {
-		if (grace <= 0)
-			p->ops->hasten(p);
+		if (until < p->until)
+			timer_set(p->hosted->world.loop, &p->hasten, until);
+		p->until = MIN(until, p->until);
 		return;
 	}
 	p->stopping = true;
+	p->until = until;
 	p->ops->stop(p->run, grace, part_stopped, p);
 }
 
@@ -239,6 +281,7 @@ static void part_change(struct part *p, void *conf)
 	timer_stop(&p->retry);
 	p->ops->conf_free(p->conf);
 	p->conf = conf;
+	p->failed = 0;
 	part_start(p);
 }
 
@@ -255,8 +298,8 @@ static void part_add(struct hosted *h, const struct part_ops *ops, const char *n
 	p->ops = ops;
 	p->name = memcpy(p->text, name, strlen(name) + 1);
 	p->conf = conf;
-	p->seen = true;
 	timer_init(&p->retry, on_retry);
+	timer_init(&p->hasten, on_hasten);
 	waiter_init(&p->gone, on_gone);
 	list_add_tail(&h->parts, &p->link);
 	h->count++;
@@ -293,20 +336,34 @@ static struct part *find_manager(struct hosted *h)
 	return NULL;
 }
 
-/* A site is its file and section. */
 static struct part *find_site(struct hosted *h, const struct site_conf *c)
 {
 	struct list_node *n;
 
 	list_for_each(n, &h->parts) {
 		struct part *p = list_entry(n, struct part, link);
-		const struct site_conf *own = p->conf;
 
-		if (p->ops == &site_ops && !strcmp(own->file, c->file) &&
-		    !strcmp(own->section, c->section))
+		if (p->ops == &site_ops && site_conf_is(p->conf, c))
 			return p;
 	}
 	return NULL;
+}
+
+static bool stays(const struct part *p, const struct sections *s)
+{
+	if (p->ops == &manager_ops)
+		return s->manager != NULL;
+	for (size_t i = 0; i < s->nsites; i++) {
+		if (site_conf_is(p->conf, s->sites[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Nothing is to be done: it runs with what it shall have, or will. */
+static bool is_on_its_way(const struct part *p, bool same)
+{
+	return same && p->run && (!p->stopping || p->next);
 }
 
 static void apply_manager(struct hosted *h, bool same, struct manager_file *f)
@@ -317,8 +374,7 @@ static void apply_manager(struct hosted *h, bool same, struct manager_file *f)
 		part_add(h, &manager_ops, "Manager", f);
 		return;
 	}
-	p->seen = true;
-	if (same && p->run && !p->stopping) {
+	if (is_on_its_way(p, same)) {
 		manager_file_free(f);
 		return;
 	}
@@ -329,7 +385,7 @@ static void apply_manager(struct hosted *h, bool same, struct manager_file *f)
 static void apply_site(struct hosted *h, struct site_conf *c)
 {
 	struct part *p = find_site(h, c);
-	const struct site_conf *own = p ? p->conf : NULL;
+	const struct site_conf *own = !p ? NULL : p->next ? p->next : p->conf;
 
 	if (!p) {
 		char name[512];
@@ -338,8 +394,7 @@ static void apply_site(struct hosted *h, struct site_conf *c)
 		part_add(h, &site_ops, name, c);
 		return;
 	}
-	p->seen = true;
-	if (p->run && !p->stopping && !conf_diff(&yassp_schema, &own->conf, &c->conf, NULL, NULL)) {
+	if (is_on_its_way(p, sections_same_site(own, c))) {
 		site_conf_free(c);
 		return;
 	}
@@ -363,18 +418,17 @@ void hosted_apply(struct hosted *h, const struct config *before, const struct co
 {
 	struct list_node *n, *next;
 
-	list_for_each(n, &h->parts)
-		list_entry(n, struct part, link)->seen = false;
+	/* Who leaves, first: its push server's port may be a new one's. */
+	list_for_each_safe(n, next, &h->parts) {
+		struct part *p = list_entry(n, struct part, link);
+
+		if (!stays(p, s))
+			part_leave(p, drain);
+	}
 	if (s->manager)
 		apply_manager(h, before && sections_same_manager(before, now), s->manager);
 	for (size_t i = 0; i < s->nsites; i++)
 		apply_site(h, s->sites[i]);
-	list_for_each_safe(n, next, &h->parts) {
-		struct part *p = list_entry(n, struct part, link);
-
-		if (!p->seen)
-			part_leave(p, drain);
-	}
 	free(s->sites);
 	*s = (struct sections){0};
 }

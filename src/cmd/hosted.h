@@ -1,7 +1,7 @@
 /* hosted.h - what runs beside the nodes of `weir run`: the sections Manager and Yassp.
  *
- * Each is a part with a life of its own: one that cannot start is tried again every 30 s, one that has
- * changed ends and starts anew, one that has not is not touched.
+ * Each is a part with a life of its own: one that cannot start is tried again every 30 s, and as soon as
+ * another has ended; one that has changed ends and starts anew, one that has not is not touched.
  *
  *     hosted_init(&h, &world);
  *     hosted_apply(&h, NULL, conf, &sections);      and again at each reload
@@ -45,7 +45,7 @@ void hosted_apply(struct hosted *h, const struct config *before, const struct co
 
 void hosted_sync(struct hosted *h); /* counters to disk */
 
-/* Once.  Everything ends and is reported. */
+/* Once.  Everything ends and is reported; what drains already, within `grace`, too. */
 void hosted_stop(struct hosted *h, nsec_t grace, void (*stopped)(void *arg), void *arg);
 void hosted_hurry(struct hosted *h); /* after that: what is not reported waits in the ledgers */
 void hosted_done(struct hosted *h);  /* after `stopped`, or where nothing was started */

@@ -25,6 +25,11 @@ struct manager_host {
 	void *stopped_arg;
 };
 
+static enum log_level level(const struct manager_host *h)
+{
+	return h->world.again ? LOG_DEBUG : LOG_ERROR;
+}
+
 static void warn(void *arg, const char *what)
 {
 	log_msg(LOG_WARN, "manager", "%s: %s", (const char *)arg, what);
@@ -56,7 +61,7 @@ static int choose_dirs(struct manager_host *h)
 		n = snprintf(h->run_dir, PATH_MAX, "%s/run", h->dir);
 	if (n < PATH_MAX)
 		return 0;
-	log_msg(LOG_ERROR, "manager", "the path of its state is too long");
+	log_msg(level(h), "manager", "the path of its state is too long");
 	return -ENAMETOOLONG;
 }
 
@@ -70,7 +75,7 @@ static int open_state(struct manager_host *h)
 	if (!err)
 		err = daemon_lock_dir(h->dir, &h->lock);
 	if (err == -EBUSY) {
-		log_msg(LOG_ERROR, "manager", "another manager runs with %s", h->dir);
+		log_msg(level(h), "manager", "another manager runs with %s", h->dir);
 		return err;
 	}
 	/* The last column is control's: what external servers report. */
@@ -81,7 +86,7 @@ static int open_state(struct manager_host *h)
 	if (!err)
 		err = daemon_make_dir(h->run_dir);
 	if (err)
-		log_msg(LOG_ERROR, "manager", "cannot use the state folder %s: %s%s%s", h->dir,
+		log_msg(level(h), "manager", "cannot use the state folder %s: %s%s%s", h->dir,
 			err_text(err), *why ? ": " : "", why);
 	else if (*why)
 		log_msg(LOG_WARN, "manager", "%s", why);
@@ -116,7 +121,7 @@ static int start_engine(struct manager_host *h)
 	int err = engine_new(f->server_mode, &conf, &h->engine, why);
 
 	if (err)
-		log_msg(LOG_ERROR, "manager", "the ports cannot be served: %s",
+		log_msg(level(h), "manager", "the ports cannot be served: %s",
 			*why ? why : err_text(err));
 	else if (f->program && !strcmp(f->server_mode, "builtin"))
 		log_msg(LOG_INFO, "manager",
@@ -163,7 +168,7 @@ static int start_manager(struct manager_host *h)
 	int err = manager_new(&conf, &h->manager, why);
 
 	if (err)
-		log_msg(LOG_ERROR, "manager", "%s", *why ? why : err_text(err));
+		log_msg(level(h), "manager", "%s", *why ? why : err_text(err));
 	return err;
 }
 
@@ -225,6 +230,11 @@ void manager_host_stop(struct manager_host *h, nsec_t grace, void (*stopped)(voi
 	h->stopped_arg = arg;
 	manager_close(h->manager);
 	engine_stop(h->engine, grace, on_stopped, h);
+}
+
+void manager_host_hasten(struct manager_host *h)
+{
+	engine_hasten(h->engine);
 }
 
 void manager_host_free(struct manager_host *h)

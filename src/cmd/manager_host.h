@@ -17,6 +17,7 @@ struct manager_world {
 	struct loop *loop;
 	struct workers *workers;
 	const char *state_root; /* of the folder of state, unless the file says otherwise */
+	bool again;		/* what is wrong has been told: to the debug log */
 };
 
 /* `f` outlives it; its ports are the engine's from then on.  0, or an error that has been logged, and
@@ -30,10 +31,11 @@ size_t manager_host_ports(const struct manager_host *h);
 
 void manager_host_sync(struct manager_host *h); /* counters to disk, now and then */
 
-/* The socket closes, connections end within `grace`, the last report goes out.  Again with 0 for those
- * who cannot wait.
+/* Commands are no longer heard, connections end within `grace`, the last report goes out, and the socket
+ * with it.  Again with 0 for those who cannot wait, not even for the last count of ss-server's kind.
  */
 void manager_host_stop(struct manager_host *h, nsec_t grace, void (*stopped)(void *arg), void *arg);
-void manager_host_free(struct manager_host *h); /* after `stopped`, not from within it */
+void manager_host_hasten(struct manager_host *h); /* after that: connections end now */
+void manager_host_free(struct manager_host *h);	  /* after `stopped`, not from within it */
 
 #endif
