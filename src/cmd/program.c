@@ -238,7 +238,8 @@ static int start(struct program *p)
 		return err;
 	for (size_t i = 0; i < conf->nnodes; i++)
 		(void)!program_add_node(p, conf->nodes[i]); /* logged; the others run */
-	return p->nodes || !conf->nnodes ? 0 : -ERR_CONFIG;
+	/* Who runs a manager or a site beside them keeps those. */
+	return p->nodes || !conf->nnodes || conf->manager || conf->yassp.count ? 0 : -ERR_CONFIG;
 }
 
 int program_start(struct program *p, struct config *conf, struct sections *sections, bool watch)
