@@ -11,7 +11,7 @@ import subprocess
 import urllib.parse
 
 import pytest
-from weirtest import fakepanel, socks, traffic
+from weirtest import SLOW, fakepanel, socks, traffic
 from weirtest.node import Node, entry
 from weirtest.peers import Outbound, random_credential, start_client
 from weirtest.proc import free_port, listens, wait_until
@@ -213,9 +213,12 @@ def test_a_reload_touches_what_has_changed_and_nothing_else(three, target):
     other = FakePanel([profile()])
     site = three.make_site("other", other)
     three.node.text["Yassp"] = [{"Config": site.file, "Section": "site"}]
-    three.node.text["DrainTimeout"] = 1
+    three.node.text["DrainTimeout"] = int(3 * SLOW)
     del three.node.text["Manager"]
     three.write()
+    three.said("no longer configured, draining", 2)
+    managed.beat()
+    sited.beat()
     three.node.proc.wait_listening(other.profiles[0]["port"])
     wait_until("the rest to be gone", lambda: not any(map(listens, (three.managed, more, three.sited))), 15)
     assert managed.ended() and sited.ended()
@@ -251,6 +254,19 @@ def test_one_that_cannot_start_stops_nobody_and_is_tried_again(procs, target):
         p.stop()
 
 
+def test_a_node_that_cannot_start_ends_nobody_else(procs, target):
+    three = Three(procs)
+    three.node.stop()
+    three.node.text["Nodes"][0]["ApiType"] = "sspanel"
+    three.node.write()
+    three.node.ports = [three.managed, three.sited]
+    three.node.start()
+    three.said("ApiType sspanel is not in this build")
+    three.node.stop()
+    three.panel.stop()
+    three.sites.stop()
+
+
 def test_who_asks_twice_waits_for_no_panel(three, target):
     three.sites.always["traffics"] = three.panel.always["push"] = fakepanel.slow(30)
     three.hear()
@@ -258,7 +274,7 @@ def test_who_asks_twice_waits_for_no_panel(three, target):
     three.node.proc.popen.terminate()
     three.said("stopping")
     three.node.proc.popen.terminate()
-    assert three.node.proc.popen.wait(20) == 0
+    assert three.node.proc.popen.wait(5 * SLOW) == 0  # the panels have ten seconds
     three.sites.always.clear()
     three.panel.always.clear()
     three.node.start()
