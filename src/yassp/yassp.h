@@ -3,7 +3,7 @@
  *
  *     yassp_new(&env, &y);               the first pull leaves in the next turn
  *     yassp_push(y, body, len, ...);     a list that came by push
- *     yassp_stop(y, stopped, arg);       no more pulls, engine down, last report
+ *     yassp_stop(y, grace, stopped, arg);       no more pulls, engine down, last report
  *     yassp_free(y);
  *
  * Threads: control only.

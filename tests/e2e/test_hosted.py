@@ -310,6 +310,54 @@ def test_check_tells_all_that_is_wrong_with_its_place(weir_bin, tmp_path):
     assert check('{"Yassp": []}')[0] == 78
 
 
+def recipe(page, lib):
+    """Its steps from a service's state folder to a section's; systemd and root are not here."""
+    for line in next(b for b in blocks(page, "sh") if "\nmv " in b).splitlines():
+        if line.startswith("mv "):
+            subprocess.run(line.replace("/var/lib/", f"{lib}/"), shell=True, check=True)
+
+
+def test_what_is_owed_moves_from_the_services_to_the_sections(weir_bin, procs, target, tmp_path):
+    """As both pages of the manual say."""
+    three = Three(procs)
+    three.node.stop()
+    text = three.node.text
+    (tmp_path / "weir").mkdir(mode=0o700)
+    (tmp_path / "m.json").write_text(json.dumps(dict(text["Manager"], stat_interval=3600)), encoding="utf-8")
+    manager = procs.start("ss-manager", [weir_bin, "ss-manager", "-c", str(tmp_path / "m.json")],
+                          env={"STATE_DIRECTORY": str(tmp_path / "weir-ss-manager")})
+    three.sites.always["traffics"] = lambda r: r.drop()
+    site = procs.start("yassp", [weir_bin, "yassp", three.site.file, "site"], env={"STATE_DIRECTORY": str(tmp_path / "weir-yassp-site-1")})
+    ways = []
+    for i, p, port, o in ((1, manager, three.managed, Outbound("shadowsocks", three.managed, "secret", method=METHOD)),
+                          (2, site, three.sited, outbound(three.sites.profiles[0]))):
+        p.wait_listening(port)
+        ways.append(start_client("weir", procs, o))
+        three.moved[i] += sum(traffic.upload(ways[-1], target, 10_000 + i, 1)) + sum(traffic.download(ways[-1], target, 20_000, 2))
+    added = free_port()
+    client = Client(three.socket, procs.folder)
+    assert client.add(added, "another", method=METHOD) == "ok"
+    client.close()
+    assert manager.stop() == 0
+    site.kill()
+    recipe("ss-manager.md", tmp_path)
+    recipe("yassp.md", tmp_path)
+    three.sites.always.clear()
+    text["State"]["Dir"] = str(tmp_path / "weir")
+    text["Manager"]["state_file"] = str(tmp_path / "weir" / "ssm")
+    three.site.keys["state file"] = str(tmp_path / "weir" / "site-1")
+    three.site.write()
+    three.node.write()
+    three.node.start()
+    three.serves().node.proc.wait_listening(added)
+    three.hear()
+    three.settles()
+    three.node.stop()
+    three.client.close()
+    three.panel.stop()
+    three.sites.stop()
+
+
 # --- the manual's examples -----------------------------------------------------------------------
 
 def blocks(page, kind):
