@@ -417,7 +417,7 @@ static void dns_type_alone_has_no_effect_but_a_warning(void **state)
 
 static void what_is_to_come_is_warned_of_where_it_is_asked_for(void **state)
 {
-	static const char said[] = "not implemented yet";
+	static const char said[] = "implemented yet"; /* of a key, and of a word of ApiType */
 
 	node("\"ReportStatus\":true");
 	assert_non_null(strstr(told(), said));

@@ -214,3 +214,15 @@ void rig_cut(struct rig *r, unsigned carrier)
 {
 	pair_reset(r->ends[carrier].raw, -ECONNRESET);
 }
+
+struct dgram *rig_packets(struct rig *r, const char *to)
+{
+	struct dest d = {.type = DEST_NONE};
+	struct dgram *p;
+
+	if (to)
+		assert_int_equal(dest_parse(&d, to), 0);
+	p = mux_pool_packets(&r->pool, r->l, &d);
+	assert_non_null(p);
+	return p;
+}

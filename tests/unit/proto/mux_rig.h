@@ -60,6 +60,8 @@ void rig_stop(struct rig *r); /* the pool, too; idempotent */
 
 /* A stream to 192.0.2.1, that port. */
 struct stream *rig_stream(struct rig *r, uint16_t port);
+/* Packets by way of the pool; `to` NULL: to nobody so far. */
+struct dgram *rig_packets(struct rig *r, const char *to);
 /* A deaf carrier's server after all, over `lower`, which passes. */
 void rig_serve(struct rig *r, unsigned carrier, struct stream *lower);
 /* The connection is cut, as by a reset. */

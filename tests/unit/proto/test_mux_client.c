@@ -554,18 +554,6 @@ static void a_wrong_bit_anywhere_harms_its_carrier_at_most(void **state)
 
 /* ---- packets ----------------------------------------------------------------------------- */
 
-static struct dgram *packets_to(struct bunch *u, const char *to)
-{
-	struct dest d = {.type = DEST_NONE};
-	struct dgram *p;
-
-	if (to)
-		assert_int_equal(dest_parse(&d, to), 0);
-	p = mux_pool_packets(&u->r.pool, u->r.l, &d);
-	assert_non_null(p);
-	return p;
-}
-
 static void send_text(struct bunch *u, struct dgram *d, const char *text, const char *to)
 {
 	struct packet p = packet_of(u->r.l, text, to);
@@ -583,8 +571,8 @@ static void packets_go_to_whom_they_name_and_name_whom_they_come_from(void **sta
 	{
 		user_open(&u, k, 8);
 		open_one(&u, 100);
-		a = packets_to(&u, NULL);
-		b = packets_to(&u, "192.0.2.9:53");
+		a = rig_packets(&u.r, NULL);
+		b = rig_packets(&u.r, "192.0.2.9:53");
 		send_text(&u, a, "one", "192.0.2.1:1000");
 		send_text(&u, a, "two", "host.example:2000");
 		send_text(&u, b, "three", "192.0.2.9:53");
@@ -609,7 +597,7 @@ static void an_association_outlives_its_carrier(void **state)
 	FOR_EACH_KIND(k)
 	{
 		user_open(&u, k, 8);
-		a = packets_to(&u, NULL);
+		a = rig_packets(&u.r, NULL);
 		send_text(&u, a, "one", "192.0.2.1:1000");
 		packet_expect(a, "one", "192.0.2.1:1000");
 		rig_cut(&u.r, 0);
@@ -646,7 +634,7 @@ static void who_waits_for_packets_waits_in_the_new_carrier(void **state)
 	FOR_EACH_KIND(k)
 	{
 		user_open(&u, k, 8);
-		a = packets_to(&u, NULL);
+		a = rig_packets(&u.r, NULL);
 		waiter_init(&w.w, count_wake);
 		for (unsigned carriers = 1; carriers <= 3; carriers++) {
 			w.n = 0;
@@ -688,7 +676,7 @@ static void an_association_whose_carrier_cannot_be_opened_ends_with_the_reason(v
 	{
 		user_open(&u, k, 8);
 		u.r.wrong = true;
-		a = packets_to(&u, NULL);
+		a = rig_packets(&u.r, NULL);
 		send_text(&u, a, "one", "192.0.2.1:1000");
 		assert_int_equal(dgram_recv(a, &p, 1), -ERR_MALFORMED);
 		dgram_free(a);
@@ -705,7 +693,7 @@ static void packets_of_quic_are_dropped_where_that_is_asked_for(void **state)
 
 	user_open(&u, 0, 8);
 	u.r.conf.no_quic = true;
-	a = packets_to(&u, NULL);
+	a = rig_packets(&u.r, NULL);
 	for (int i = 0; i < 5; i++)
 		p[i] = packet_of(u.r.l, "x", i == 1 || i == 2 ? "192.0.2.1:443" : "192.0.2.1:444");
 	while (sent < 5) {

@@ -316,18 +316,6 @@ static void singmux_a_refusal_may_have_many_words(void **state)
 	}
 }
 
-static struct dgram *packets_to(struct rig *r, const char *to)
-{
-	struct dest d = {.type = DEST_NONE};
-	struct dgram *p;
-
-	if (to)
-		assert_int_equal(dest_parse(&d, to), 0);
-	p = mux_pool_packets(&r->pool, r->l, &d);
-	assert_non_null(p);
-	return p;
-}
-
 static int sends(struct rig *r, struct dgram *d, const char *text)
 {
 	struct packet p = packet_of(r->l, text, "192.0.2.1:1000");
@@ -346,7 +334,7 @@ static void singmux_an_association_that_is_ended_ahead_of_its_status_moves_on(vo
 	struct dgram *a;
 
 	open_deaf(&r, SMUX);
-	a = packets_to(&r, NULL);
+	a = rig_packets(&r, NULL);
 	assert_int_equal(sends(&r, a, "one"), 1);
 	say_smux(&r, 1, NULL, 0);
 	assert_int_equal(dgram_recv(a, &none, 1), -EAGAIN);
@@ -427,7 +415,7 @@ static void an_association_that_only_sends_is_told_too(void **state)
 	{
 		open_rig(&r, k);
 		r.wrong = true;
-		a = packets_to(&r, NULL);
+		a = rig_packets(&r, NULL);
 		assert_int_equal(sends(&r, a, "one"), 1);
 		for (int i = 0; i < 3; i++)
 			assert_int_equal(sends(&r, a, "two"), -ERR_MALFORMED);
