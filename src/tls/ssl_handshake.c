@@ -25,11 +25,13 @@ struct ssl_handshake {
 	struct buf_pool *pool; /* where what libssl takes is counted... */
 	size_t held;	       /* ...as so many chunks */
 	struct traffic in, out;
+	unsigned again; /* records that ask for another handshake */
 };
 
 enum {
 	HELD_RUNNING = 3, /* 48 KB while it shakes hands */
 	HELD_STAYED = 1,  /* 14 KB when it stays */
+	AGAIN_MAX = 16,	  /* a peer that means it gives up after the first refusal */
 };
 
 static struct ssl_handshake *handshake_of(struct tls_handshake *h)
@@ -125,6 +127,8 @@ static void on_message(int writing, int version, int type, const void *p, size_t
 
 	if (!h || type != SSL3_RT_HEADER)
 		return;
+	if (h->held == HELD_STAYED && !writing && *(const uint8_t *)p == SSL3_RT_HANDSHAKE)
+		h->again++;
 	tr = writing ? &h->out : &h->in;
 	if (tr->len > 0)
 		tr->records++;
@@ -268,6 +272,9 @@ static void ssl_handshake_free(struct tls_handshake *base)
 
 /* ---- when it stays ----------------------------------------------------------------------- */
 
+/* libssl refuses each request to renegotiate with a warning and reads on, for ever: a peer that asks
+ * at full speed and reads none of them would hold the loop, and fill wq.
+ */
 static ssize_t ssl_open(struct tls *t, struct bufq *dst, size_t max)
 {
 	struct ssl_handshake *h = handshake_of(t->hs);
@@ -292,7 +299,10 @@ static ssize_t ssl_open(struct tls *t, struct bufq *dst, size_t max)
 		return (ssize_t)got;
 	switch (SSL_get_error(h->ssl, ret)) {
 	case SSL_ERROR_WANT_READ:
-		return -EAGAIN;
+		if (h->again <= AGAIN_MAX)
+			return -EAGAIN;
+		t->werr = t->werr ? t->werr : -ERR_TLS;
+		return t->rerr = -ERR_TLS;
 	case SSL_ERROR_ZERO_RETURN:
 		return 0;
 	default:
