@@ -26,42 +26,55 @@ static int push_key(struct request *req, const char **key)
 	return -EINVAL;
 }
 
-/* P5, for programs that repeat a push without a key: the same bytes again within the window.  Under
- * the write lock, so that of two at the same time one is second.
+/* P5, for programs that repeat a push without a key: the same bytes again within the window.  All
+ * under the write lock, so that of two at the same time one is second; what could not be stored is not
+ * remembered, or its sender would never be rid of it.
  */
-static bool seen_before(struct request *req)
+static bool seen_before(struct request *req, const uint8_t *digest)
 {
 	struct panel *p = req->panel;
-	nsec_t window = p->conf.repeat_window_s * NSEC_SEC, now = mono_now();
+	nsec_t window = p->conf.repeat_window_s * NSEC_SEC;
 	struct roster_node *n;
-	uint8_t digest[HASH_MAX];
-	bool seen = false;
+	bool seen;
 
-	if (!window || hash(HASH_SHA256, req->body, req->len, digest) < 0)
-		return false;
+	pthread_mutex_lock(&p->read_lock);
+	n = roster_node(&p->roster, req->node);
+	seen = n && n->memory.last_push_at && mono_now() - n->memory.last_push_at < window &&
+	       memcmp(n->memory.last_push, digest, sizeof(n->memory.last_push)) == 0;
+	pthread_mutex_unlock(&p->read_lock);
+	return seen;
+}
+
+static void remember(struct request *req, const uint8_t *digest)
+{
+	struct panel *p = req->panel;
+	struct roster_node *n;
+
 	pthread_mutex_lock(&p->read_lock);
 	n = roster_node(&p->roster, req->node);
 	if (n) {
-		seen = n->memory.last_push_at && now - n->memory.last_push_at < window &&
-		       memcmp(n->memory.last_push, digest, sizeof(n->memory.last_push)) == 0;
-		n->memory.last_push_at = now;
+		n->memory.last_push_at = mono_now();
 		memcpy(n->memory.last_push, digest, sizeof(n->memory.last_push));
 	}
 	pthread_mutex_unlock(&p->read_lock);
-	return seen;
 }
 
 static int apply(struct request *req, const char *key, const struct push_report *report,
 		 struct push_result *result)
 {
 	struct panel *p = req->panel;
+	uint8_t digest[HASH_MAX];
+	bool keyless = !key && p->conf.repeat_window_s > 0 &&
+		       hash(HASH_SHA256, req->body, req->len, digest) >= 0;
 	int err = 0;
 
 	pthread_mutex_lock(&p->write_lock);
-	if (!key && seen_before(req))
+	if (keyless && seen_before(req, digest))
 		*result = (struct push_result){.repeated = true};
 	else
 		err = store_push(p->writer, req->node, key, report, wall_now(), result);
+	if (!err && keyless)
+		remember(req, digest);
 	if (!err && ++p->pushes % PRUNE_EVERY == 0)
 		err = store_keys_prune(p->writer, wall_now(), PUSH_KEYS_KEEP, PUSH_KEYS_MOST);
 	pthread_mutex_unlock(&p->write_lock);

@@ -9,6 +9,7 @@ import os
 import random
 import re
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -304,6 +305,20 @@ def test_identical_pushes_without_a_key_can_be_ignored(procs):
     time.sleep(2.1)
     assert n.post("push", {str(uid): [1, 2]})[0] == 200
     assert p.traffic(uid) == (3, 5)
+
+
+def test_a_push_that_could_not_be_stored_is_not_a_repeat(procs):
+    p = Panel(procs, options=["--ignore-repeats", 60])
+    n, uid = Node(p), p.add_user()["id"]
+    body = {str(uid): [7, 70]}
+    with sqlite3.connect(p.db, isolation_level=None) as db:
+        db.execute("CREATE TRIGGER full BEFORE INSERT ON traffic BEGIN SELECT RAISE(ABORT, 'no room'); END")
+        assert n.post("push", body)[0] >= 500
+        db.execute("DROP TRIGGER full")
+    assert n.post("push", body)[0] == 200
+    assert p.traffic(uid) == (7, 70)
+    assert n.post("push", body)[0] == 200
+    assert p.traffic(uid) == (7, 70)
 
 
 # --- P6, P7: online ------------------------------------------------------------------------------
