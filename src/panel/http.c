@@ -238,11 +238,11 @@ static enum MHD_Result request_begin(struct request *req)
 		request_refuse(req, 404, "nothing here");
 	else
 		req->part->check(req);
-	if (!req->answer)
+	if (!req->answer && !req->hang_up)
 		body_check(req, announced);
 	if (req->answer && announced > BODY_SWALLOW)
 		return request_end(req);
-	return MHD_YES;
+	return req->hang_up ? MHD_NO : MHD_YES;
 }
 
 static bool body_room(struct request *req, size_t n)
@@ -271,6 +271,8 @@ static enum MHD_Result request_body(struct request *req, const char *bytes, size
 {
 	if (!req->answer && !body_room(req, n))
 		request_refuse(req, 413, "the body is larger than %u bytes", BODY_MAX);
+	if (req->hang_up)
+		return MHD_NO;
 	if (!req->answer)
 		memcpy(req->body + req->len, bytes, n);
 	req->len += n;
