@@ -1,6 +1,8 @@
 """Shadowsocks otherwise: simple-obfs' HTTP as panels ask for it, UDP inside the streams, ciphers without integrity."""
 import pytest
 from weirtest import shadowsocks, traffic
+from weirtest.peers import Outbound
+from weirtest.proc import free_port
 from weirtest.shadowsocks import SsLab
 
 MIB = 1 << 20
@@ -45,6 +47,17 @@ def test_udp_over_tcp(lab, method, version, target, udp_target, monkeypatch):
     monkeypatch.setattr(udp_target, "delay", SINGBOX_SALT)
     user.moved(traffic.packets(way, udp_target, (1, 100, 1200, 1400)))
     user.assert_billed()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("version", (1, 2))
+def test_udp_over_tcp_as_a_client(procs, method, version, target, udp_target):
+    key = shadowsocks.new_key(method) if method.startswith("2022-") else "a password"
+    o = Outbound("shadowsocks", free_port(), key, method=method, uot=version)
+    shadowsocks.singbox_server(procs, o)
+    way = shadowsocks.client("weir", procs, o)
+    traffic.packets(way, udp_target, (1, 100, 1200, 1400))
+    traffic.echo(way, target, b"x" * 1000)
 
 
 INSECURE = {"none": ("weir", "sing-box"), "aes-256-cfb": ("weir", "ss-local"), "chacha20-ietf": ("weir", "ss-local"),

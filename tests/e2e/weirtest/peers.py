@@ -256,10 +256,13 @@ def ss_link(o):
         account = f"{o.method}:{urllib.parse.quote(o.credential, safe='')}"
     else:
         account = base64.urlsafe_b64encode(account.encode()).decode().rstrip("=")
-    plugin = ""
+    more = {}
     if o.plugin:
-        plugin = "/?plugin=" + urllib.parse.quote(";".join(filter(None, (o.plugin, o.plugin_opts))), safe="")
-    return f"ss://{account}@{o.host}:{o.port}{plugin}#test"
+        more["plugin"] = ";".join(filter(None, (o.plugin, o.plugin_opts)))
+    if o.uot:
+        more["uot"] = o.uot
+    query = "/?" + urllib.parse.urlencode(more, quote_via=urllib.parse.quote, safe="") if more else ""
+    return f"ss://{account}@{o.host}:{o.port}{query}#test"
 
 
 def weir_mux(o):

@@ -145,6 +145,8 @@ def singbox_server(procs, o, users=()):
                "password": server_password(o)}
     if users:
         inbound["users"] = [{"name": f"u{i}", "password": p} for i, p in enumerate(users)]
+    if o.uot:
+        inbound["network"] = "tcp"  # no datagram but in a stream
     config = {"log": {"level": "warn"}, "inbounds": [inbound], "outbounds": [{"type": "direct"}]}
     return procs.start("sing-box-server", [peer("sing-box"), "run", "-c", write(procs, "sing-box-server", config)]
                        ).wait_listening(o.port)
