@@ -257,7 +257,7 @@ static void set_times(struct inbound *in, const struct config_node *conf)
 				.splice = true,
 			},
 		/* no shorter than idle: it only says that a target's last words are read */
-		.mirror = {.idle = stranger, .linger = stranger, .splice = true},
+		.mirror = {.idle = stranger, .linger = stranger, .splice = true, .resets = true},
 	};
 }
 

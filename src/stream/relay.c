@@ -22,6 +22,7 @@
 
 #include "base/err.h"
 #include "net/pipe_pool.h"
+#include "net/sock.h"
 
 #define COPY_MAX   (256 * 1024)
 #define SPLICE_MAX (256 * 1024)	 /* among many a larger bite saves nothing, and holds them up */
@@ -431,6 +432,22 @@ static int flow_broken(struct relay *r, struct relay_flow *f, int err)
 	return 0;
 }
 
+/* src has ended and dst knows: what may still come is a reset, of which reading never tells. */
+static int flow_watch(struct relay *r, struct relay_flow *f)
+{
+	struct stream_raw raw;
+	int err = 0;
+
+	if (!r->conf->resets || r->result || stream_splice(f->src, STREAM_IN, &raw))
+		return 0;
+	if (raw.io->ready & IO_RD)
+		err = sock_error(raw.io->fd);
+	raw.io->ready &= ~IO_RD;
+	if (!err)
+		stream_want(f->src, STREAM_RD, &r->run);
+	return err;
+}
+
 /* One step.  1: could go on at once.  0: somebody will wake us.  <0: the relay is over.
  * After a small read the source is most likely empty, which a second look makes certain, often
  * without a system call; to queue for it would cost a turn.
@@ -443,7 +460,7 @@ static int flow_step(struct relay *r, struct relay_flow *f)
 
 	for (int reads = 0;; reads++) {
 		if (f->done)
-			return 0;
+			return flow_watch(r, f);
 		err = flow_flush(r, f);
 		if (err == -EAGAIN)
 			return 0;

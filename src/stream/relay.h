@@ -27,6 +27,7 @@ struct relay_conf {
 	nsec_t idle;   /* no byte either way for this long ends it with -ERR_IDLE; 0: never */
 	nsec_t linger; /* the same once one direction has ended, where shorter; 0: no difference */
 	bool splice;   /* allowed to splice */
+	bool resets;   /* a reset behind an end of stream ends it at once, not with the next byte */
 };
 
 struct pipe_pair;

@@ -318,6 +318,35 @@ static void a_reset_ends_it(void **state)
 	}
 }
 
+/* One who has ended and is gone for good resets whoever sends him something: that is to be seen as soon
+ * as it happens, where it is asked for.
+ */
+static void a_reset_behind_an_end_ends_it_for_who_listens(void **state)
+{
+	for (int listens = 0; listens < 2; listens++) {
+		struct bed t;
+		char text[64];
+
+		bed_open(&t, ENDS_TCP);
+		t.conf.resets = listens;
+		bed_start(&t);
+		assert_int_equal(stream_shut(t.target.s), 0);
+		settle(t.l);
+		assert_int_equal(pull_text(t.user.s, text), 0);
+		push_text(t.user.s, "still here");
+		settle(t.l);
+		assert_int_equal(pull_text(t.target.s, text), 10);
+		assert_int_equal(t.dones, 0);
+		stream_set(t.target.s, STREAM_ABORT, (union stream_value){.num = 1});
+		stream_free(t.target.s);
+		t.target.s = NULL;
+		settle(t.l);
+		assert_int_equal(t.dones, listens);
+		assert_true(listens ? t.r.result < 0 : t.r.result == 0);
+		bed_close(&t);
+	}
+}
+
 static void an_answer_sent_ahead_of_a_reset_arrives(void **state)
 {
 	for (int kind = 0; kind < ENDS_KINDS; kind += 2) {
@@ -1004,6 +1033,7 @@ int main(void)
 		cmocka_unit_test(first_goes_ahead_of_the_answer_and_is_not_metered),
 		cmocka_unit_test(a_truncated_side_ends_it_with_that_error_and_nothing_orderly),
 		cmocka_unit_test(a_reset_ends_it),
+		cmocka_unit_test(a_reset_behind_an_end_ends_it_for_who_listens),
 		cmocka_unit_test(an_answer_sent_ahead_of_a_reset_arrives),
 		cmocka_unit_test(
 			a_side_that_takes_no_more_is_read_to_its_end_within_the_linger_time),
