@@ -31,8 +31,8 @@ size_t manager_host_ports(const struct manager_host *h);
 
 void manager_host_sync(struct manager_host *h); /* counters to disk, now and then */
 
-/* Commands are no longer heard, connections end within `grace`, the last report goes out, and the socket
- * with it.  Again with 0 for those who cannot wait, not even for the last count of ss-server's kind.
+/* Commands are no longer heard, and the path of the socket is free; connections end within `grace`, and
+ * the last report goes out.  Again with 0 for those who cannot wait, not even for the last count of ss-server's kind.
  */
 void manager_host_stop(struct manager_host *h, nsec_t grace, void (*stopped)(void *arg), void *arg);
 void manager_host_hasten(struct manager_host *h); /* after that: connections end now */

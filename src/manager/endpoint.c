@@ -308,6 +308,14 @@ void endpoint_send(struct endpoint *ep, const struct peer *to, const char *text,
 
 /* ---- life -------------------------------------------------------------------------------- */
 
+void endpoint_leave(struct endpoint *ep)
+{
+	if (ep->path)
+		unlink(ep->path);
+	free(ep->path);
+	ep->path = NULL; /* what is there from now on is somebody else's */
+}
+
 int endpoint_open(struct endpoint *ep, struct loop *l, const struct endpoint_conf *conf,
 		  void (*received)(void *arg, char *text, size_t len, const struct peer *from),
 		  void *arg, char why[ENDPOINT_WHY_MAX])
@@ -328,11 +336,9 @@ int endpoint_open(struct endpoint *ep, struct loop *l, const struct endpoint_con
 		if (ep->fd >= 0)
 			close(ep->fd);
 		ep->fd = -1;
-		if (ep->path)
-			unlink(ep->path);
-		free(ep->path);
+		endpoint_leave(ep);
 		free(ep->text);
-		ep->path = ep->text = NULL;
+		ep->text = NULL;
 		if (!*why)
 			refuse(why, err, "%.80s: %s", conf->address, err_text(err));
 	}
@@ -349,11 +355,9 @@ void endpoint_close(struct endpoint *ep)
 	if (watch_set(ep->loop, &ep->watch, 0) == 0)
 		close(ep->fd);
 	ep->fd = -1;
-	if (ep->path)
-		unlink(ep->path);
-	free(ep->path);
+	endpoint_leave(ep);
 	free(ep->text);
-	ep->path = ep->text = NULL;
+	ep->text = NULL;
 	while (ep->unsent) {
 		struct unsent *u = ep->unsent;
 

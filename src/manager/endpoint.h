@@ -60,6 +60,12 @@ MUST_CHECK int endpoint_open(struct endpoint *ep, struct loop *l, const struct e
 			     void *arg, char why[ENDPOINT_WHY_MAX]);
 void endpoint_close(struct endpoint *ep); /* idempotent after a successful open */
 
+/* A path is free for who comes next; whom this one has heard can be sent to as before, from the same
+ * address.  UDP and abstract names stay taken until endpoint_close(): they cannot be given up without
+ * the address, and a client who has connected to it would hear nobody else.
+ */
+void endpoint_leave(struct endpoint *ep);
+
 /* Receive all that has come already. */
 void endpoint_drain(struct endpoint *ep);
 

@@ -286,6 +286,7 @@ void manager_close(struct manager *m)
 		return;
 	m->closed = true;
 	timer_stop(&m->save);
+	endpoint_leave(&m->endpoint);
 	if (manager_state_keep(m) || manager_state_save(m))
 		log_msg(LOG_ERROR, "manager", "the state could not be saved");
 }

@@ -52,8 +52,8 @@ struct manager;
 MUST_CHECK int manager_new(const struct manager_conf *conf, struct manager **out,
 			   char why[PROFILE_WHY_MAX]);
 
-/* No command is heard any more (the socket stays, for the last report), and the state is saved; the
- * engine is the owner's to stop.
+/* No command is heard any more, another manager may have the path of the socket (which stays, for the
+ * last report), and the state is saved; the engine is the owner's to stop.
  */
 void manager_close(struct manager *m);
 

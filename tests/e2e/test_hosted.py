@@ -15,7 +15,7 @@ from weirtest import SLOW, fakepanel, socks, traffic
 from weirtest.node import Node, entry
 from weirtest.peers import Outbound, random_credential, start_client
 from weirtest.proc import free_port, listens, wait_until
-from weirtest.ss_manager import Client
+from weirtest.ss_manager import Client, Manager
 from weirtest.yassp import FakePanel, Site, outbound, profile
 
 METHOD = "aes-256-gcm"
@@ -226,6 +226,37 @@ def test_a_reload_touches_what_has_changed_and_nothing_else(three, target):
     wait_until("the socket to be gone", lambda: not os.path.exists(three.socket), 15)
     wait_until("the last report", lambda: three.sites.billed(three.sited) == 2 * 5 + 2 * 8 * (first.n + sited.n), 15)
     other.stop()
+
+
+def test_addresses_of_what_drains_are_free_at_once(three, target):
+    """A manager's socket and a push server's port, while those who are connected go on; and each still reports."""
+    three.node.stop()
+    push = free_port()
+    three.site.keys.update({"push server enable": "yes", "push bind address": "127.0.0.1", "push bind port": str(push), "push token": "t"})
+    three.site.write()
+    three.node.start()
+    three.serves().node.proc.wait_listening(push)
+    three.hear()
+    managed, sited = [Talk(w, target) for w in three.ways(target)[1:]]
+    del three.node.text["Manager"], three.node.text["Yassp"]
+    three.node.text["DrainTimeout"] = 600
+    three.write()
+    three.said("reloaded")
+    assert not os.path.exists(three.socket) and not listens(push)
+    other = free_port()
+    with socket.create_server(("127.0.0.1", push)):
+        heir = Manager(three.procs, manager_address=three.socket, method=METHOD, port_password={str(other): "heir"})
+        heir.proc.wait_listening(other)
+        client = Client(three.socket, three.procs.folder)
+        assert client.ask("ping") == "pong"
+        managed.beat()
+        sited.beat()
+    three.node.stop()
+    assert managed.ended() and sited.ended()
+    assert three.billed()[1:] == [5 + 2 * 8 * t.n for t in (managed, sited)]
+    assert client.ask("ping") == "pong" and os.path.exists(three.socket)
+    client.close()
+    assert heir.proc.stop() == 0
 
 
 def test_one_that_cannot_start_stops_nobody_and_is_tried_again(procs, target):

@@ -315,6 +315,42 @@ static void totals_outlive_the_end_of_the_section(void **state)
 	close(fd);
 }
 
+static void ignore(void *arg, char *text, size_t len, const struct peer *from)
+{
+}
+
+static void another_has_its_path_while_it_ends_and_it_still_reports(void **state)
+{
+	struct endpoint other;
+	char why[ENDPOINT_WHY_MAX];
+	struct bed b;
+	int fd;
+
+	open_bed(&b);
+	put(&b, 8001);
+	start(&b, NULL);
+	fd = client(&b, 0);
+	speak(&b, fd);
+	manager_close(b.m);
+	assert_int_not_equal(access(b.address, F_OK), 0);
+	assert_int_equal(endpoint_open(&other, b.loop,
+				       &(struct endpoint_conf){.address = b.address}, ignore, NULL,
+				       why),
+			 0);
+	fake_engine_move(b.e, 8001, 1000, 234);
+	engine_stop(b.e, 0, ended, NULL);
+	pass(&b, STAT_EVERY);
+	manager_report(b.m);
+	assert_told(&b, fd, 1234);
+	manager_free(b.m);
+	b.m = NULL;
+	assert_int_equal(access(b.address, F_OK), 0); /* it is not his to remove */
+	endpoint_close(&other);
+	assert_int_not_equal(access(b.address, F_OK), 0);
+	close_bed(&b);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +359,7 @@ int main(void)
 		cmocka_unit_test(while_all_are_away_it_waits_for_who_comes),
 		cmocka_unit_test(a_plugin_that_is_no_longer_allowed_is_not_restored),
 		cmocka_unit_test(totals_outlive_the_end_of_the_section),
+		cmocka_unit_test(another_has_its_path_while_it_ends_and_it_still_reports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
