@@ -144,7 +144,7 @@ class Bench:
         procs = self.procs("users")
         try:
             more = {"rounds": 1, "rest": 0.2} if self.args.smoke else {}
-            rows = scale.measure(procs, self.args.users, self.args.part, **more)
+            rows = scale.measure(procs, self.args.build, self.args.users, self.args.part, **more)
         finally:
             procs.stop_all()
         print(f"\n{self.args.users} users from weir panel on this machine:")
@@ -158,10 +158,12 @@ class Bench:
             few = {"active": 5, "turns": 1, "flood": False} if self.args.smoke else {}
             print("\nfrom connecting to the first answer, us, on a port of aes-128-gcm:")
             for name, what, got in crowd.rows(procs, self.args.build, users, **few):
-                if self.note(got):
-                    print(f"    {name:5} {what:30} cold p50 {got['cold_p50']:.0f} p99 {got['cold_p99']:.0f}  "
+                if not got and name != "weir":
+                    print(f"    {name:5} {what:38} no answer in time", flush=True)
+                elif self.note(got):
+                    print(f"    {name:5} {what:38} cold p50 {got['cold_p50']:.0f} p99 {got['cold_p99']:.0f}  "
                           f"warm p50 {got['warm_p50']:.0f} p99 {got['warm_p99']:.0f}  server's CPU {got['cost']:.0f}, "
-                          f"{got['cores']:.2f} cores", flush=True)
+                          f"{got['cores']:.2f} cores, {got['lost']} packets lost", flush=True)
         finally:
             procs.stop_all()
 

@@ -30,7 +30,7 @@ def start_xray(procs, port, users):
 STARTS = {"weir": start_weir, "xray": start_xray}
 
 
-def measure(name, procs, build, users, active, turns, flood=False):
+def measure(name, procs, build, net, users, active, turns, flood=False):
     """What bench/crowd_load says, or None."""
     known = [peers.random_credential() for _ in range(users)]
     port = free_port()
@@ -39,7 +39,7 @@ def measure(name, procs, build, users, active, turns, flood=False):
     path = os.path.join(procs.folder, f"links.{port}")
     with open(path, "w", encoding="ascii") as f:
         f.writelines(peers.ss_link(peers.Outbound("shadowsocks", port, u, method=METHOD)) + "\n" for u in some)
-    command = [build / "bench/crowd_load", path, free_port(), server.pid, turns] + ([port] if flood else [])
+    command = [build / "bench/crowd_load", net, path, free_port(), server.pid, turns] + ([port] if flood else [])
     try:
         out = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=180)
     except subprocess.TimeoutExpired:
@@ -55,9 +55,11 @@ def measure(name, procs, build, users, active, turns, flood=False):
 
 def rows(procs, build, users, active=200, turns=5, flood=True):
     """(server, what, figures or None)"""
-    for name in STARTS:
-        yield name, "1 user", measure(name, procs, build, 1, 1, active * turns)
-        yield name, f"{users} users", measure(name, procs, build, users, active, turns)
-    if flood:
-        yield "weir", f"{users} users, a flood beside", measure("weir", procs, build, users, active, turns, True)
-
+    for net in "tcp", "udp":
+        for name in STARTS:
+            yield name, f"{net}, 1 user", measure(name, procs, build, net, 1, 1, active * turns)
+            yield name, f"{net}, {users} users", measure(name, procs, build, net, users, active, turns)
+        for name in STARTS if flood else ():
+            # Who needs seconds for an answer is asked less.
+            few = {"active": active, "turns": turns} if name == "weir" else {"active": active // 10, "turns": 1}
+            yield name, f"{net}, {users} users, strangers beside", measure(name, procs, build, net, users, flood=True, **few)

@@ -1,15 +1,17 @@
 /* crowd_load.c - how long the first packet of a connection takes to be somebody's, on a port with
  * many users.
  *
- *     crowd_load LINKS TARGET-PORT PID TURNS [FLOOD-PORT]
+ *     crowd_load tcp|udp LINKS TARGET-PORT PID TURNS [FLOOD-PORT]
  *
  * LINKS holds a share link a line, a user each.  One after the other, each from an address of his
  * own (127.1.x.y), they connect, are answered once and go: TURNS times round, after one round that
- * makes the server know them.  With FLOOD-PORT a process beside it opens FLOOD_RATE connections a
- * second to that port, each with 64 random bytes, from addresses all over 127.2.
+ * makes the server know them.  With udp each sends a packet from a port that he has not used before,
+ * and again every LOST until it is answered.  With FLOOD-PORT a process beside it opens FLOOD_RATE
+ * connections a second to that port, each with 64 random bytes, from addresses all over 127.2; with
+ * udp they are packets.
  *
- * One line of JSON: microseconds from connecting to the answer, cold (the round before) and warm,
- * and the server's CPU for one of them.
+ * One line of JSON: microseconds from connecting (sending) to the answer, cold (the round before) and
+ * warm, how many packets were not answered, and the server's CPU for one of them.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -31,8 +33,12 @@
 #define USERS_MAX  1024
 #define FLOOD_RATE 1000
 #define FLOOD_OPEN 500 /* at a time */
+#define PACKET	   200
+#define LOST	   (500 * NSEC_MS)
 
 static struct load load;
+static bool udp;
+static unsigned nlost;
 static struct load_way ways[USERS_MAX];
 static int nways;
 static double *times; /* of all turns */
@@ -62,15 +68,94 @@ static void read_links(const char *path)
 	fclose(f);
 }
 
+/* ---- a packet and its answer ------------------------------------------------------------- */
+
+struct question {
+	struct waiter w;
+	struct timer lost;
+	struct dgram *d;
+	bool answered;
+};
+
+static void send_packet(struct question *q)
+{
+	struct packet p = {.buf = buf_new(loop_pool(load.loop)), .dest = load.to};
+	int n;
+
+	if (!p.buf)
+		load_die("memory", -ENOMEM);
+	memset(p.buf->data + p.buf->end, '.', PACKET);
+	p.buf->end += PACKET;
+	n = dgram_send(q->d, &p, 1);
+	if (n < 1)
+		buf_free(p.buf);
+	if (n < 0 && n != -EAGAIN)
+		load_die("a packet", n);
+	timer_set(load.loop, &q->lost, loop_now(load.loop) + LOST);
+}
+
+static void on_lost(struct timer *t)
+{
+	nlost++;
+	send_packet(container_of(t, struct question, lost));
+}
+
+static void on_packet(struct waiter *w)
+{
+	struct question *q = container_of(w, struct question, w);
+	struct packet p;
+	int n = dgram_recv(q->d, &p, 1);
+
+	if (n == 1) {
+		q->answered = buf_len(p.buf) == PACKET;
+		buf_free(p.buf);
+	} else if (n != -EAGAIN) {
+		load_die("a packet", n ? n : -ECONNRESET);
+	}
+	if (!q->answered)
+		dgram_want(q->d, STREAM_RD, w);
+}
+
+static void ask_by_packet(struct load_way *way)
+{
+	struct question q = {0};
+	int err = dialer_dgram(way->dialer, load.loop, &load.to, &q.d);
+
+	if (err)
+		load_die("association", err);
+	waiter_init(&q.w, on_packet);
+	timer_init(&q.lost, on_lost);
+	send_packet(&q);
+	dgram_want(q.d, STREAM_RD, &q.w);
+	for (unsigned before = nlost; !q.answered;) {
+		loop_turn(load.loop, 10 * NSEC_MS);
+		if (nlost - before > 20)
+			load_die("an answer", -ETIMEDOUT);
+	}
+	timer_stop(&q.lost);
+	waiter_cancel(&q.w);
+	dgram_free(q.d);
+}
+
+/* ---- all of them ------------------------------------------------------------------------- */
+
+static void ask_by_connection(struct load_way *way)
+{
+	load.dialer = way->dialer;
+	load_user_new(&load, LOAD_PING);
+	load_settle(&load, 0);
+}
+
 /* Everybody once.  Microseconds each into `took`. */
 static void go_round(double *took)
 {
 	for (int i = 0; i < nways; i++) {
 		double began = now_us();
 
-		load.dialer = ways[i].dialer;
-		load_user_new(&load, LOAD_PING);
-		load_settle(&load, 0);
+		if (udp)
+			ask_by_packet(&ways[i]);
+		else
+			ask_by_connection(&ways[i]);
 		took[i] = now_us() - began;
 		/* Whatever ending it costs is none of the next one's. */
 		load_run(&load, NSEC_MS);
@@ -84,7 +169,7 @@ static void flood_one(const struct addr *at, uint32_t n, int *fd)
 
 	if (*fd >= 0)
 		close(*fd);
-	*fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	*fd = socket(AF_INET, (udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
 	if (*fd < 0 || bind(*fd, &source.sa, source.len) < 0 || connect(*fd, &at->sa, at->len) < 0)
 		return;
 	if (getrandom(junk, sizeof(junk), 0) == sizeof(junk))
@@ -138,7 +223,8 @@ int main(int argc, char **argv)
 	double cpu, began;
 	int turns;
 
-	if (argc < 5) {
+	udp = argc > 1 && !strcmp(argv[1], "udp");
+	if (argc < 6 || (!udp && strcmp(argv[1], "tcp") != 0)) {
 		fprintf(stderr, "usage: see the top of the source\n");
 		return 2;
 	}
@@ -148,20 +234,23 @@ int main(int argc, char **argv)
 	if (!load.loop)
 		load_die("loop", -ENOMEM);
 	load.leave = true;
-	pid = (pid_t)atoi(argv[3]);
-	turns = MAX(atoi(argv[4]), 1);
-	read_links(argv[1]);
+	pid = (pid_t)atoi(argv[4]);
+	turns = MAX(atoi(argv[5]), 1);
+	read_links(argv[2]);
 	times = calloc((size_t)nways * (size_t)turns, sizeof(*times));
 	if (!times || nways == 0)
-		load_die(argv[1], -EINVAL);
-	target = addr_from_ip4("\x7f\0\0\1", (uint16_t)atoi(argv[2]));
+		load_die(argv[2], -EINVAL);
+	target = addr_from_ip4("\x7f\0\0\1", (uint16_t)atoi(argv[3]));
 	dest_set_addr(&load.to, &target);
-	load_target_open(&load, addr_port(&target));
+	if (udp)
+		load_echo_open(&load, addr_port(&target));
+	else
+		load_target_open(&load, addr_port(&target));
 	go_round(times);
 	printf("{\"users\": %d, ", nways);
 	print_times("cold", times, (size_t)nways);
-	if (argc > 5)
-		flooder = start_flood((uint16_t)atoi(argv[5]));
+	if (argc > 6)
+		flooder = start_flood((uint16_t)atoi(argv[6]));
 	cpu = load_cpu_of(pid);
 	began = now_us();
 	for (int i = 0; i < turns; i++)
@@ -171,7 +260,7 @@ int main(int argc, char **argv)
 	if (flooder > 0)
 		kill(flooder, SIGKILL);
 	print_times("warm", times, (size_t)nways * (size_t)turns);
-	printf("\"cores\": %.2f, \"cost\": %.5g}\n", cpu * 1e6 / began,
+	printf("\"lost\": %u, \"cores\": %.2f, \"cost\": %.5g}\n", nlost, cpu * 1e6 / began,
 	       cpu * 1e6 / ((double)nways * turns));
 	return 0;
 }

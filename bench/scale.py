@@ -1,5 +1,7 @@
-"""A node with many users: how long it takes to have them, how long a change of them takes, and what they hold."""
+"""A node with many users: how long it takes to have them, how long a change of them takes, what they hold, and what
+those notice of a change whom it does not concern."""
 import csv
+import json
 import os
 import re
 import statistics
@@ -7,11 +9,37 @@ import subprocess
 import time
 import uuid
 
+from weirtest import peers
 from weirtest.node import Node, entry
 from weirtest.panel import Panel
 from weirtest.proc import free_port, listens, wait_until
 
 CREDENTIAL = 36  # a UUID as text: what a user brings himself
+HELD = 200  # sessions that are under way while users change
+
+
+class Sessions:
+    """bench/hold: a session of each of some users, of whom the first downloads without end."""
+
+    def __init__(self, folder, build, port, credentials):
+        links = os.path.join(folder, "held")
+        with open(links, "w", encoding="ascii") as f:
+            f.writelines(peers.link(peers.Outbound("vless", port, c)) + "\n" for c in credentials)
+        self.proc = subprocess.Popen([str(build / "bench/hold"), links, str(free_port())], stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, text=True)
+        assert self.proc.stdout.readline() == f"held {len(credentials)}\n"
+
+    def longest(self):
+        """Since the last call: ms without a byte in a slow session, and in the download."""
+        self.proc.stdin.write("\n")
+        self.proc.stdin.flush()
+        got = json.loads(self.proc.stdout.readline())
+        assert got["lost"] == 0, f"{got['lost']} sessions are lost"
+        return got["slow"] / 1e3, got["bulk"] / 1e3
+
+    def stop(self):
+        self.proc.stdin.close()
+        self.proc.wait(20)
 
 
 class Crowd:
@@ -19,6 +47,7 @@ class Crowd:
 
     def __init__(self, procs):
         self.procs, self.made = procs, 0
+        self.some = []  # credentials of those who came first
         self.panel = Panel(procs)
 
     def add(self, n):
@@ -26,7 +55,9 @@ class Crowd:
         with open(path, "w", encoding="ascii", newline="") as f:
             rows = csv.writer(f)
             rows.writerow(["name", "uuid"])
-            rows.writerows((f"u{i}", uuid.uuid4()) for i in range(self.made, self.made + n))
+            new = [(f"u{i}", uuid.uuid4()) for i in range(self.made, self.made + n)]
+            rows.writerows(new)
+        self.some += [str(u) for _, u in new[:HELD]]
         subprocess.run([os.environ["WEIR_BIN"], "panel", "user", "import", "--db", self.panel.db, path], check=True,
                        capture_output=True, timeout=300)
         self.made += n
@@ -38,7 +69,9 @@ def start_node(crowd, kind, workers):
     began = time.monotonic()
     node = Node(crowd.procs, [entry(crowd.panel.url, row)], [], f"node-{crowd.made}", Workers=workers)
     wait_until("the node to listen", lambda: listens(port), 120, 0.005)
-    return node, time.monotonic() - began
+    took = time.monotonic() - began
+    node.ports = [port]
+    return node, took
 
 
 def applied(node):
@@ -63,7 +96,30 @@ def change(crowd, node, n):
     return times[-1] / 1e3, reading[-1]
 
 
-def measure(procs, users, part, rounds=5, rest=4, kind="vless", workers=2):
+def held(crowd, node, build, part, rounds, rest):
+    """The changes again, beside sessions of users whom they do not concern."""
+    some = Sessions(crowd.procs.folder, build, node.ports[0], crowd.some[:HELD])
+    try:
+        time.sleep(rest / 2)
+        some.longest()
+        time.sleep(rest)
+        before = some.longest()
+        changes = [change(crowd, node, part) for _ in range(rounds)]
+        after = some.longest()
+    finally:
+        some.stop()
+    beside = f"beside {min(HELD, len(crowd.some))} sessions, one of them a download"
+    return [
+        (f"{beside}, a change of {part}: from the list to the last worker's answer", statistics.median(c[0] for c in changes), "ms"),
+        ("... the slowest", max(c[0] for c in changes), "ms"),
+        ("... the longest that one of them, which sends every 20 ms, went without a byte, before", before[0], "ms"),
+        ("... and meanwhile; none lost", after[0], "ms"),
+        ("... the longest that the download (50 MB/s) went without a byte, before", before[1], "ms"),
+        ("... and meanwhile", after[1], "ms"),
+    ]
+
+
+def measure(procs, build, users, part, rounds=5, rest=4, kind="vless", workers=2):
     """Rows of (what, figure, unit); memory is looked at after `rest` seconds of quiet."""
     crowd = Crowd(procs)
     crowd.add(1)
@@ -87,4 +143,4 @@ def measure(procs, users, part, rounds=5, rest=4, kind="vless", workers=2):
         ("... the slowest", max(c[0] for c in changes), "ms"),
         ("RSS of a user beyond his credential", (crowded - alone) / (users - 1) - CREDENTIAL, "B"),
         ("RSS with one user", alone / 1024, "KiB"),
-    ]
+    ] + held(crowd, node, build, part, rounds, rest)
