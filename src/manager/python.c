@@ -53,6 +53,7 @@ struct member {
 	enum step step;
 	bool announced; /* engine_started() has been told */
 	bool poison;	/* given up */
+	bool due;	/* its turn in a round is still to come */
 	nsec_t since;
 };
 
@@ -318,6 +319,34 @@ static void received(void *arg, char *text, size_t len, const struct peer *from)
 	}
 }
 
+/* ---- rounds ------------------------------------------------------------------------------ */
+
+/* Whoever is told of one member may remove others and put new ones, so a round keeps no place in the list:
+ * whose turn has come goes behind all others, where the new ones go, too.  So who is still due stands first.
+ */
+static void round_begin(struct python *py)
+{
+	struct list_node *pos;
+
+	list_for_each(pos, &py->e.live)
+		container_of(pos, struct member, i.link)->due = true;
+}
+
+static struct member *round_next(struct python *py)
+{
+	struct member *m;
+
+	if (list_empty(&py->e.live))
+		return NULL;
+	m = container_of(py->e.live.next, struct member, i.link);
+	if (!m->due)
+		return NULL;
+	m->due = false;
+	list_del(&m->i.link);
+	list_add_tail(&py->e.live, &m->i.link);
+	return m;
+}
+
 /* ---- the process ------------------------------------------------------------------------- */
 
 static int launch(struct python *py)
@@ -345,16 +374,14 @@ static int launch(struct python *py)
 
 static void process_ended(struct python *py, const char *how)
 {
-	struct list_node *pos, *tmp;
-	struct member *over = py->busy && py->busy->step == ADDING ? py->busy : NULL;
+	struct member *m, *over = py->busy && py->busy->step == ADDING ? py->busy : NULL;
 	uint16_t port = over ? over->p->port : py->deaf ? py->suspect : 0;
 
 	if (port && py->deaths[port] < UINT8_MAX)
 		py->deaths[port]++;
 	py->busy = NULL;
-	list_for_each_safe(pos, tmp, &py->e.live) {
-		struct member *m = container_of(pos, struct member, i.link);
-
+	round_begin(py);
+	while ((m = round_next(py))) {
 		if (m->step == UNWANTED || m->step == REMOVING) {
 			engine_gone(&m->i);
 		} else if (m == over && py->deaths[port] > 1) {
@@ -419,11 +446,10 @@ static void wake(struct python *py)
 /* Those that nobody has heard of while there is no process. */
 static void lose_patience(struct python *py)
 {
-	struct list_node *pos, *tmp;
+	struct member *m;
 
-	list_for_each_safe(pos, tmp, &py->e.live) {
-		struct member *m = container_of(pos, struct member, i.link);
-
+	round_begin(py);
+	while ((m = round_next(py))) {
 		if (m->step == WANTED && !m->announced && now_of(py) - m->since > START_WITHIN)
 			refused(m, -ETIMEDOUT, "ssserver is not running");
 	}

@@ -409,6 +409,96 @@ static void who_was_being_added_when_it_was_killed_is_added_again(void **state)
 	close_bed(&b);
 }
 
+/* ---- whoever is told may remove ------------------------------------------------------------- */
+
+struct pusher {
+	struct bed *bed;
+	int goes; /* the port that is removed when the answer comes */
+	int err;
+};
+
+static void removes_another(void *arg, int err, const char *why)
+{
+	struct pusher *p = arg;
+
+	p->err = err;
+	p->bed->answers++;
+	remove_port(p->bed, p->goes);
+}
+
+/* Not to be tried again. */
+static void put_once(struct pusher *p, int port, const char *password)
+{
+	const struct profile once = {.port = (uint16_t)port,
+				     .password = password,
+				     .method = "aes-256-gcm",
+				     .extra = "{}"};
+
+	engine_put(p->bed->e, &(struct engine_put){.profile = &once}, removes_another, p);
+}
+
+static bool is_there(struct bed *b, int port)
+{
+	struct engine_server s;
+
+	return engine_get(b->e, (uint16_t)port, &s);
+}
+
+static void an_answer_that_patience_is_over_may_remove_the_next(void **state)
+{
+	struct pusher p;
+	struct bed b;
+
+	open_with_two(&b);
+	p = (struct pusher){.bed = &b, .goes = 4};
+	send_signal(&b, SIGKILL);
+	assert_true(turn_until(&b, 10, waits, 1));
+	put_once(&p, 3, "c");
+	put(&b, 4, "d");
+	put(&b, 5, "e");
+	assert_true(turn_until(&b, 20, answered_times, 2 + 4)); /* the removal has one of its own */
+	assert_int_equal(p.err, -ETIMEDOUT);
+	assert_int_equal(b.e->nlive, 2);
+	assert_false(is_there(&b, 3));
+	assert_false(is_there(&b, 4));
+	assert_true(turn_until(&b, 60, runs, 1));
+	assert_true(turn_until(&b, 60, runs, 2));
+	assert_true(turn_until(&b, 60, runs, 5));
+	assert_int_equal(b.e->nlive, 3);
+	close_bed(&b);
+}
+
+/* In its own time: no patience ends meanwhile. */
+static void turn_slowly(struct bed *b, int answers)
+{
+	for (int i = 0; i < 8000 && b->answers < answers; i++)
+		loop_turn(b->loop, NSEC_MS);
+	assert_int_equal(b->answers, answers);
+}
+
+static void an_answer_that_a_port_is_deadly_may_remove_the_next(void **state)
+{
+	struct pusher p;
+	struct bed b;
+
+	open_bed(&b);
+	p = (struct pusher){.bed = &b, .goes = 3};
+	put_once(&p, 1, "die");
+	assert_true(turn_until(&b, 30, answered_times, 2));
+	assert_int_equal(p.err, -ETIMEDOUT);
+	ahead += 31 * NSEC_SEC;
+	loop_turn(b.loop, NSEC_MS); /* the next process */
+	p.goes = 2;
+	put_once(&p, 1, "die"); /* tried last, and stands first */
+	put(&b, 2, "b");
+	turn_slowly(&b, 2 + 3);
+	assert_int_equal(p.err, -ERR_CONFIG);
+	assert_int_equal(b.e->nlive, 0);
+	assert_false(is_there(&b, 1));
+	assert_false(is_there(&b, 2));
+	close_bed(&b);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -419,6 +509,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_end_does_not_wait_when_that_has_come),
 		cmocka_unit_test(who_is_deadly_is_given_up_and_the_others_are_served),
 		cmocka_unit_test(who_was_being_added_when_it_was_killed_is_added_again),
+		cmocka_unit_test(an_answer_that_patience_is_over_may_remove_the_next),
+		cmocka_unit_test(an_answer_that_a_port_is_deadly_may_remove_the_next),
 	};
 
 	if (argc > 2 && !strcmp(argv[1], "--manager-address"))
