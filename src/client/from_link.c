@@ -136,6 +136,23 @@ bool link_plugin_is_built_in(const char *plugin)
 	return is;
 }
 
+/* Programs that do nothing but what SIP003 asks of them, under the names that they are installed by. */
+bool link_plugin_is_known(const char *plugin)
+{
+	static const char *const known[] = {
+		"obfs-local",  "simple-obfs", "v2ray-plugin",  "ss-v2ray-plugin", "xray-plugin",
+		"gost-plugin", "kcptun",      "kcptun-client", "cloak",		  "ck-client",
+		"shadow-tls",  "simple-tls",  "qtun-client",
+	};
+	size_t name = strcspn(plugin, ";");
+
+	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+		if (is_word(plugin, name, known[i]))
+			return true;
+	}
+	return false;
+}
+
 /* Of the plugins one is built in. */
 static int make_obfs(const struct share_link *link, struct outbound_conf *out,
 		     char why[FROM_LINK_WHY])

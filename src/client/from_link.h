@@ -33,6 +33,11 @@ void outbound_conf_done(struct outbound_conf *c);
 /* Is this plugin of a link ("obfs-local;obfs=http") one that needs no program? */
 bool link_plugin_is_built_in(const char *plugin);
 
+/* Is it one of those that a link, which may come from anybody, may have run?  Any other name could be that
+ * of a program which does harm without arguments.
+ */
+bool link_plugin_is_known(const char *plugin);
+
 /* An Xray outbound object into the same: the link's texts live in `mem`. */
 MUST_CHECK int link_of_xray(const struct json_value *outbound, struct arena *mem,
 			    struct share_link *link, struct link_trust *trust,

@@ -99,7 +99,7 @@ static int link_from_file(const char *path, struct arena *mem, struct share_link
 }
 
 /* A plugin that is a program of its own: kept for later, and no business of the outbound's.  A link
- * may come from anybody: it names programs that are installed, not files.
+ * may come from anybody: it names plugins that are known, no other programs, and no files.
  */
 static int take_plugin(struct connect *c, struct share_link *link, char why[FROM_LINK_WHY])
 {
@@ -112,9 +112,10 @@ static int take_plugin(struct connect *c, struct share_link *link, char why[FROM
 		snprintf(why, FROM_LINK_WHY, "--plugin is for Shadowsocks");
 		return -ERR_CONFIG;
 	}
-	if (!*c->args->plugin && memchr(link->plugin, '/', name)) {
+	if (!*c->args->plugin && !link_plugin_is_known(link->plugin)) {
 		snprintf(why, FROM_LINK_WHY,
-			 "the link wants to run a file; name the plugin by --plugin");
+			 "the link wants to run a program that is no plugin we know; if it is "
+			 "meant, name it by --plugin");
 		return -ERR_CONFIG;
 	}
 	if (*c->args->plugin)

@@ -138,14 +138,21 @@ def connect(*args):
                           timeout=30, check=False)
 
 
-def test_a_client_ends_with_its_plugin(procs):
-    link = "ss://YWVzLTEyOC1nY206cA@127.0.0.1:9/?plugin="
-    done = connect(link + "no-such-plugin")
-    assert done.returncode == 1 and "cannot be started" in done.stderr
-    done = connect(link + "false")
-    assert done.returncode == 1 and "exited with status 1" in done.stderr
-    done = connect(link + "%2Fbin%2Ffalse")
+LINK = "ss://YWVzLTEyOC1nY206cA@127.0.0.1:9/?plugin="
+
+
+@pytest.mark.parametrize("name", ["false", "%2Fbin%2Ffalse", ".%2Fobfs-local", "obfs-loca", "obfs-local2%3Bobfs%3Dtls", "%3Bobfs%3Dtls"])
+def test_a_link_runs_no_program_but_plugins_that_are_known(name):
+    done = connect(LINK + name)
     assert done.returncode == 78 and "--plugin" in done.stderr
+
+
+def test_a_client_ends_with_its_plugin(procs):
+    link = LINK
+    done = connect(link + "x", "--plugin", "no-such-plugin")
+    assert done.returncode == 1 and "cannot be started" in done.stderr
+    done = connect(link + "x", "--plugin", "false")
+    assert done.returncode == 1 and "exited with status 1" in done.stderr
     port = free_port()
     proc = procs.start("connect", [os.environ["WEIR_BIN"], "connect", link + "x%3Bobfs%3Dtls", "--plugin", "/usr/bin/obfs-local",
                                    "--listen", f"127.0.0.1:{port}"]).wait_listening(port)
