@@ -31,6 +31,21 @@ int daemon_make_dir(const char *dir)
 	return access(path, W_OK | X_OK) ? -errno : 0;
 }
 
+/* Once it is there, and ours, nobody else can put another in its place: shared folders are sticky. */
+int daemon_make_run_dir(const char *dir)
+{
+	int err = daemon_make_dir(dir);
+	struct stat st;
+
+	if (err)
+		return err;
+	if (lstat(dir, &st))
+		return -errno;
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || st.st_mode & (S_IWGRP | S_IWOTH))
+		return -EPERM;
+	return 0;
+}
+
 int daemon_lock_dir(const char *dir, int *out)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -9,6 +9,11 @@
 /* Make it, private, with what leads to it.  0 once it can be written to, or -errno. */
 MUST_CHECK int daemon_make_dir(const char *dir);
 
+/* The same for a folder of sockets and of files that programs are started with, which may lie where
+ * everybody can make one: -EPERM if it is a link, or of somebody else, or if others may write in it.
+ */
+MUST_CHECK int daemon_make_run_dir(const char *dir);
+
 /* Two processes in one folder would share listeners and report the same batches.  0 with the lock
  * in *fd, which closing gives back; -EBUSY: another process has it.
  */

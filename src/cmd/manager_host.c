@@ -84,7 +84,7 @@ static int open_state(struct manager_host *h)
 	if (!err)
 		err = ledger_node(h->ledger, "ss-manager", 0, "shadowsocks", &h->ledger_node);
 	if (!err)
-		err = daemon_make_dir(h->run_dir);
+		err = daemon_make_run_dir(h->run_dir);
 	if (err)
 		log_msg(level(h), "manager", "cannot use the state folder %s: %s%s%s", h->dir,
 			err_text(err), *why ? ": " : "", why);

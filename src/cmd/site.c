@@ -130,15 +130,19 @@ static int choose_dir(struct site *s)
 static int make_run_dir(struct site *s)
 {
 	const struct hash_key key = {0};
-	int n;
+	int n, err;
 
 	if (*s->conf->temp_dir) /* which several of one process may share */
 		n = snprintf(s->run_dir, PATH_MAX, "%s/weir-%d-%08x", s->conf->temp_dir, getpid(),
 			     (unsigned)hash_bytes(&key, s->dir, strlen(s->dir)));
 	else
 		n = snprintf(s->run_dir, PATH_MAX, "%s/run", s->dir);
-
-	return n < PATH_MAX ? daemon_make_dir(s->run_dir) : -ENAMETOOLONG;
+	err = n < PATH_MAX ? daemon_make_run_dir(s->run_dir) : -ENAMETOOLONG;
+	if (err)
+		log_msg(level(s), "yassp", "cannot use the folder %s: %s%s", s->run_dir,
+			err_text(err),
+			err == -EPERM ? ": it is a link, or not ours alone to write in" : "");
+	return err;
 }
 
 static int open_state(struct site *s)
