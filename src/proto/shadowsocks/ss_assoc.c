@@ -11,6 +11,7 @@
 #include "proto/shadowsocks/ss_udp_impl.h"
 
 #define BUCKETS_START 16
+#define ENDED_MAX     4096 /* sessions without an owner */
 
 static struct ss_assoc *of(const struct dgram *d)
 {
@@ -19,11 +20,22 @@ static struct ss_assoc *of(const struct dgram *d)
 
 /* ---- the table --------------------------------------------------------------------------- */
 
+static void fill(struct ss_assoc **buckets, uint32_t mask, const struct list_node *from)
+{
+	struct list_node *pos;
+
+	list_for_each(pos, from) {
+		struct ss_assoc *a = list_entry(pos, struct ss_assoc, link);
+
+		a->chain = buckets[a->hash & mask];
+		buckets[a->hash & mask] = a;
+	}
+}
+
 static bool grow(struct ss_udp *u)
 {
 	uint32_t size = u->buckets ? 2 * (u->mask + 1) : BUCKETS_START;
 	struct ss_assoc **buckets;
-	struct list_node *pos;
 
 	if (u->buckets && u->n < u->mask + 1)
 		return true;
@@ -33,12 +45,8 @@ static bool grow(struct ss_udp *u)
 	free(u->buckets);
 	u->buckets = buckets;
 	u->mask = size - 1;
-	list_for_each(pos, &u->all) {
-		struct ss_assoc *a = list_entry(pos, struct ss_assoc, link);
-
-		a->chain = buckets[a->hash & u->mask];
-		buckets[a->hash & u->mask] = a;
-	}
+	fill(buckets, u->mask, &u->all);
+	fill(buckets, u->mask, &u->ended);
 	return true;
 }
 
@@ -71,6 +79,13 @@ struct ss_assoc *ss_assoc_next(struct ss_assoc *a)
 	return same(a->chain, a->hash);
 }
 
+static void out_of_list(struct ss_assoc *a)
+{
+	list_del(&a->link);
+	a->udp->nended -= a->ended;
+	a->ended = false;
+}
+
 static void unlink_assoc(struct ss_assoc *a)
 {
 	struct ss_udp *u = a->udp;
@@ -85,7 +100,7 @@ static void unlink_assoc(struct ss_assoc *a)
 			break;
 		}
 	}
-	list_del(&a->link);
+	out_of_list(a);
 	u->n--;
 }
 
@@ -139,6 +154,23 @@ void ss_assoc_free(struct ss_assoc *a)
 	loop_free_later(l, a);
 }
 
+void ss_assoc_rest(struct ss_assoc *a)
+{
+	struct ss_udp *u = a->udp;
+
+	drop_held(a);
+	list_del(&a->blocked);
+	if (a->ended)
+		return;
+	list_del(&a->link);
+	list_add_tail(&u->ended, &a->link);
+	a->ended = true;
+	if (!a->used)
+		a->used = loop_now(u->loop);
+	if (++u->nended > ENDED_MAX)
+		ss_assoc_free(list_entry(u->ended.next, struct ss_assoc, link));
+}
+
 void ss_assoc_end(struct ss_assoc *a)
 {
 	if (!a->live) {
@@ -164,7 +196,7 @@ void ss_assoc_take(struct ss_assoc *a, struct buf *b, const struct addr *peer,
 	a->peer = *peer;
 	a->local = *local;
 	a->used = loop_now(u->loop);
-	list_del(&a->link);
+	out_of_list(a);
 	list_add_tail(&u->all, &a->link);
 	if (a->held >= SS_UDP_ASSOC_HELD || u->held >= SS_UDP_HELD) {
 		u->count.dropped++;
@@ -335,8 +367,7 @@ static void assoc_free(struct dgram *d)
 		ss_assoc_free(a);
 		return;
 	}
-	drop_held(a);
-	list_del(&a->blocked);
+	ss_assoc_rest(a);
 }
 
 static const struct dgram_ops assoc_ops = {

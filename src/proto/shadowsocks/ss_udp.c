@@ -13,7 +13,6 @@
 
 #define BATCH_START 4
 #define SWEEP_EVERY (10 * NSEC_SEC)
-#define ENDED_MAX   4096 /* sessions without an owner */
 
 /* A packet on its way in. */
 struct arrival {
@@ -47,6 +46,8 @@ static void deliver(struct ss_udp *u, struct ss_assoc *a, struct arrival *in, st
 		in->refused = true;
 		if (!a->live && a->method->class != SS_2022)
 			ss_assoc_free(a);
+		else if (!a->live)
+			ss_assoc_rest(a);
 		return;
 	}
 	ss_assoc_take(a, in->b, &in->m->peer, &in->m->local);
@@ -80,14 +81,14 @@ static bool forgettable(const struct ss_assoc *a, nsec_t now)
 	return !a->live && now - a->used >= SS_UDP_REMEMBER;
 }
 
-/* Sessions that have ended, once nothing of them could be accepted; the list is in order of use. */
+/* Sessions that have ended, once nothing of them could be accepted. */
 static void on_sweep(struct timer *t)
 {
 	struct ss_udp *u = container_of(t, struct ss_udp, sweep);
 	nsec_t now = loop_now(u->loop);
 	struct list_node *pos, *tmp;
 
-	list_for_each_safe(pos, tmp, &u->all) {
+	list_for_each_safe(pos, tmp, &u->ended) {
 		struct ss_assoc *a = list_entry(pos, struct ss_assoc, link);
 
 		if (forgettable(a, now))
@@ -213,23 +214,6 @@ static struct ss_assoc *session_find(const struct ss_udp *u, const uint8_t *sess
 	return a;
 }
 
-/* Too many sessions without an owner: the oldest goes, early. */
-static void make_room(struct ss_udp *u)
-{
-	struct list_node *pos, *tmp;
-
-	if (u->n < ENDED_MAX)
-		return;
-	list_for_each_safe(pos, tmp, &u->all) {
-		struct ss_assoc *a = list_entry(pos, struct ss_assoc, link);
-
-		if (a->live)
-			return; /* as many as there are owners */
-		ss_assoc_free(a);
-		return;
-	}
-}
-
 static struct ss_assoc *session_new(struct ss_udp *u, const struct user *user,
 				    const struct ss_separate *sep, const struct aead_key *open)
 {
@@ -237,7 +221,6 @@ static struct ss_assoc *session_new(struct ss_udp *u, const struct user *user,
 	uint8_t sub[SS_KEY_MAX];
 	struct ss_assoc *a;
 
-	make_room(u);
 	a = assoc_new(u, user, user_secret(user), hash_of_session(u, sep->session));
 	if (!a)
 		return NULL;
@@ -268,7 +251,9 @@ static void accept_2022(struct ss_udp *u, struct ss_assoc *a, const struct ss_se
 
 	replay_window_mark(&a->s->window, sep->packet);
 	in->refused = !a->live && !user; /* removed since the session began */
-	if (!in->refused)
+	if (in->refused)
+		ss_assoc_rest(a);
+	else
 		deliver(u, a, in, user);
 }
 
@@ -481,6 +466,7 @@ int ss_udp_new(struct loop *loop, int fd, int family, const struct ss_udp_servic
 	u->family = family;
 	u->batch = BATCH_START;
 	list_init(&u->all);
+	list_init(&u->ended);
 	list_init(&u->blocked);
 	waiter_init(&u->run, on_readable);
 	waiter_init(&u->writable, on_writable);
@@ -506,6 +492,8 @@ static void end_all(struct ss_udp *u)
 
 	list_for_each_safe(pos, tmp, &u->all)
 		ss_assoc_end(list_entry(pos, struct ss_assoc, link));
+	list_for_each_safe(pos, tmp, &u->ended)
+		ss_assoc_free(list_entry(pos, struct ss_assoc, link));
 }
 
 void ss_udp_use(struct ss_udp *u, const struct ss_udp_service *service, ss_udp_opened *opened,

@@ -22,8 +22,8 @@ struct ss_assoc_2022 {
 struct ss_assoc {
 	struct dgram d; /* while `live` somebody's */
 	struct ss_udp *udp;
-	struct ss_assoc *chain;	  /* in its bucket */
-	struct list_node link;	  /* of all, least lately used first */
+	struct ss_assoc *chain; /* in its bucket */
+	struct list_node link;	/* of all with an owner, least lately used first; or of the ended */
 	struct list_node blocked; /* waits for the socket to send */
 	struct buf *first, *last; /* came, not taken yet: address and payload */
 	struct waiter *rd, *wr;
@@ -33,6 +33,7 @@ struct ss_assoc {
 	uint64_t hash;
 	uint16_t held;
 	bool live;		  /* the owner has the dgram; else only numbers are remembered */
+	bool ended;		  /* among the ended */
 	bool over;		  /* the socket is gone */
 	uint8_t name[SS_KEY_MAX]; /* the user's index key */
 	uint8_t key[SS_KEY_MAX];  /* what packets are sealed under: master key, or PSK */
@@ -52,6 +53,8 @@ struct ss_udp {
 	struct ss_assoc **buckets;
 	uint32_t mask, n; /* buckets - 1; 0: none yet */
 	struct list_node all, blocked;
+	struct list_node ended; /* 2022 sessions without an owner, the first to end first */
+	uint32_t nended;
 	uint32_t held; /* packets that wait in all associations */
 	int family;
 	uint8_t batch;
@@ -69,6 +72,8 @@ struct ss_assoc *ss_assoc_next(struct ss_assoc *a); /* of the same hash */
 
 /* A new one, not added; NULL: no memory. */
 struct ss_assoc *ss_assoc_new(struct ss_udp *u, const struct ss_method *m);
+/* Nobody has its dgram (any more): remembered among the ended, of which the oldest may have to go. */
+void ss_assoc_rest(struct ss_assoc *a);
 void ss_assoc_free(struct ss_assoc *a); /* out of the table too; nobody has its dgram */
 
 /* `b` (address and payload) has come for it, from there; the chunk passes. */

@@ -303,8 +303,8 @@ static bool raw_answered(struct raw *r)
 struct by_hand {
 	const char *who, *named; /* whose key; whom the identity header names */
 	uint64_t session, packet;
-	int64_t late; /* seconds */
-	const char *text;
+	int64_t late;		 /* seconds */
+	const char *text, *dest; /* NULL: TARGET */
 };
 
 /* A packet, whatever the method. */
@@ -323,7 +323,7 @@ static size_t make(struct port *p, const struct by_hand *h, uint8_t out[512])
 	ss_house_client(&p->house, h->named ? h->named : h->who, &other);
 	memcpy(b->data + b->end, h->text, strlen(h->text));
 	b->end += (uint32_t)strlen(h->text);
-	assert_int_equal(dest_parse(&d, TARGET), 0);
+	assert_int_equal(dest_parse(&d, h->dest ? h->dest : TARGET), 0);
 	if (m->class == SS_AEAD) {
 		random_bytes(sub, sizeof(sub));
 		assert_int_equal(ss_packet_seal(m, conf.key, sub, b, &d), 0);
@@ -707,6 +707,60 @@ static void a_2022_session_that_ended_early_opens_again_with_its_next_packet(voi
 	port_close(&p);
 }
 
+/* One that lives on, and was first, keeps nobody from being forgotten. */
+static void ended_2022_sessions_are_remembered_up_to_so_many(void **state)
+{
+	struct by_hand h = {.who = SS_ALICE, .text = "hello"};
+	uint8_t bytes[512];
+	struct raw r;
+	struct port p;
+
+	port_open(&p, "2022-blake3-aes-128-gcm");
+	raw_open(&r);
+	raw_send(&p, &r, bytes, make(&p, &h, bytes));
+	for (h.session = 1; h.session <= 4096 + 100; h.session++) {
+		raw_send(&p, &r, bytes, make(&p, &h, bytes));
+		assert_int_equal(p.n, 2);
+		dgram_free(p.assoc[--p.n]);
+	}
+	assert_int_equal(counted(&p).associations, 1 + 4096);
+	h.packet = 1;
+	h.session = 0; /* still what it was */
+	raw_send(&p, &r, bytes, make(&p, &h, bytes));
+	assert_int_equal(p.n, 1);
+	h.session = 200; /* remembered, and now somebody's again */
+	raw_send(&p, &r, bytes, make(&p, &h, bytes));
+	assert_int_equal(p.n, 2);
+	h.packet = 0;
+	raw_send(&p, &r, bytes, make(&p, &h, bytes));
+	assert_int_equal(counted(&p).refused, 1);
+	for (h.session = 5000; h.session < 5000 + 4100; h.session++) {
+		raw_send(&p, &r, bytes, make(&p, &h, bytes));
+		dgram_free(p.assoc[--p.n]);
+	}
+	assert_int_equal(counted(&p).associations, 2 + 4096);
+	close(r.fd);
+	port_close(&p);
+}
+
+/* As many as there are of them: packets whose address makes no sense have no owner from the start. */
+static void sessions_that_never_had_an_owner_are_bounded_too(void **state)
+{
+	struct by_hand h = {.who = SS_ALICE, .text = "hello", .dest = "192.0.2.7:0"};
+	uint8_t bytes[512];
+	struct raw r;
+	struct port p;
+
+	port_open(&p, "2022-blake3-aes-128-gcm");
+	raw_open(&r);
+	for (h.session = 1; h.session <= 4096 + 100; h.session++)
+		raw_send(&p, &r, bytes, make(&p, &h, bytes));
+	assert_int_equal(p.n, 0);
+	assert_int_equal(counted(&p).associations, 4096);
+	close(r.fd);
+	port_close(&p);
+}
+
 static void a_2022_clock_may_be_half_a_minute_off(void **state)
 {
 	for (size_t m = 0; m < ARRAY_LEN(ss_sealed_methods); m++) {
@@ -772,6 +826,8 @@ int main(void)
 		cmocka_unit_test(a_2022_session_that_moves_to_another_worker_stays_what_it_is),
 		cmocka_unit_test(sessions_pass_between_workers_while_all_are_at_work),
 		cmocka_unit_test(a_2022_session_that_ended_early_opens_again_with_its_next_packet),
+		cmocka_unit_test(ended_2022_sessions_are_remembered_up_to_so_many),
+		cmocka_unit_test(sessions_that_never_had_an_owner_are_bounded_too),
 		cmocka_unit_test(a_2022_clock_may_be_half_a_minute_off),
 		cmocka_unit_test(a_session_stays_with_the_user_who_opened_it),
 	};
