@@ -312,7 +312,7 @@ static void on_signal(struct signals *s, int signo)
 
 	if (signo == SIGHUP || signo == SIGUSR1)
 		return; /* nothing is read again: ports come by command */
-	log_msg(LOG_INFO, "manager", "signal %d: stopping", signo);
+	log_msg(LOG_INFO, "manager", "%s: stopping", signal_name(signo));
 	manager_host_stop(h->manager, 0, on_stopped, h);
 }
 

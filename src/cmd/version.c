@@ -3,6 +3,7 @@
 #include <curl/curl.h>
 #include <jansson.h>
 #include <microhttpd.h>
+#include <nghttp2/nghttp2.h>
 #include <qrencode.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -47,9 +48,10 @@ static void print_dialects(void)
 static void print_libraries(void)
 {
 	printf("libraries  %s, libcurl %s, SQLite %s, libmicrohttpd %s, c-ares %s, zlib %s, "
-	       "jansson " JANSSON_VERSION ", libqrencode %s\n",
+	       "nghttp2 %s, jansson " JANSSON_VERSION ", libqrencode %s\n",
 	       crypto_library(), curl_version_info(CURLVERSION_NOW)->version, sqlite3_libversion(),
-	       MHD_get_version(), ares_version(NULL), zlibVersion(), QRcode_APIVersionString());
+	       MHD_get_version(), ares_version(NULL), zlibVersion(),
+	       nghttp2_version(0)->version_str, QRcode_APIVersionString());
 }
 
 int cmd_version(int argc, char **argv)

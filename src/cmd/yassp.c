@@ -96,7 +96,7 @@ static void on_signal(struct signals *signals, int signo)
 {
 	struct host *h = container_of(signals, struct host, signals);
 
-	log_msg(LOG_INFO, "yassp", "signal %d: stopping%s", signo, h->stopping ? " now" : "");
+	log_msg(LOG_INFO, "yassp", "%s: stopping%s", signal_name(signo), h->stopping ? " now" : "");
 	if (h->stopping) { /* what is not reported is in the ledger */
 		h->hurried = true;
 		site_hurry(h->site);

@@ -25,4 +25,7 @@ MUST_CHECK int signals_open(struct signals *s, struct loop *l, const int *list,
 			    void (*caught)(struct signals *s, int signo));
 void signals_close(struct signals *s); /* idempotent after a successful open */
 
+/* "SIGTERM", as people say it.  Any thread. */
+const char *signal_name(int signo);
+
 #endif

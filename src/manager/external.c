@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "event/signals.h"
 #include "net/listener.h"
 #include "net/sock.h"
 
@@ -66,7 +67,7 @@ int external_run(const struct engine *e, struct child *c, const char *const *arg
 const char *external_how(int status, char out[64])
 {
 	if (WIFSIGNALED(status))
-		snprintf(out, 64, "killed by signal %d", WTERMSIG(status));
+		snprintf(out, 64, "killed by %s", signal_name(WTERMSIG(status)));
 	else
 		snprintf(out, 64, "exited with status %d", WEXITSTATUS(status));
 	return out;

@@ -21,7 +21,7 @@ MUST_CHECK int external_check(const struct engine_conf *conf, const char *fallba
 /* Start it; its output goes to ours, or nowhere. */
 MUST_CHECK int external_run(const struct engine *e, struct child *c, const char *const *argv);
 
-/* "exited with status 1", "killed by signal 9" */
+/* "exited with status 1", "killed by SIGKILL" */
 const char *external_how(int status, char out[64]);
 
 /* Nobody listens there: 0; else bind()'s -errno.  Of the addresses that the profile will listen on. */

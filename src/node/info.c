@@ -144,6 +144,8 @@ const char *node_protection_name(const struct node_info *i, enum node_security s
 	if (served == SECURITY_NONE && i->type == NODE_VLESS && i->vless.decryption &&
 	    *i->vless.decryption && strcmp(i->vless.decryption, "none") != 0)
 		return "VLESS Encryption";
+	if (served == SECURITY_NONE && i->type == NODE_VMESS)
+		return "VMess encryption";
 	return node_security_name(served);
 }
 

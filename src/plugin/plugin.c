@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "event/child.h"
 #include "event/lines.h"
+#include "event/signals.h"
 #include "plugin/launch.h"
 #include "plugin/options.h"
 #include "plugin/probe.h"
@@ -229,7 +230,7 @@ static void on_exited(struct child *c, int status)
 	if (loop_now(p->loop) - p->started_at >= GOOD_UPTIME)
 		p->failures = 0;
 	if (WIFSIGNALED(status))
-		snprintf(how, sizeof(how), "was killed by signal %d", WTERMSIG(status));
+		snprintf(how, sizeof(how), "was killed by %s", signal_name(WTERMSIG(status)));
 	else
 		snprintf(how, sizeof(how), "exited with status %d", code);
 	failed(p, how, code == WRONG_CONFIG || code == NOT_EXECUTED || code == NO_SUCH_THING);

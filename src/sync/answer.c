@@ -16,9 +16,10 @@
 const char *answer_name(enum answer_class c)
 {
 	static const char *const names[ANSWER_CLASSES] = {
-		[ANSWER_NONE] = "none",	    [ANSWER_OK] = "OK",		[ANSWER_SAME] = "unchanged",
-		[ANSWER_NET] = "E-net",	    [ANSWER_HTTP] = "E-http",	[ANSWER_APP] = "E-app",
-		[ANSWER_PARSE] = "E-parse", [ANSWER_VALID] = "E-valid",
+		[ANSWER_NONE] = "none",	       [ANSWER_OK] = "OK",
+		[ANSWER_SAME] = "unchanged",   [ANSWER_NET] = "no answer",
+		[ANSWER_HTTP] = "an error",    [ANSWER_APP] = "refused by the panel",
+		[ANSWER_PARSE] = "unreadable", [ANSWER_VALID] = "not possible",
 	};
 
 	return (unsigned)c < ANSWER_CLASSES ? names[c] : "?";

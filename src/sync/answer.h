@@ -19,7 +19,7 @@ enum answer_class {
 	ANSWER_CLASSES,
 };
 
-const char *answer_name(enum answer_class c); /* "E-net", ... */
+const char *answer_name(enum answer_class c); /* for people: "unreadable", ... */
 
 #define ANSWER_MESSAGE_MAX 201
 

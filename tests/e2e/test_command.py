@@ -262,7 +262,8 @@ def test_the_log_says_what_protects_a_node_and_not_what_was_asked_for(procs, cer
             ("trojan", None, {"tls": 1}, "trojan on port {}, tcp, none"), ("trojan", cert, {"tls": 1}, "trojan on port {}, tcp, tls"),
             ("vless", None, {"tls": 0}, "vless on port {}, tcp, none"),
             ("vless", None, {"tls": 0, "decryption": decryption}, "vless on port {}, tcp, VLESS Encryption"),
-            ("shadowsocks", None, {"cipher": "2022-blake3-aes-128-gcm"}, "shadowsocks on port {}, tcp, 2022-blake3-aes-128-gcm")):
+            ("shadowsocks", None, {"cipher": "2022-blake3-aes-128-gcm"}, "shadowsocks on port {}, tcp, 2022-blake3-aes-128-gcm"),
+            ("vmess", None, {"tls": 0}, "vmess on port {}, tcp, VMess encryption")):
         port = free_port()
         entries.append((entry(panel.url, panel.add_node(kind, port, **settings), own, Name=f"n{port}"), f"n{port}: {said.format(port)}\n"))
     node = Node(procs, [e for e, _ in entries], [])

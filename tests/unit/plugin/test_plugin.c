@@ -280,7 +280,7 @@ static void a_signal_is_named(void **state)
 	write_script(w, "kill -9 $$", 0700);
 	assert_int_equal(start(w, &s), 0);
 	assert_true(wait_for(w, &w->ended, 1, 5 * NSEC_SEC));
-	assert_string_equal(w->how, "was killed by signal 9");
+	assert_string_equal(w->how, "was killed by SIGKILL");
 }
 
 static void a_wrong_configuration_is_not_tried_again(void **state)
