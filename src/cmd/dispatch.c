@@ -28,6 +28,22 @@ static void usage(const struct cmd_set *set, FILE *to)
 	fprintf(to, "\n`%s COMMAND -h` tells more.\n", set->name);
 }
 
+static bool is_help(const char *word)
+{
+	return !strcmp(word, "-h") || !strcmp(word, "--help") || !strcmp(word, "help");
+}
+
+/* `help panel node add` is `panel node add -h`. */
+static int help_of(const struct cmd_set *set, int argc, char **argv)
+{
+	static char flag[] = "-h";
+
+	for (int i = 1; i < argc - 1; i++)
+		argv[i] = argv[i + 1];
+	argv[argc - 1] = flag;
+	return cmd_dispatch(set, argc, argv);
+}
+
 int cmd_dispatch(const struct cmd_set *set, int argc, char **argv)
 {
 	const char *word = argc > 1 ? argv[1] : NULL;
@@ -35,7 +51,9 @@ int cmd_dispatch(const struct cmd_set *set, int argc, char **argv)
 
 	if (c)
 		return c->run(argc - 1, argv + 1);
-	if (word && (!strcmp(word, "-h") || !strcmp(word, "--help") || !strcmp(word, "help"))) {
+	if (word && !strcmp(word, "help") && argc > 2)
+		return help_of(set, argc, argv);
+	if (word && is_help(word)) {
 		usage(set, stdout);
 		return CMD_OK;
 	}

@@ -112,6 +112,25 @@ static bool set(const struct opt *o, const char *text)
 	return false;
 }
 
+static int wrong_value(const struct opt_page *page, const struct given *g)
+{
+	const struct opt *o = g->opt;
+	char name[64], what[64] = "neither true nor false";
+
+	if (*o->name)
+		snprintf(name, sizeof(name), "--%s", o->name);
+	else
+		snprintf(name, sizeof(name), "-%c", o->letter);
+	if (o->type == OPT_MANY)
+		return opt_wrong(page, "%s: more than %d of them", name, OPT_MANY_MAX);
+	if (o->type == OPT_INT)
+		snprintf(what, sizeof(what), "no whole number");
+	if (o->type == OPT_INT && (o->min || o->max))
+		snprintf(what, sizeof(what), "no whole number from %lld to %lld", (long long)o->min,
+			 (long long)o->max);
+	return opt_wrong(page, "%s: '%s' is %s", name, g->value, what);
+}
+
 /* The option at argv[*i], whose value may be the next argument.  0, or a status. */
 static int take(const struct opt_page *page, int argc, char **argv, int *i)
 {
@@ -126,11 +145,7 @@ static int take(const struct opt_page *page, int argc, char **argv, int *i)
 			return opt_wrong(page, "%s wants %s", argv[*i], g.opt->arg);
 		g.value = argv[++*i];
 	}
-	if (!set(g.opt, g.value))
-		return *g.opt->name
-			       ? opt_wrong(page, "--%s: wrong value '%s'", g.opt->name, g.value)
-			       : opt_wrong(page, "-%c: wrong value '%s'", g.opt->letter, g.value);
-	return 0;
+	return set(g.opt, g.value) ? 0 : wrong_value(page, &g);
 }
 
 int opt_parse(const struct opt_page *page, int argc, char **argv)

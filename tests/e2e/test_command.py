@@ -40,6 +40,14 @@ def test_help_is_no_error(weir_bin):
         assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("usage: weir")
 
 
+def test_help_of_a_command_is_what_the_command_says_of_itself(weir_bin):
+    for command in ["connect"], ["panel"], ["panel", "node"], ["panel", "node", "add"], ["config", "init"]:
+        done = run(weir_bin, "help", *command)
+        assert (done.returncode, done.stderr, done.stdout) == (0, "", run(weir_bin, *command, "-h").stdout)
+    done = run(weir_bin, "help", "fly")
+    assert done.returncode == 2 and "no command 'fly'" in done.stderr
+
+
 def test_a_second_node_in_the_same_state_folder_does_not_start(weir_bin, procs, cert):
     lab = Lab(procs, cert, kinds=["vless-raw"])
     done = run(weir_bin, "run", "-c", lab.node.config)
