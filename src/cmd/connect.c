@@ -50,6 +50,7 @@ struct connect {
 	struct forward forwards[FORWARDS_MAX];
 	size_t nforwards;
 	const struct args *args;
+	struct link_trust trust;
 	char program[PATH_MAX], options[SHARE_LINK_MAX]; /* of a plugin; "": none */
 	enum plugin_net net;				 /* what it carries */
 	struct via_plugin *via;
@@ -131,30 +132,36 @@ static int load(struct connect *c, char why[FROM_LINK_WHY])
 {
 	const struct args *a = c->args;
 	struct outbound_conf *out = &c->conf;
-	struct link_trust trust = {.ca_file = a->ca, .insecure = a->insecure};
+	struct link_trust *trust = &c->trust;
 	struct share_link link;
 	const char *what = "";
 	struct arena mem;
 	int err = 0;
 
+	*trust = (struct link_trust){.ca_file = a->ca, .insecure = a->insecure};
 	if (a->ca && access(a->ca, R_OK)) {
 		snprintf(why, FROM_LINK_WHY, "--ca: %.150s: %s", a->ca, err_text(-errno));
 		return -ERR_CONFIG;
 	}
 	arena_init(&mem, 0);
 	if (a->file) {
-		err = link_from_file(a->file, &mem, &link, &trust, why);
+		err = link_from_file(a->file, &mem, &link, trust, why);
 	} else {
 		err = share_link_parse(a->link, strlen(a->link), &mem, &link, &what);
 		if (err)
 			snprintf(why, FROM_LINK_WHY, "%s", what);
+		else
+			trust->insecure |= link.insecure;
 	}
 	for (size_t i = 0; i < a->pins.n && !err; i++) {
-		err = link_trust_add_pin(&trust, a->pins.v[i]);
+		err = link_trust_add_pin(trust, a->pins.v[i]);
 		if (err)
-			snprintf(why, FROM_LINK_WHY, "--pin: 64 hexadecimal digits");
+			snprintf(why, FROM_LINK_WHY, "--pin: %s",
+				 err == -ENOBUFS ? "that are too many"
+						 : "expected 64 hexadecimal digits, the SHA-256 "
+						   "of a certificate");
 	}
-	if (!err && a->mux && mux_conf_parse(a->mux, &trust.mux)) {
+	if (!err && a->mux && mux_conf_parse(a->mux, &trust->mux)) {
 		snprintf(why, FROM_LINK_WHY,
 			 "--mux: cool, xudp, smux, yamux or h2mux, then :STREAMS "
 			 "(1 to 1024), then ,padding for the last three");
@@ -163,7 +170,7 @@ static int load(struct connect *c, char why[FROM_LINK_WHY])
 	if (!err)
 		err = take_plugin(c, &link, why);
 	if (!err)
-		err = outbound_conf_of_link(&link, &trust, out, why);
+		err = outbound_conf_of_link(&link, trust, out, why);
 	arena_done(&mem);
 	if (!err)
 		out->plain_udp = a->plain_udp;
@@ -205,6 +212,21 @@ static bool is_of_server(int err)
 	}
 }
 
+/* Who has said whom he believes is told that this one is another. */
+static const char *untrusted(const struct outbound_conf *conf)
+{
+	const struct link_trust *trust = &container_of(conf, struct connect, conf)->trust;
+
+	if (trust->npins)
+		return "; its certificate is not the pinned one, or it speaks no TLS";
+	if (trust->insecure)
+		return "; does the server speak TLS, as the link says?";
+	if (trust->ca_file)
+		return "; its certificate is of no authority in --ca, or not of the name in the "
+		       "link, or it speaks no TLS";
+	return "; a certificate that the system does not know wants --pin, --ca or --insecure";
+}
+
 /* The usual cause, where there is one, of what became of a request. */
 static const char *usual_cause(const struct session_report *r, const struct outbound_conf *conf)
 {
@@ -217,8 +239,7 @@ static const char *usual_cause(const struct session_report *r, const struct outb
 		       "has another security or flow than the link, answers nothing";
 
 	if (r->err == -ERR_TLS)
-		return "; a certificate that the system does not know wants --pin, --ca "
-		       "or --insecure";
+		return untrusted(conf);
 	if (r->err == -ECONNRESET && !dest_addr(r->dest, &at) && addr_is_private(&at))
 		return "; the node could not reach it, or may not: private destinations want "
 		       "AllowPrivate";
@@ -276,6 +297,15 @@ static int wrong_address(const char *text)
 	return -ERR_CONFIG;
 }
 
+static int wrong_forward(const char *text, bool udp)
+{
+	fprintf(stderr,
+		"weir connect: --%s %s: expected LISTEN=DEST, such as "
+		"127.0.0.1:5353=192.0.2.1:53\n",
+		udp ? "udp" : "tcp", text);
+	return -ERR_CONFIG;
+}
+
 static const struct session_times *times_of(const struct connect *c)
 {
 	return outbound_mux_ends_whole(&c->conf.mux) ? &ends_whole : &alone;
@@ -304,17 +334,18 @@ static int open_forward(struct connect *c, const char *text, bool udp)
 	struct addr at;
 	int err;
 
-	if (!eq || (size_t)(eq - text) >= sizeof(listen) || c->nforwards == FORWARDS_MAX)
-		return fail(text, -ERR_MALFORMED);
+	if (c->nforwards == FORWARDS_MAX)
+		return fail(text, -ENOBUFS);
+	if (!eq || (size_t)(eq - text) >= sizeof(listen))
+		return wrong_forward(text, udp);
 	memcpy(listen, text, (size_t)(eq - text));
 	listen[eq - text] = '\0';
-	if (addr_parse(&at, listen))
-		return wrong_address(listen);
-	err = dest_parse(&f->to, eq + 1);
-	if (!err && udp)
+	if (addr_parse(&at, listen) || dest_parse(&f->to, eq + 1))
+		return wrong_forward(text, udp);
+	if (udp)
 		err = udp_forward_open(c->loop, &at, &f->to, &c->outbound.dialer, alone.udp_idle,
 				       &f->udp);
-	else if (!err)
+	else
 		err = local_open(&f->local, c->loop, &at, &f->to, &c->outbound.dialer, times_of(c));
 	f->local.si.ended = tell_failure;
 	if (!err && !udp)
@@ -481,6 +512,10 @@ int cmd_connect(int argc, char **argv)
 		fprintf(stderr, "weir connect: %s\n", why);
 		return CMD_CONFIG;
 	}
+	if (!c.conf.tls && (a.pins.n || a.ca || a.insecure))
+		fputs("weir connect: --pin, --ca and --insecure have no effect: the link has no "
+		      "certificate to believe\n",
+		      stderr);
 	err = serve(&c);
 	outbound_conf_done(&c.conf);
 	return err ? CMD_FAILED : CMD_OK;

@@ -74,7 +74,21 @@ def test_a_client_says_why_nothing_comes_back(weir_bin, procs, cert, target):
         s = socks.connect(port, "127.0.0.1", target.port)
         s.sendall(b"x")
         socks.recv_exactly(s, 1)
-    wait_until("the client to complain", lambda: "certificate" in client.text())
+    wait_until("the client to complain", lambda: "wants --pin, --ca or --insecure" in client.text())
+
+
+def test_a_client_that_was_told_whom_to_believe_is_not_told_to_say_so(weir_bin, procs, cert, target):
+    lab = Lab(procs, cert, kinds=["trojan-tls"])
+    for option, said in ((["--pin", "00" * 32], "not the pinned one"), (["--ca", cert.crt], None)):
+        port = free_port()
+        client = procs.start("connect", [weir_bin, "connect", link(lab.outbound("trojan-tls", "any")), "-l", f"127.0.0.1:{port}", *option])
+        client.wait_listening(port)
+        with pytest.raises((OSError, EOFError)):
+            s = socks.connect(port, "127.0.0.1", target.port)
+            s.sendall(b"x")
+            socks.recv_exactly(s, 1)
+        wait_until("the client to complain", lambda client=client: "weir connect: 127.0.0.1" in client.text())
+        assert said in client.text() if said else "--pin, --ca" not in client.text()
 
 
 def test_a_client_names_the_usual_cause_when_a_private_target_is_refused(weir_bin, procs, cert, target):
@@ -136,11 +150,15 @@ NOWHERE = "vless://a3482e88-686a-4a58-8126-99c9df64b7bf@127.0.0.1:1?type=tcp&sec
 
 @pytest.mark.parametrize("options", [["-l", "1080"], ["-l", "localhost:1080"], ["-l", "0.0.0.0"],
                                      ["-l", "127.0.0.1:0", "--tcp", "nonsense=127.0.0.1:1"],
-                                     ["-l", "127.0.0.1:0", "--udp", "nonsense=127.0.0.1:1"]], ids=" ".join)
+                                     ["-l", "127.0.0.1:0", "--tcp", "5"],
+                                     ["-l", "127.0.0.1:0", "--udp", "127.0.0.1:0=nonsense"]], ids=" ".join)
 def test_an_address_to_listen_at_that_does_not_parse_is_told(weir_bin, options):
     done = run(weir_bin, "connect", NOWHERE, *options)
     assert done.returncode == 1, done
-    assert f"{options[-1].split('=')[0]}: expected ADDRESS:PORT" in done.stderr
+    if options[0] == options[-2]:
+        assert f"{options[-1]}: expected ADDRESS:PORT" in done.stderr
+    else:
+        assert f"{options[-2]} {options[-1]}: expected LISTEN=DEST" in done.stderr
 
 
 def test_a_server_that_does_not_answer_is_named_and_not_the_target(weir_bin, procs):
