@@ -114,6 +114,13 @@ static int verb_run(const struct panel_verb *verb, struct panel_args *a)
 	struct fault why;
 	int status;
 
+	if (!verb->makes && access(a->db, F_OK)) {
+		fprintf(stderr,
+			"weir panel: %s: %s; --db FILE or WEIR_PANEL_DB names the database, "
+			"`weir panel node add` makes one\n",
+			a->db, err_text(-errno));
+		return CMD_FAILED;
+	}
 	if (store_open(a->db, &s, &why) < 0) {
 		fprintf(stderr, "weir panel: %s: %s\n", a->db, why.text);
 		return CMD_FAILED;

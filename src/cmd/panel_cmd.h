@@ -40,6 +40,7 @@ struct panel_verb {
 	int min_words, max_words;
 	int (*run)(struct panel_args *a, struct store *s);
 	bool links; /* prints a link, and has --qr */
+	bool makes; /* the database, where there is none */
 };
 
 /* Runs the verb that argv[1] names, with the store open.  `what` is "weir panel node". */

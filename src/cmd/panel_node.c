@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "cmd/cmd.h"
 #include "cmd/panel_cmd.h"
+#include "node/info.h"
 #include "panel/edit.h"
 
 static const struct panel_key keys[] = {
@@ -95,6 +97,50 @@ static int node_file(struct panel_args *a)
 	return CMD_OK;
 }
 
+/* ---- two in one place -------------------------------------------------------------------- */
+
+struct place {
+	const struct panel_node *node;
+	int64_t taken_by; /* 0: nobody */
+};
+
+/* QUIC is UDP; of the others only Shadowsocks has packets of its own. */
+static bool may_share(enum node_type a, enum node_type b)
+{
+	if (node_type_is_quic(a) == node_type_is_quic(b))
+		return false;
+	return (node_type_is_quic(a) ? b : a) != NODE_SHADOWSOCKS;
+}
+
+static int look_at(const struct panel_node *o, void *arg)
+{
+	struct place *p = arg;
+	const struct panel_node *n = p->node;
+
+	if (o->id != n->id && o->enabled && n->host[0] && !strcasecmp(o->host, n->host) &&
+	    !strcmp(o->port, n->port) &&
+	    !may_share(node_type_parse(o->type), node_type_parse(n->type)))
+		p->taken_by = o->id;
+	return 0;
+}
+
+/* Behind one name may be several machines, so it is no error; but mostly it is a mistake that shows
+ * only when the second cannot listen, or when users of the one reach the other.
+ */
+static void hint_at_place(struct store *s, const struct panel_node *n)
+{
+	struct place p = {.node = n};
+
+	if (!n->enabled || store_nodes(s, 0, 0, look_at, &p) || !p.taken_by)
+		return;
+	fprintf(stderr,
+		"weir panel: node %lld: warning: %s:%s is the place of node %lld, too; one of them "
+		"wants another port\n",
+		(long long)n->id, n->host, n->port, (long long)p.taken_by);
+}
+
+/* ---- verbs ------------------------------------------------------------------------------- */
+
 static int node_add(struct panel_args *a, struct store *s)
 {
 	struct panel_node n;
@@ -108,6 +154,7 @@ static int node_add(struct panel_args *a, struct store *s)
 		return panel_complain(s, err, "node", "add", &why);
 	printf("id: %lld\ntoken: %s\n", (long long)n.id, n.token);
 	panel_node_hint(&n);
+	hint_at_place(s, &n);
 	panel_node_done(&n);
 	return CMD_OK;
 }
@@ -172,6 +219,7 @@ static int node_set(struct panel_args *a, struct store *s)
 	if (err)
 		return panel_complain(s, err, "node", a->words[0], &why);
 	panel_node_hint(&n);
+	hint_at_place(s, &n);
 	panel_node_done(&n);
 	return CMD_OK;
 }
@@ -199,6 +247,7 @@ static const struct panel_verb verbs[] = {
 	 .n_keys = ARRAY_LEN(keys),
 	 .pair = node_pair,
 	 .reads_file = true,
+	 .makes = true,
 	 .run = node_add},
 	{.name = "list",
 	 .page = {"weir panel node list", "", "Lists the nodes.", "weir panel node list"},

@@ -226,6 +226,9 @@ def test_the_panel_says_what_is_not_there(weir_bin, tmp_path):
         return done.stderr
 
     db = str(tmp_path / "panel.db")
+    for words in ["user", "list"], ["node", "list"], ["node", "show", "1"], ["user", "link", "1", "1"], ["user", "set", "1", "name=a"]:
+        assert f"{db}: No such file or directory; --db FILE" in told(*words, "--db", db)
+    assert not os.path.exists(db)
     assert run(weir_bin, "panel", "user", "add", "--db", db, "--name", "ada").returncode == 0
     assert "weir panel: user 9: not there" in told("user", "link", "--db", db, "9", "1")
     assert "weir panel: node 7: not there" in told("user", "link", "--db", db, "1", "7")
@@ -310,3 +313,20 @@ def test_a_hint_about_a_node_says_what_is_accepted_and_comes_with_every_change(w
             ("2", "encryption=none", "")):
         done = run(*panel, "set", node, *db, setting)
         assert done.returncode == 0 and (said in done.stderr if said else not done.stderr), (setting, done)
+
+
+def test_two_nodes_in_one_place_are_warned_of(weir_bin, tmp_path):
+    panel, db = [weir_bin, "panel", "node"], ["--db", str(tmp_path / "panel.db")]
+
+    def place(kind, host, port, *more):
+        done = run(*panel, "add", *db, "--type", kind, "--host", host, "--port", port, *more)
+        assert done.returncode == 0, done
+        return [line for line in done.stderr.splitlines() if "warning" in line]
+
+    assert place("vless", "h.test", "443") == place("vless", "h.test", "444") == place("vless", "i.test", "443") == []
+    assert place("hysteria2", "h.test", "443") == []  # UDP
+    assert place("trojan", "H.test", "443") == ["weir panel: node 5: warning: H.test:443 is the place of node 1, too; "
+                                                "one of them wants another port"]
+    assert place("vless", "h.test", "444", "enabled=false") == []
+    assert "h.test:444 is the place of node 2, too" in run(*panel, "set", "6", *db, "enabled=true").stderr
+    assert "warning" not in run(*panel, "set", "5", *db, "port=445").stderr
