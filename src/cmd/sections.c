@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/err.h"
 #include "cmd/fetch.h"
 #include "conf/diff.h"
 
@@ -167,6 +169,10 @@ static int read_site(struct sections *s, struct conf_reader *r, struct config *c
 
 	if (err)
 		return err;
+	if (access(path, R_OK)) { /* the place is here, not in a file that is not there */
+		conf_error(r, at, "Config", "cannot read \"%.200s\": %s", path, err_text(-errno));
+		return 0;
+	}
 	err = site_conf_load(path, entry->section, r->report, &site);
 	if (err)
 		return err == -ENOMEM ? err : 0;

@@ -37,10 +37,19 @@ static void complain(struct conf_report *report, const char *file, bool warning,
 	conf_report_add(report, warning, file, (struct json_pos){0}, key, "%s", what);
 }
 
+static void no_such_section(const struct site_conf *c, struct conf_report *report)
+{
+	char names[256];
+	size_t n = ini_section_names(c->ini, names, sizeof(names));
+
+	conf_report_add(report, false, c->file, (struct json_pos){0}, c->section,
+			"there is no such section; write one of DEFAULT%s%s", n ? ", " : "", names);
+}
+
 static int read_section(struct site_conf *c, const struct file *f, struct conf_report *report)
 {
 	size_t before = report->errors;
-	char why[FILE_WARNING_MAX];
+	char why[FILE_WARNING_MAX], names[256];
 	int err = 0;
 
 	if (file_exposed(f, why))
@@ -49,9 +58,13 @@ static int read_section(struct site_conf *c, const struct file *f, struct conf_r
 	if (!c->ini)
 		return -ENOMEM;
 	if (!ini_has_section(c->ini, c->section))
-		complain(report, c->file, false, c->section, "there is no such section");
+		no_such_section(c, report);
 	else
 		err = yassp_conf_read(c->ini, c->section, c->file, &c->mem, report, &c->conf);
+	if (!err && report->errors > before && !strcmp(c->section, "DEFAULT") &&
+	    ini_section_names(c->ini, names, sizeof(names)))
+		conf_report_add(report, true, c->file, (struct json_pos){0}, "",
+				"no section was named; there are %s", names);
 	return err ? err : report->errors > before ? -ERR_CONFIG : 0;
 }
 

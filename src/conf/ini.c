@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -318,6 +319,23 @@ bool ini_has_section(const struct ini *ini, const char *name)
 			return true;
 	}
 	return false;
+}
+
+size_t ini_section_names(const struct ini *ini, char *out, size_t cap)
+{
+	size_t n = 0, len = 0;
+
+	*out = '\0';
+	for (const struct section *s = ini->defaults.next; s; s = s->next, n++) {
+		const char *mark = n ? ", " : "";
+
+		if (strlen(mark) + strlen(s->name) >= cap - len) {
+			len = cap; /* no more of them */
+			continue;
+		}
+		len += (size_t)snprintf(out + len, cap - len, "%s%s", mark, s->name);
+	}
+	return n;
 }
 
 /* ---- a section, expanded ----------------------------------------------------------------- */

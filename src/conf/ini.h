@@ -30,6 +30,9 @@ void ini_free(struct ini *ini);
 /* [DEFAULT] is always there. */
 bool ini_has_section(const struct ini *ini, const char *name);
 
+/* "site-1, site-2", as much as there is room for, for people; how many there are beside [DEFAULT]. */
+size_t ini_section_names(const struct ini *ini, char *out, size_t cap);
+
 /* All keys of a section that is there, and of [DEFAULT]; they live as long as `ini`.  What cannot be
  * expanded goes to the report.  0 or -ENOMEM.
  */

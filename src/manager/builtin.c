@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "crypto/ct.h"
 #include "manager/engine_impl.h"
+#include "manager/profile_check.h"
 #include "net/sock.h"
 #include "node/port.h"
 #include "plugin/plugin.h"
@@ -150,26 +151,13 @@ bool engine_method_insecure(const char *name)
 	return m && ss_method_insecure(m);
 }
 
-/* Those without integrity are for who names them, never because a client or a panel says so. */
-static bool is_named(const struct plan *pl)
-{
-	const struct json_list *named = &pl->b->e.conf.insecure_methods;
-
-	for (size_t i = 0; i < named->count; i++) {
-		if (ss_method_find(named->items[i]) == pl->method)
-			return true;
-	}
-	return false;
-}
-
 static int plan_method(struct plan *pl)
 {
-	pl->method = ss_method_find(pl->p->method);
-	if (!pl->method)
-		return refuse(pl, "method %.40s is none", pl->p->method);
-	if (ss_method_insecure(pl->method) && !is_named(pl))
-		return refuse(pl, "method %s protects nothing; name it in the file to serve it",
-			      pl->method->name);
+	int err = profile_method(pl->p->method, &pl->b->e.conf.insecure_methods, &pl->method,
+				 pl->why);
+
+	if (err)
+		return err;
 	if (pl->p->nusers && (pl->method->class != SS_2022 || !pl->method->identity))
 		return refuse(pl, "method %s has one user", pl->method->name);
 	return 0;

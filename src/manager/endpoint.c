@@ -99,7 +99,10 @@ static int inet_address(const struct endpoint_conf *conf, struct peer *out, char
 	snprintf(port, sizeof(port), "%d", conf->port);
 	if (!conf->port) {
 		if (!colon || !colon[1])
-			return refuse(why, -ERR_CONFIG, "%.80s has no port", text);
+			return refuse(
+				why, -ERR_CONFIG,
+				"%.80s has no port; write one behind a colon, or as manager_port",
+				text);
 		if (!is_port(colon + 1))
 			return refuse(why, -ERR_CONFIG,
 				      "%.80s: the port is no number from 1 to 65535", text);
@@ -117,12 +120,18 @@ static int inet_address(const struct endpoint_conf *conf, struct peer *out, char
 	return resolve(host, port, conf->no_names, out, why);
 }
 
-/* A word with neither slash nor colon is a file here, as all of its kind have it. */
+/* A word with neither slash nor colon is a file here, as all of its kind have it; but who writes an
+ * address has forgotten the port.
+ */
 static bool is_path(const struct endpoint_conf *conf)
 {
 	const char *text = conf->address;
+	struct addr at;
 
-	return *text == '@' || strchr(text, '/') || (!conf->port && !strchr(text, ':'));
+	if (*text == '@' || strchr(text, '/'))
+		return true;
+	return !conf->port && !strchr(text, ':') && strcasecmp(text, "localhost") != 0 &&
+	       addr_parse_ip(&at, text, 1);
 }
 
 static bool is_loopback(const struct peer *p)

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "manager/manager_keys.h"
+#include "manager/profile_check.h"
 
 #define FILE_MEMORY ((size_t)1 << 30)
 
@@ -20,6 +21,7 @@ struct reading {
 	const struct json_value *at;  /* the port that is being read */
 	const struct manager_args *args;
 	struct profile_rules rules;
+	bool bad_default; /* the method of ports that name none: told */
 	size_t cap;
 };
 
@@ -205,6 +207,31 @@ static int keep_default_plugin(struct reading *r)
 	return err;
 }
 
+static struct json_pos place_of(const struct reading *r, const char *key)
+{
+	const struct json_value *v = json_get(r->doc, key);
+
+	return v ? v->at : (struct json_pos){0};
+}
+
+static void check_defaults(struct reading *r)
+{
+	const struct manager_file *f = r->f;
+	const struct ss_method *m;
+	char why[PROFILE_WHY_MAX];
+
+	if (strcmp(f->server_mode, "builtin") != 0)
+		return;
+	r->bad_default = f->defaults.method &&
+			 profile_method(f->defaults.method, &f->insecure_methods, &m, why);
+	if (r->bad_default)
+		conf_warn(r->r, place_of(r, "method"), "method",
+			  "ports that name no other will not be served: %s", why);
+	if (profile_check_listen(&f->listen, why))
+		conf_warn(r->r, place_of(r, "server"), "server", "ports will not be served: %s",
+			  why);
+}
+
 static int keep_defaults(struct reading *r)
 {
 	struct profile *d = &r->f->defaults;
@@ -216,10 +243,27 @@ static int keep_defaults(struct reading *r)
 	d->timeout_s = (uint32_t)(a->timeout_s >= 0 ? a->timeout_s : r->k.timeout_s);
 	d->fast_open = a->fast_open >= 0 ? a->fast_open : r->k.fast_open;
 	d->no_delay = a->no_delay >= 0 ? a->no_delay : r->k.no_delay;
+	if (!err)
+		check_defaults(r);
 	return err ? err : keep_default_plugin(r);
 }
 
 /* ---- ports ------------------------------------------------------------------------------- */
+
+/* What this process could not serve; other servers have their own opinion.  The engine refuses the
+ * port when its time comes: who checks a file hears of it before.
+ */
+static void check_port(struct reading *r, const struct profile *p)
+{
+	char why[PROFILE_WHY_MAX];
+
+	if (strcmp(r->f->server_mode, "builtin") != 0)
+		return;
+	if (r->bad_default && !strcmp(p->method, r->f->defaults.method))
+		return; /* told once for all */
+	if (profile_check(p, &r->f->insecure_methods, why))
+		conf_warn(r->r, r->at->at, NULL, "will not be served: %s", why);
+}
 
 static int add_port(struct reading *r, struct profile *p)
 {
@@ -262,6 +306,8 @@ static int read_port(struct reading *r, const struct json_value *object,
 	err = profile_read(object, &r->rules, &p, why);
 	if (err == -ERR_CONFIG)
 		conf_warn(r->r, at->at, NULL, "left out: %s", why);
+	if (!err)
+		check_port(r, p);
 	if (!err)
 		err = add_port(r, p);
 	conf_leave(r->r, mark);
@@ -332,6 +378,9 @@ static int read_single(struct reading *r)
 	struct json_value number, password, users, object;
 	char text[24];
 
+	if (GIVEN(r, password) && !GIVEN(r, server_port))
+		conf_warn(r->r, place_of(r, "password"), "password",
+			  "is of no port: there is no server_port");
 	if (!GIVEN(r, server_port) || (!r->args->password && !GIVEN(r, password)))
 		return 0;
 	snprintf(text, sizeof(text), "%lld", (long long)r->k.server_port);

@@ -124,12 +124,9 @@ static int load_nodes(struct config_loader *l, const struct config_source *sourc
 	int err = 0;
 
 	if (!list || (list->type == JSON_T_ARRAY && !list->len)) {
-		bool other = l->conf->manager || l->conf->yassp.count;
 		struct json_pos at = list ? list->at : (struct json_pos){0};
 
-		if (other)
-			conf_warn(&l->r, at, "Nodes", "no nodes");
-		else
+		if (!l->conf->manager && !l->conf->yassp.count)
 			conf_error(&l->r, at, "Nodes", "there are none; add an entry");
 		return 0;
 	}

@@ -124,6 +124,8 @@ static void an_address_that_can_never_be_is_a_mistake(void **state)
 		{MANAGER("\":6001\"") "}", ":6001 is not loopback"},
 		{MANAGER("\"manager.example:6001\"") "}", "manager.example is no IP address"},
 		{MANAGER("\"127.0.0.1:\"") "}", "has no port"},
+		{MANAGER("\"127.0.0.1\"") "}", "has no port"},
+		{MANAGER("\"localhost\"") "}", "has no port"},
 		{MANAGER("\"127.0.0.1:65536\"") "}", "no number from 1 to 65535"},
 		{MANAGER("\"127.0.0.1:ssm\"") "}", "no number from 1 to 65535"},
 		{MANAGER("\"/12345678901234567890123456789012345678901234567890"
@@ -187,6 +189,23 @@ static void what_has_no_effect_in_a_section_is_no_change(void **state)
 	assert_false(sections_same_manager(b->before, b->c));
 }
 
+static void a_site_that_is_not_there_is_told_with_what_there_is(void **state)
+{
+	struct bed *b = *state;
+
+	assert_false(load(b, "{\"Yassp\":[{\"Config\":\"away.cfg\"}]}"));
+	assert_non_null(strstr(b->told, "c.json:1:11: Yassp[0].Config: cannot read \""));
+	assert_non_null(strstr(b->told, "away.cfg\": No such file"));
+	assert_false(load(b, "{\"Yassp\":[{\"Config\":\"s.cfg\",\"Section\":\"e\"}]}"));
+	assert_non_null(strstr(b->told, "s.cfg: e: there is no such section; write one of DEFAULT, "
+					"a, b, c, d\n"));
+	write_file(b, "s.cfg", "[DEFAULT]\nyassp psk = k\n[site-1]\n");
+	assert_false(load(b, "{\"Yassp\":[{\"Config\":\"s.cfg\"}]}"));
+	assert_non_null(strstr(b->told, "yassp url: is missing"));
+	assert_non_null(
+		strstr(b->told, "s.cfg: warning: no section was named; there are site-1\n"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -196,6 +215,7 @@ int main(void)
 		TEST(an_address_that_can_never_be_is_a_mistake),
 		TEST(a_site_is_the_same_by_whatever_name),
 		TEST(what_has_no_effect_in_a_section_is_no_change),
+		TEST(a_site_that_is_not_there_is_told_with_what_there_is),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

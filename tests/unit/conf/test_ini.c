@@ -230,6 +230,22 @@ static void too_many_keys_are_an_error(void **state)
 	free(text);
 }
 
+static void sections_are_named_for_people_as_far_as_there_is_room(void **state)
+{
+	struct file f = read("[DEFAULT]\na = 1\n[one]\n[second]\n[3]\n", NULL);
+	char names[32], few[8];
+
+	assert_int_equal(ini_section_names(f.ini, names, sizeof(names)), 3);
+	assert_string_equal(names, "one, second, 3");
+	assert_int_equal(ini_section_names(f.ini, few, sizeof(few)), 3);
+	assert_string_equal(few, "one");
+	done(&f);
+	f = read("[DEFAULT]\na = 1\n", NULL);
+	assert_int_equal(ini_section_names(f.ini, names, sizeof(names)), 0);
+	assert_string_equal(names, "");
+	done(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -247,6 +263,7 @@ int main(void)
 		cmocka_unit_test(a_nul_is_no_text),
 		cmocka_unit_test(a_file_has_a_limit),
 		cmocka_unit_test(too_many_keys_are_an_error),
+		cmocka_unit_test(sections_are_named_for_people_as_far_as_there_is_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

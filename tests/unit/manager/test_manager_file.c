@@ -269,6 +269,53 @@ static void keys_of_other_managers_are_no_mistakes(void **state)
 	manager_file_free(b.f);
 }
 
+static void a_port_that_cannot_be_served_is_told_when_the_file_is_read(void **state)
+{
+	static const struct {
+		const char *text, *told;
+	} bad[] = {
+		{"\"port_password\":{\"9\":{\"password\":\"swordfish\",\"method\":\"rot13\"}}",
+		 "port_password.9: warning: will not be served: method rot13 is none"},
+		{"\"port_password\":{\"9\":{\"password\":\"swordfish\",\"method\":\"rc4-md5\"}}",
+		 "will not be served: method rc4-md5 protects nothing; name it"},
+		{"\"method\":\"rc4-md5\",\"port_password\":{\"9\":\"swordfish\"}",
+		 "1:11: method: warning: ports that name no other will not be served: method "
+		 "rc4-md5"},
+		{"\"method\":\"2022-blake3-aes-128-gcm\",\"servers\":[{\"port\":9,"
+		 "\"password\":\"swordfish\"}]",
+		 "servers[0]: warning: will not be served: password is no key of method "
+		 "2022-blake3-aes-128-gcm, which is the base64 of 16 bytes"},
+		{"\"method\":\"2022-blake3-aes-128-gcm\",\"servers\":[{\"port\":9,"
+		 "\"password\":\"MDEyMzQ1Njc4OWFiY2RlZg==\",\"users\":[{\"name\":\"a\","
+		 "\"password\":\"swordfish\"}]}]",
+		 "a user's password is no key"},
+		{"\"servers\":[{\"port\":9,\"password\":\"swordfish\",\"server\":\"here\"}]",
+		 "servers[0]: warning: will not be served: here is no address to listen on"},
+		{"\"server\":[\"[::]\",\"here\"]",
+		 "1:11: server: warning: ports will not be served: here is no address"},
+		{"\"password\":\"swordfish\"", "1:13: password: warning: is of no port"},
+	};
+	struct bed b = {.args = MANAGER_ARGS_NONE};
+	char text[512];
+
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		snprintf(text, sizeof(text), "{%s}", bad[i].text);
+		assert_int_equal(parse(&b, text), 0);
+		assert_non_null(strstr(b.told, bad[i].told));
+		assert_null(strstr(b.told, "swordfish"));
+		assert_ptr_equal(strchr(b.told, '\n'), strrchr(b.told, '\n')); /* and no more */
+		snprintf(text, sizeof(text), "{\"server_mode\":\"libev\",%s}", bad[i].text);
+		assert_int_equal(parse(&b, text), 0);
+		assert_true(!*b.told || strstr(b.told, "is of no port"));
+	}
+	assert_int_equal(parse(&b, "{\"method\":\"2022-blake3-aes-128-gcm\",\"server\":[\"[::]\","
+				   "\"0.0.0.0\"],\"port_password\":{\"9\":"
+				   "\"MDEyMzQ1Njc4OWFiY2RlZg==\"}}"),
+			 0);
+	assert_string_equal(b.told, "");
+	manager_file_free(b.f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,6 +330,7 @@ int main(void)
 		cmocka_unit_test(what_is_wrong_with_the_whole_is_said),
 		cmocka_unit_test(all_that_is_wrong_is_told_with_its_place),
 		cmocka_unit_test(keys_of_other_managers_are_no_mistakes),
+		cmocka_unit_test(a_port_that_cannot_be_served_is_told_when_the_file_is_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
