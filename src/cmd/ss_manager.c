@@ -18,6 +18,7 @@
 #include "cmd/cmd.h"
 #include "cmd/daemon.h"
 #include "cmd/manager_host.h"
+#include "cmd/manager_send.h"
 #include "cmd/opt.h"
 #include "conf/report.h"
 #include "crypto/aead.h"
@@ -46,7 +47,7 @@ struct call {
 	struct manager_args args;
 	bool daemonise, verbose, u, U, fast_open, no_delay, reuse_port, ip6, auth;
 	int64_t nofile;
-	struct opt_many ignored;
+	struct opt_many ignored, send;
 };
 
 static int fail(const char *what, const char *why)
@@ -90,13 +91,15 @@ static int fail(const char *what, const char *why)
 		{"tcp-fast-open", 0, OPT_FLAG, &(c)->fast_open, NULL, "the same"},                   \
 		{"no-delay", 0, OPT_FLAG, &(c)->no_delay, NULL, "accepted: it is always so"},        \
 		{"tcp-no-delay", 0, OPT_FLAG, &(c)->no_delay, NULL, "the same"},                     \
-		{"ipv6-first", '6', OPT_FLAG, &(c)->ip6, NULL, "accepted"},                          \
+		{"ipv6-first", '6', OPT_FLAG, &(c)->ip6, NULL, "without effect"},                    \
 		{"", 'u', OPT_FLAG, &(c)->u, NULL, "TCP and UDP; as ssmanager: UDP only"},           \
 		{"", 'U', OPT_FLAG, &(c)->U, NULL, "UDP only; as ssmanager: TCP and UDP"},           \
 		{"verbose", 'v', OPT_FLAG, &(c)->verbose, NULL, "log what happens in detail"},       \
-		{"mtu", 0, OPT_MANY, &(c)->ignored, "N", "accepted"},                                \
+		{"send",     0,		OPT_MANY,                                                    \
+		 &(c)->send, "COMMAND", "say this to the manager that runs, and print its answer"},  \
+		{"mtu", 0, OPT_MANY, &(c)->ignored, "N", "without effect"},                          \
 	{                                                                                            \
-		"interface", 'i', OPT_MANY, &(c)->ignored, "NAME", "accepted"                        \
+		"interface", 'i', OPT_MANY, &(c)->ignored, "NAME", "without effect"                  \
 	}
 
 #define LIBEV_OPTIONS(c)                                                                       \
@@ -106,21 +109,21 @@ static int fail(const char *what, const char *why)
 		 &(c)->pidfile, "FILE", "go to the background, leave the number here"},        \
 		{"workdir", 'D', OPT_TEXT, &(c)->workdir, "FOLDER", "where state is kept"},    \
 		{"one-time-auth", 'A', OPT_FLAG, &(c)->auth, NULL, "refused: it was unsafe"},  \
-		{"reuse-port", 0, OPT_FLAG, &(c)->reuse_port, NULL, "accepted"},               \
-		{"nameserver", 'd', OPT_MANY, &(c)->ignored, "ADDRESS", "accepted"},           \
-		{"", 'p', OPT_MANY, &(c)->ignored, "X", "accepted"},                           \
-		{"", 'l', OPT_MANY, &(c)->ignored, "X", "accepted"},                           \
+		{"reuse-port", 0, OPT_FLAG, &(c)->reuse_port, NULL, "without effect"},         \
+		{"nameserver", 'd', OPT_MANY, &(c)->ignored, "ADDRESS", "without effect"},     \
+		{"", 'p', OPT_MANY, &(c)->ignored, "PORT", "without effect"},                  \
+		{"", 'l', OPT_MANY, &(c)->ignored, "PORT", "without effect"},                  \
 	{                                                                                      \
-		"", 'b', OPT_MANY, &(c)->ignored, "X", "accepted"                              \
+		"", 'b', OPT_MANY, &(c)->ignored, "ADDRESS", "without effect"                  \
 	}
 
 #define RUST_OPTIONS(c)                                                                             \
-	{"outbound-bind-addr", 'b', OPT_MANY, &(c)->ignored, "ADDRESS", "accepted"},                \
-		{"outbound-bind-interface", 0, OPT_MANY, &(c)->ignored, "NAME", "accepted"},        \
-		{"dns", 0, OPT_MANY, &(c)->ignored, "TEXT", "accepted"},                            \
-		{"tcp-keep-alive", 0, OPT_MANY, &(c)->ignored, "SECONDS", "accepted"},              \
-		{"udp-timeout", 0, OPT_MANY, &(c)->ignored, "SECONDS", "accepted"},                 \
-		{"udp-max-associations", 0, OPT_MANY, &(c)->ignored, "N", "accepted"},              \
+	{"outbound-bind-addr", 'b', OPT_MANY, &(c)->ignored, "ADDRESS", "without effect"},          \
+		{"outbound-bind-interface", 0, OPT_MANY, &(c)->ignored, "NAME", "without effect"},  \
+		{"dns", 0, OPT_MANY, &(c)->ignored, "TEXT", "without effect"},                      \
+		{"tcp-keep-alive", 0, OPT_MANY, &(c)->ignored, "SECONDS", "without effect"},        \
+		{"udp-timeout", 0, OPT_MANY, &(c)->ignored, "SECONDS", "without effect"},           \
+		{"udp-max-associations", 0, OPT_MANY, &(c)->ignored, "N", "without effect"},        \
 		{"daemonize", 'd', OPT_FLAG, &(c)->daemonise, NULL, "go to the background"},        \
 		{"daemonize-pid", 0, OPT_TEXT, &(c)->pidfile, "FILE", "and leave the number here"}, \
 		{"manager-server-mode", 0,	OPT_TEXT,                                           \
@@ -366,6 +369,12 @@ int cmd_ss_manager(int argc, char **argv)
 	if (!h)
 		return fail("cannot start", err_text(-ENOMEM));
 	status = load(h, &c);
+	if (!status && c.send.n) {
+		status = manager_send(&h->file->endpoint, &c.send);
+		manager_file_free(h->file);
+		free(h);
+		return status;
+	}
 	if (!status && h->file->log_level >= 0)
 		log_set_level((enum log_level)h->file->log_level);
 	if (c.verbose)

@@ -141,10 +141,15 @@ static bool is_loopback(const struct peer *p)
 	return p->sa.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&p->in6.sin6_addr);
 }
 
+int endpoint_resolve(const struct endpoint_conf *conf, struct peer *out, char why[ENDPOINT_WHY_MAX])
+{
+	return is_path(conf) ? unix_address(conf->address, out, why) : inet_address(conf, out, why);
+}
+
+/* Where to listen: not where anybody could command. */
 static int address_of(const struct endpoint_conf *conf, struct peer *out, char *why)
 {
-	int err = is_path(conf) ? unix_address(conf->address, out, why)
-				: inet_address(conf, out, why);
+	int err = endpoint_resolve(conf, out, why);
 
 	if (!err && out->sa.sa_family != AF_UNIX && !is_loopback(out) && !conf->allow_remote)
 		return refuse(why, -ERR_DENIED,

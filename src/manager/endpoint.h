@@ -53,6 +53,10 @@ struct endpoint {
  */
 MUST_CHECK int endpoint_check(const struct endpoint_conf *conf, char why[ENDPOINT_WHY_MAX]);
 
+/* Where that is, for who wants to speak to it.  0, -ERR_CONFIG with a sentence. */
+MUST_CHECK int endpoint_resolve(const struct endpoint_conf *conf, struct peer *out,
+				char why[ENDPOINT_WHY_MAX]);
+
 /* 0; -EADDRINUSE: somebody answers there; -ERR_CONFIG, -ERR_DENIED, -errno, with a sentence. */
 MUST_CHECK int endpoint_open(struct endpoint *ep, struct loop *l, const struct endpoint_conf *conf,
 			     void (*received)(void *arg, char *text, size_t len,

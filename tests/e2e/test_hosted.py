@@ -8,6 +8,7 @@ import re
 import shlex
 import socket
 import subprocess
+import sys
 import urllib.parse
 
 import pytest
@@ -396,28 +397,27 @@ def blocks(page, kind):
         return re.findall(rf"```{kind}\n(.*?)```", f.read(), re.S)
 
 
-def say(line, there, here):
-    """What `echo TEXT | socat - UNIX-SENDTO:PATH,bind=PATH` prints."""
-    m = re.fullmatch(r"echo (.*) \| socat - UNIX-SENDTO:\S+,bind=\S+", line)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
-        s.bind(here)
-        s.settimeout(20)
-        s.sendto(shlex.split(m[1])[0].encode() + b"\n", there)
-        return s.recv(100)
-
-
 @pytest.mark.one_thread
 def test_the_examples_of_the_managers_page(weir_bin, procs, tmp_path):
     there, text = str(tmp_path / "ssm.sock"), {"HOME": str(tmp_path), "STATE_DIRECTORY": str(tmp_path / "state")}
     script, config = blocks("ss-manager.md", "sh")[0], [json.loads(b) for b in blocks("ss-manager.md", "json")]
     start, add = script.splitlines()
-    port = re.search(r'"server_port":(\d+)', add)[1]
-    own = free_port()
-    words = [{"weir": weir_bin, "/run/ssm.sock": there}.get(w, w) for w in shlex.split(start)]
-    m = procs.start("ss-manager", words, env=text)
+    own, other = free_port(), free_port()
+
+    def here(line, port):
+        return line.replace("/run/ssm.sock", there).replace('"server_port":8001', f'"server_port":{port}')
+
+    def words(line):
+        return [weir_bin if w == "weir" else w for w in shlex.split(here(line, own), comments=True)]
+
+    m = procs.start("ss-manager", words(start), env=text)
     wait_until("the socket", lambda: os.path.exists(there))
-    assert say(add.replace(port, str(own)), there, str(tmp_path / "me")) == b"ok"
+    said = subprocess.run(words(add), capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
+    assert said[0] == "ok" and json.loads(said[1])[0]["server_port"] == own
     m.wait_listening(own)
+    client = procs.start("client", [sys.executable, "-c", here(blocks("ss-manager.md", "python")[0], other)])
+    m.wait_listening(other)
+    client.kill()
     assert m.stop() == 0
     # Its file, alone and as a section.
     ports = [free_port(), free_port()]

@@ -95,6 +95,34 @@ def test_timeout_and_fast_open_are_the_ports_own(procs, talk, target):
         assert socks.recv_exactly(other, 10) == b"still here"
 
 
+def test_a_word_to_a_manager_from_the_command_line(procs):
+    """Each command in turn, over a unix socket and UDP; who types a word that nobody would answer is told at once."""
+    def send(address, *commands):
+        told = [part for command in commands for part in ("--send", command)]
+        done = subprocess.run([os.environ["WEIR_BIN"], "ss-manager", "--manager-address", address, *told],
+                              capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    udp = f"127.0.0.1:{free_port()}"
+    for m in Manager(procs, method=METHOD), Manager(procs, method=METHOD, manager_address=udp, manager_reply_newline=True,
+                                                    state_file=""):
+        port = free_port()
+        add = 'add: {"server_port":%d,"password":"of no matter"}' % port
+        status, out, err = send(m.address, add, "list", "ping")
+        assert (status, err) == (0, "")
+        said = out.splitlines()
+        assert said[0] == "ok" and json.loads(said[1])[0]["server_port"] == port and said[2:] == ["pong"]
+        assert listens(port)
+        assert send(m.address, 'remove: {"server_port":%d}' % port) == (0, "ok\n", "")
+        assert send(m.address, "add: {}")[:2] == (0, "err\n")
+        status, out, err = send(m.address, "lst")
+        assert (status, out) == (2, "") and "--send 'lst': expected ping, list" in err
+        m.proc.stop()
+        status, out, err = send(m.address, "ping")
+        assert (status, out) == (1, "") and "no manager runs there" in err
+    assert "localhost has no port" in send("localhost", "ping")[2]
+
+
 @pytest.mark.quick
 def test_a_client_in_the_form_of_shadowsocks_rust(procs, talk, target, udp_target):
     """Totals in answer to a ping, answers that end in a newline, UDP beside TCP, and nothing unasked."""

@@ -1,0 +1,14 @@
+/* manager_send.h - `weir ss-manager --send`: a word to a manager that runs, for people and scripts.
+ */
+#ifndef WEIR_CMD_MANAGER_SEND_H
+#define WEIR_CMD_MANAGER_SEND_H
+
+#include "cmd/opt.h"
+#include "manager/endpoint.h"
+
+/* Each command in turn; what is answered goes to standard output, a line each.  An exit status: failed
+ * where nobody is there or a command stays without an answer.
+ */
+int manager_send(const struct endpoint_conf *to, const struct opt_many *commands);
+
+#endif
