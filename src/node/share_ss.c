@@ -94,6 +94,12 @@ static int pair_of_keys(const struct node_info *info, const struct ss_method *m,
 	return l->credential ? 0 : -ENOMEM;
 }
 
+/* What clients call it: simple-obfs has a program for each side. */
+static const char *client_of(const char *plugin)
+{
+	return strcmp(plugin, "obfs-server") ? plugin : "obfs-local";
+}
+
 static const char *plugin_of(const struct node_info *info, struct arena *a)
 {
 	const char *host = info->ss.obfs_host;
@@ -104,8 +110,8 @@ static const char *plugin_of(const struct node_info *info, struct arena *a)
 	if (!info->ss.plugin || !*info->ss.plugin)
 		return "";
 	if (!info->ss.plugin_opts || !*info->ss.plugin_opts)
-		return info->ss.plugin;
-	return arena_printf(a, "%s;%s", info->ss.plugin, info->ss.plugin_opts);
+		return client_of(info->ss.plugin);
+	return arena_printf(a, "%s;%s", client_of(info->ss.plugin), info->ss.plugin_opts);
 }
 
 int share_ss_of_node(const struct node_info *info, struct arena *a, struct share_link *l,

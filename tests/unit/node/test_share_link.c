@@ -127,6 +127,17 @@ static void a_shadowsocks_node_and_a_user_make_a_link(void **state)
 			    "ss://YWVzLTI1Ni1nY206c2VjcmV0@n.test:8388/?plugin=obfs-local%3B"
 			    "obfs%3Dhttp%3Bobfs-host%3Dwww.test#n");
 	info->ss.obfs = NULL;
+	info->ss.plugin = "obfs-server"; /* the other side's name is no client's */
+	info->ss.plugin_opts = "obfs=http";
+	assert_int_equal(share_link_of_node(info, "secret", "", "n", &arena, &l, &why), 0);
+	assert_string_equal(l.plugin, "obfs-local;obfs=http");
+	info->ss.plugin_opts = NULL;
+	assert_int_equal(share_link_of_node(info, "secret", "", "n", &arena, &l, &why), 0);
+	assert_string_equal(l.plugin, "obfs-local");
+	info->ss.plugin = "v2ray-plugin";
+	assert_int_equal(share_link_of_node(info, "secret", "", "n", &arena, &l, &why), 0);
+	assert_string_equal(l.plugin, "v2ray-plugin");
+	info->ss.plugin = NULL;
 	info->ss.cipher = "2022-blake3-aes-128-gcm";
 	assert_int_equal(share_link_of_node(info, "u", "", "n", &arena, &l, &why), -ERR_CONFIG);
 	info->ss.server_key = "MjQ5MjBkZWNmODNmNjk2MA==";
