@@ -17,9 +17,11 @@
 #include "yassp/list.h"
 
 #define CONNECTIONS_MAX 32u
-#define PATIENCE	(10 * NSEC_SEC) /* for a request, and for a list to be applied */
-#define SWALLOW		(64 << 10) /* bodies read and dropped for the sake of a clean refusal */
-#define CONNECTION_MEM	(32 << 10)
+#define CALLER_MAX \
+	16u /* of these from one address: panels may share theirs, strangers shall not have all */
+#define PATIENCE       (10 * NSEC_SEC) /* for a request, and for a list to be applied */
+#define SWALLOW	       (64 << 10)      /* bodies read and dropped for the sake of a clean refusal */
+#define CONNECTION_MEM (32 << 10)
 
 struct push_server {
 	struct loop *loop;
@@ -311,9 +313,11 @@ static void on_completed(void *cls, struct MHD_Connection *conn, void **state,
 {
 	struct request *r = *state;
 
-	caller_patience(conn, PATIENCE);
 	if (!r)
 		return;
+	/* Whoever knows the token may go on; what was refused renews nothing. */
+	if (r->status == 200 || r->status == 204)
+		caller_patience(conn, PATIENCE);
 	*state = NULL;
 	timer_stop(&r->patience);
 	list_del(&r->link);
@@ -394,9 +398,9 @@ static int start_daemon(struct push_server *p, int fd)
 	p->daemon = MHD_start_daemon(
 		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, p,
 		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEM,
-		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION,
-		on_connection, p, MHD_OPTION_END);
+		MHD_OPTION_PER_IP_CONNECTION_LIMIT, CALLER_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		(size_t)CONNECTION_MEM, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, p, MHD_OPTION_END);
 	if (!p->daemon)
 		return -ENOMEM;
 	info = MHD_get_daemon_info(p->daemon, MHD_DAEMON_INFO_EPOLL_FD);

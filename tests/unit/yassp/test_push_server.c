@@ -82,11 +82,14 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static int connect_to(struct world *w)
+static int connect_from(struct world *w, const char *source)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct addr from;
 
 	assert_true(fd >= 0);
+	assert_int_equal(addr_parse_ip(&from, source, 0), 0);
+	assert_int_equal(bind(fd, &from.sa, from.len), 0);
 	assert_int_equal(sock_connect(fd, &w->at), 0);
 	for (int i = 0; i < 100 && sock_error(fd) == 0; i++) {
 		struct addr peer;
@@ -96,6 +99,11 @@ static int connect_to(struct world *w)
 		loop_turn(w->loop, NSEC_MS);
 	}
 	return fd;
+}
+
+static int connect_to(struct world *w)
+{
+	return connect_from(w, "127.0.0.1");
 }
 
 static void send_all(struct world *w, int fd, const char *bytes, size_t len)
@@ -134,15 +142,19 @@ static char *read_all(struct world *w, int fd, nsec_t patience)
 	return text;
 }
 
-static char *ask(struct world *w, const char *request)
+static char *ask_by(struct world *w, int fd, const char *request)
 {
-	int fd = connect_to(w);
 	char *text;
 
 	send_all(w, fd, request, strlen(request));
 	text = read_all(w, fd, (nsec_t)(5 * NSEC_SEC * unit_slow()));
 	close(fd);
 	return text;
+}
+
+static char *ask(struct world *w, const char *request)
+{
+	return ask_by(w, connect_to(w), request);
 }
 
 #define END	"Connection: close\r\nHost: h\r\n"
@@ -260,25 +272,57 @@ static void and_chunked_when_it_becomes_so(void **state)
 	free(chunk);
 }
 
+static bool has_ended(int fd)
+{
+	char bytes[4096];
+	ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
+
+	return n == 0 || (n < 0 && errno != EAGAIN);
+}
+
 static void who_is_too_slow_is_cut_off(void **state)
 {
+	static const char wrong[] = "GET /?token=wrong HTTP/1.1\r\nHost: h\r\n\r\n";
+	static const char right[] = "GET /?token=s%26cret HTTP/1.1\r\nHost: h\r\n\r\n";
 	struct world *w = *state;
 	nsec_t from = loop_now(w->loop);
-	int fd = connect_to(w);
+	int slow = connect_to(w), stranger = connect_to(w), friend = connect_to(w);
+	bool slow_over = false, stranger_over = false;
 
-	send_all(w, fd, "POST /inst", 10);
-	while (loop_now(w->loop) - from < 13 * NSEC_SEC) {
-		char byte;
-		ssize_t n = recv(fd, &byte, 1, 0);
-
-		if (n == 0 || (n < 0 && errno != EAGAIN))
-			break;
-		send_all(w, fd, "a", 1); /* a byte now and then does not help */
+	send_all(w, slow, "POST /inst", 10);
+	while (loop_now(w->loop) - from < 13 * NSEC_SEC && !(slow_over && stranger_over)) {
+		slow_over |= has_ended(slow);
+		stranger_over |= has_ended(stranger);
+		assert_false(has_ended(friend)); /* who knows the token may go on */
+		send_all(w, slow, "a", 1);	 /* a byte now and then does not help */
+		send_all(w, stranger, wrong, sizeof(wrong) - 1); /* nor do refusals */
+		send_all(w, friend, right, sizeof(right) - 1);
 		for (int i = 0; i < 10; i++)
 			loop_turn(w->loop, 50 * NSEC_MS);
 	}
+	assert_true(slow_over);
+	assert_true(stranger_over);
 	assert_in_range((loop_now(w->loop) - from) / NSEC_MS, 9900, 12500);
-	close(fd);
+	close(slow);
+	close(stranger);
+	close(friend);
+}
+
+static void one_address_does_not_hold_all_connections(void **state)
+{
+	struct world *w = *state;
+	const char *text;
+	int fd[40];
+
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
+		fd[i] = connect_from(w, "127.0.0.1");
+	for (int i = 0; i < 20; i++)
+		loop_turn(w->loop, NSEC_MS);
+	text = ask_by(w, connect_from(w, "127.0.0.2"),
+		      "GET /?token=s%26cret HTTP/1.1\r\n" END "\r\n");
+	assert_memory_equal(text, "HTTP/1.1 200", 12);
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
+		close(fd[i]);
 }
 
 static void the_end_does_not_wait_for_who_waits(void **state)
@@ -346,6 +390,7 @@ int main(void)
 		TEST(what_is_too_large_is_refused_by_its_header),
 		TEST(and_chunked_when_it_becomes_so),
 		TEST(who_is_too_slow_is_cut_off),
+		TEST(one_address_does_not_hold_all_connections),
 		TEST(the_end_does_not_wait_for_who_waits),
 		TEST(who_comes_with_the_end_is_refused),
 		TEST(a_busy_port_is_told),
