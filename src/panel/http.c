@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/jout.h"
 #include "base/log.h"
+#include "panel/callers.h"
 #include "panel/headers.h"
 #include "panel/http_server.h"
 
@@ -240,6 +241,9 @@ static enum MHD_Result request_begin(struct request *req)
 		req->part->check(req);
 	if (!req->answer && !req->hang_up)
 		body_check(req, announced);
+	req->let_in = !req->answer && !req->hang_up;
+	if (req->let_in)
+		caller_let_in(req->conn);
 	if (req->answer && announced > BODY_SWALLOW)
 		return request_end(req);
 	return req->hang_up ? MHD_NO : MHD_YES;
@@ -343,6 +347,8 @@ void http_on_completed(void *cls, struct MHD_Connection *conn, void **slot,
 	if (!req)
 		return;
 	*slot = NULL;
+	if (req->let_in)
+		caller_answered(conn);
 	if (req->answer)
 		MHD_destroy_response(req->answer);
 	atomic_fetch_sub(&req->panel->bodies, req->cap);

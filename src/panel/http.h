@@ -28,6 +28,7 @@ struct panel {
 	char *node_path; /* conf's, copied; may be NULL */
 	char address[64], new_token[65];
 	struct MHD_Daemon *daemon;
+	struct callers *callers;
 	int listener;
 	uint8_t admin_digest[TOKEN_DIGEST_LEN];
 
@@ -75,6 +76,7 @@ struct request {
 	char *body; /* NUL-terminated */
 	size_t len, cap;
 	bool hang_up; /* no answer possible */
+	bool let_in;  /* nothing was found that speaks against it */
 
 	/* node API */
 	enum node_action action;

@@ -11,12 +11,13 @@
 #include "crypto/hash.h"
 #include "crypto/random.h"
 #include "net/addr.h"
+#include "panel/callers.h"
 #include "panel/http_server.h"
 #include "panel/yassp_push.h"
 
 #define ADMIN_NOTE   "admin_token_sha256"
 #define IDLE_S	     60	  /* a connection that says nothing */
-#define CONNECTIONS  4096 /* at most; fewer where descriptors are short */
+#define CONNECTIONS  4096 /* at most, half of one address; fewer where descriptors are short */
 #define HEADER_BYTES (32 * 1024)
 
 static int token_digest(const char *token, uint8_t out[TOKEN_DIGEST_LEN])
@@ -96,13 +97,18 @@ static unsigned connection_limit(void)
 static int daemon_start(struct panel *p, struct fault *why)
 {
 	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC;
+	unsigned limit = connection_limit();
 
-	p->daemon = MHD_start_daemon(
-		flags, 0, NULL, NULL, http_on_request, p, MHD_OPTION_LISTEN_SOCKET, p->listener,
-		MHD_OPTION_THREAD_POOL_SIZE, p->conf.threads, MHD_OPTION_CONNECTION_LIMIT,
-		connection_limit(), MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
-		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES,
-		MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, p, MHD_OPTION_END);
+	p->callers = callers_start(p->conf.head_ms * NSEC_MS);
+	if (p->callers)
+		p->daemon = MHD_start_daemon(
+			flags, 0, NULL, NULL, http_on_request, p, MHD_OPTION_LISTEN_SOCKET,
+			p->listener, MHD_OPTION_THREAD_POOL_SIZE, p->conf.threads,
+			MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+			limit / 2, MHD_OPTION_NOTIFY_CONNECTION, callers_on_connection, p->callers,
+			MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
+			MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES,
+			MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, p, MHD_OPTION_END);
 	if (p->daemon)
 		return 0;
 	fault_set(why, "the HTTP server does not start");
@@ -200,6 +206,7 @@ void panel_stop(struct panel *p)
 	} else if (p->listener >= 0) {
 		close(p->listener);
 	}
+	callers_stop(p->callers);
 	yassp_push_stop(p->yassp_push);
 	roster_done(&p->roster);
 	store_close(p->reader);

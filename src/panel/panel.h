@@ -30,12 +30,13 @@ struct panel_conf {
 	/* ignore an identical push without a key within this (P5); 0: apply */
 	unsigned repeat_window_s;
 	unsigned stop_ms; /* how long panel_stop() lets requests finish */
+	unsigned head_ms; /* how long a connection may be there without a request that is let in */
 };
 
 #define PANEL_CONF_DEFAULT                                                                       \
 	{                                                                                        \
 		.listen = "127.0.0.1:8080", .threads = 4, .alive_ttl_s = 300, .rate_per_s = 100, \
-		.stop_ms = 5000                                                                  \
+		.stop_ms = 5000, .head_ms = 90000                                                \
 	}
 
 /* 0, or -errno / -ERR_* with a sentence in `why`.  `conf` and its texts are not needed afterwards.
