@@ -101,6 +101,11 @@ struct dns_entry *dns_cache_get(struct dns_cache *c, const char *name)
 	return e;
 }
 
+struct dns_entry *dns_cache_oldest_of_full(const struct dns_cache *c)
+{
+	return c->n < DNS_CACHE_MAX ? NULL : list_entry(c->age.next, struct dns_entry, age);
+}
+
 void dns_entry_set(struct dns_entry *e, const struct addr *addrs, int n, int err, nsec_t expires)
 {
 	free(e->addrs);

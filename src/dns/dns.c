@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "dns/cache.h"
+#include "net/dest.h"
 
 #define TTL_MIN	   (5 * NSEC_SEC)
 #define TTL_MAX	   (3600 * NSEC_SEC)
@@ -35,13 +36,14 @@ struct dns {
 	struct dns_sock socks[SOCKETS];
 	struct dns_cache cache;
 	struct dns_options opt;
+	size_t given_up; /* questions of c-ares that nobody waits for */
 	bool dying;
 };
 
 /* What an answer needs to find its entry again.  Entries under way are pinned in the cache. */
 struct dns_query {
 	struct dns *dns;
-	struct dns_entry *entry;
+	struct dns_entry *entry; /* NULL: it has been given up */
 };
 
 static void set_timer(struct dns *d)
@@ -178,7 +180,14 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 	int n = 0, err = 0;
 
 	free(query);
+	if (!e) {
+		d->given_up--;
+		if (ai)
+			ares_freeaddrinfo(ai);
+		return;
+	}
 	e->busy = false;
+	e->query = NULL;
 	/* Its channel went because there is another one: dns_reread(). */
 	if (status == ARES_EDESTRUCTION && !d->dying && ask(d, e) == 0)
 		return;
@@ -206,16 +215,50 @@ static int ask(struct dns *d, struct dns_entry *e)
 		return -ENOMEM;
 	query->dns = d;
 	query->entry = e;
+	e->query = query;
 	e->busy = true;
 	ares_getaddrinfo(d->ares, e->name, NULL, &hints, on_answer, query);
 	set_timer(d);
 	return 0;
 }
 
+/* As if its time were up.  c-ares cannot take one question back, so once there are as many of these as
+ * there are places, it is given up with all of them, and another one asked what is waited for.
+ */
+static void give_up(struct dns *d, struct dns_entry *e)
+{
+	if (d->given_up >= DNS_CACHE_MAX && dns_reread(d))
+		return;
+	if (!e->busy)
+		return; /* it has been answered on the way */
+	d->given_up++;
+	e->query->entry = NULL;
+	e->query = NULL;
+	e->busy = false;
+	dns_entry_set(e, NULL, 0, -ERR_RESOLVE, loop_now(d->loop));
+	wake_waiting(d, e);
+}
+
+/* Whoever asks for names that nobody answers shall not keep the others from asking: where all places are
+ * taken by questions under way, the oldest of them gives way.
+ */
+static struct dns_entry *entry_of(struct dns *d, const char *name)
+{
+	struct dns_entry *e = dns_cache_get(&d->cache, name), *oldest;
+
+	if (e || strlen(name) > DEST_NAME_MAX)
+		return e;
+	oldest = dns_cache_oldest_of_full(&d->cache);
+	if (!oldest)
+		return NULL; /* no memory */
+	give_up(d, oldest);
+	return dns_cache_get(&d->cache, name);
+}
+
 static int dns_start(struct resolver *r, struct resolve *q, const char *name)
 {
 	struct dns *d = container_of(r, struct dns, resolver);
-	struct dns_entry *e = dns_cache_get(&d->cache, name);
+	struct dns_entry *e = entry_of(d, name);
 	struct dns_wait *wait;
 
 	q->err = -ENOMEM;
@@ -346,6 +389,11 @@ struct resolver *dns_resolver(struct dns *d)
 size_t dns_cached(const struct dns *d)
 {
 	return d->cache.n;
+}
+
+size_t dns_given_up(const struct dns *d)
+{
+	return d->given_up;
 }
 
 int dns_set_servers(struct dns *d, const char *csv)

@@ -34,6 +34,9 @@ struct resolver *dns_resolver(struct dns *d);
 /* Names in the cache, for metrics and tests. */
 size_t dns_cached(const struct dns *d);
 
+/* Questions under way that nobody waits for any more, for tests. */
+size_t dns_given_up(const struct dns *d);
+
 /* Where to ask instead of resolv.conf, "127.0.0.1:5353,[::1]:53": for tests.  0 or -ERR_CONFIG. */
 MUST_CHECK int dns_set_servers(struct dns *d, const char *csv);
 

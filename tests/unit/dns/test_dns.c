@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "dns/cache.h"
 #include "dns/dns.h"
 #include "net/sock.h"
 
@@ -41,8 +42,13 @@ struct server {
 
 static const struct zone *zone_of(const char *name)
 {
-	static const struct zone unknown = {"", 0, 0, NXDOMAIN, 0};
+	static const struct zone unknown = {"", 0, 0, NXDOMAIN, 0}, mute = {"", 0, 0, SILENT, 0},
+				 fine = {"", 1, 0, OK, 0};
 
+	if (strstr(name, ".fine."))
+		return &fine;
+	if (strstr(name, ".mute."))
+		return &mute;
 	for (size_t i = 0; i < ARRAY_LEN(zones); i++) {
 		if (!strcasecmp(zones[i].name, name))
 			return &zones[i];
@@ -475,6 +481,98 @@ static void many_names_at_once_are_all_answered(void **state)
 	bench_close(&b);
 }
 
+/* ---- more questions than places ------------------------------------------------------------- */
+
+static void ask_unanswered(struct bench *b, struct question *v, unsigned from, unsigned to)
+{
+	char name[32];
+
+	for (unsigned i = from; i < to; i++) {
+		snprintf(name, sizeof(name), "n%u.mute.test", i);
+		assert_int_equal(ask(b, &v[i], name), -EAGAIN);
+		if (i % 64 == 0)
+			loop_turn(b->l, 0);
+	}
+}
+
+/* Nobody loses patience, and a file names the server. */
+static void patient_bench_open(struct bench *b, char path[32])
+{
+	struct dns_options opt = {.try_ms = 60000, .tries = 1, .file = path};
+	struct addr at;
+
+	snprintf(path, 32, "/tmp/weir-resolv.%d", getpid());
+	write_file(path, "nameserver 127.0.0.1\n");
+	b->l = loop_new(LOOP_EPOLL, 0);
+	b->server = server_start();
+	assert_int_equal(addr_parse(&at, b->server->address), 0);
+	opt.port = addr_port(&at);
+	b->dns = dns_new_with(b->l, &opt);
+	assert_non_null(b->dns);
+}
+
+/* A datagram may be lost where so many are sent: then another name has to do. */
+static void somebody_is_answered(struct bench *b)
+{
+	struct question *x = calloc(30, sizeof(*x));
+	char name[32];
+	int n = -1;
+
+	do {
+		assert_true(++n < 30);
+		idle(b, 50);
+		snprintf(name, sizeof(name), "n%d.fine.test", n);
+		assert_int_equal(ask(b, &x[n], name), -EAGAIN);
+		for (int i = 0; i < 100 && !x[n].wakes; i++)
+			loop_turn(b->l, 10 * NSEC_MS);
+	} while (!x[n].wakes);
+	assert_int_equal(x[n].q.err, 0);
+	assert_int_equal(x[n].q.n, 1);
+	for (int i = 0; i < n; i++)
+		resolver_cancel(dns_resolver(b->dns), &x[i].q);
+	loop_turn(b->l, 0);
+	free(x);
+}
+
+static void where_all_places_are_taken_the_oldest_question_gives_way(void **state)
+{
+	struct question *v = calloc(DNS_CACHE_MAX, sizeof(*v));
+	char path[32];
+	struct bench b;
+
+	patient_bench_open(&b, path);
+	ask_unanswered(&b, v, 0, DNS_CACHE_MAX);
+	somebody_is_answered(&b);
+	assert_int_equal(v[0].wakes, 1);
+	assert_int_equal(v[0].q.err, -ERR_RESOLVE);
+	assert_int_equal(v[100].wakes, 0);
+	assert_int_equal(dns_cached(b.dns), DNS_CACHE_MAX);
+	bench_close(&b);
+	unlink(path);
+	free(v);
+}
+
+static void questions_that_were_given_up_do_not_pile_up(void **state)
+{
+	unsigned n = 2 * DNS_CACHE_MAX + 100;
+	struct question *v = calloc(n, sizeof(*v));
+	char path[32];
+	struct bench b;
+
+	patient_bench_open(&b, path);
+	ask_unanswered(&b, v, 0, n - 100);
+	assert_int_equal(dns_given_up(b.dns), DNS_CACHE_MAX);
+	ask_unanswered(&b, v, n - 100, n); /* all that are waited for are asked anew */
+	assert_int_equal(dns_given_up(b.dns), 100);
+	somebody_is_answered(&b);
+	assert_int_equal(v[n - DNS_CACHE_MAX - 1].wakes, 1);
+	assert_int_equal(v[n - DNS_CACHE_MAX - 1].q.err, -ERR_RESOLVE);
+	assert_int_equal(v[n - DNS_CACHE_MAX + 100].wakes, 0);
+	bench_close(&b);
+	unlink(path);
+	free(v);
+}
+
 static void a_list_of_servers_that_is_none_is_refused(void **state)
 {
 	struct bench b;
@@ -498,6 +596,8 @@ int main(void)
 		cmocka_unit_test(who_calls_off_is_not_woken_and_the_others_are),
 		cmocka_unit_test(a_resolver_may_go_with_questions_under_way),
 		cmocka_unit_test(many_names_at_once_are_all_answered),
+		cmocka_unit_test(where_all_places_are_taken_the_oldest_question_gives_way),
+		cmocka_unit_test(questions_that_were_given_up_do_not_pile_up),
 		cmocka_unit_test(a_list_of_servers_that_is_none_is_refused),
 	};
 
