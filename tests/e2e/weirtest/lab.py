@@ -95,16 +95,21 @@ class Lab:
         return way
 
 
+def encryption(mode):
+    """What a node is told, and what a client."""
+    text = subprocess.run([os.environ["WEIR_BIN"], "vlessenc", "-m", mode, "-k", "x25519", "-t", "600s"],
+                          check=True, capture_output=True, text=True).stdout
+    key, told = re.findall(r"cryption: (\S+)$", text, re.M)
+    return {"encryption": "mlkem768x25519plus",
+            "encryption_settings": {"mode": mode, "ticket": "600s", "private_key": key.split(".")[-1]}}, told
+
+
 class EncryptedLab(Lab):
     """VLESS with its Encryption instead of TLS, in one of its modes."""
 
     def __init__(self, procs, cert, mode, flow="", **options):
-        text = subprocess.run([os.environ["WEIR_BIN"], "vlessenc", "-m", mode, "-k", "x25519", "-t", "600s"],
-                              check=True, capture_output=True, text=True).stdout
-        key, self.encryption = re.findall(r"cryption: (\S+)$", text, re.M)
-        super().__init__(procs, cert, kinds=("vless-raw",), settings={
-            "flow": flow, "encryption": "mlkem768x25519plus",
-            "encryption_settings": {"mode": mode, "ticket": "600s", "private_key": key.split(".")[-1]}}, **options)
+        settings, self.encryption = encryption(mode)
+        super().__init__(procs, cert, kinds=("vless-raw",), settings=dict(settings, flow=flow), **options)
 
     def outbound(self, kind, credential):
         o = super().outbound(kind, credential)

@@ -53,8 +53,9 @@ class Outbound:
     plugin: str = ""           # shadowsocks: a client's plugin
     plugin_opts: str = ""
     sealed_length: bool = False  # vmess: lengths are authenticated
-    cone: bool = True          # vmess: UDP as XUDP
+    cone: bool = True          # vmess, and vless with sing-box: UDP as XUDP
     mux: int = 0               # Xray, weir: mux.cool with so many streams in one connection; 0: each its own
+    quic: str = "allow"        # with that, Xray: what becomes of UDP to port 443 (allow, reject, skip; "": unsaid)
     multiplex: dict = None     # sing-box: its option of this name; weir: `protocol`, `padding`, `max_streams`
 
 
@@ -113,17 +114,24 @@ def xray_outbound(o):
     return {"protocol": o.protocol, "settings": settings, "streamSettings": layers}
 
 
-def xray_client(procs, o, port):
-    config = {
-        "log": {"loglevel": "warning", "access": "none"},
-        "inbounds": [{"listen": "127.0.0.1", "port": port, "protocol": "socks",
-                      "settings": {"auth": "noauth", "udp": True, "ip": "127.0.0.1"}}],
-        "outbounds": [xray_outbound(o)],
-    }
-    if o.mux:
-        config["outbounds"][0]["mux"] = {"enabled": True, "concurrency": o.mux, "xudpConcurrency": o.mux,
-                                         "xudpProxyUDP443": "allow"}
-    env = {} if o.cone else {"XRAY_CONE_DISABLED": "true"}
+def xray_mux(o):
+    """With a flow, of packets alone."""
+    return {"enabled": True, "concurrency": -1 if o.flow else o.mux, "xudpConcurrency": o.mux, "xudpProxyUDP443": o.quic}
+
+
+def xray_clients(procs, outbounds):
+    """One process: an outbound for each SOCKS port."""
+    config = {"log": {"loglevel": "warning", "access": "none"}, "inbounds": [], "outbounds": [],
+              "routing": {"rules": []}}
+    for port, o in outbounds.items():
+        config["inbounds"].append({"listen": "127.0.0.1", "port": port, "protocol": "socks", "tag": f"in-{port}",
+                                   "settings": {"auth": "noauth", "udp": True, "ip": "127.0.0.1"}})
+        config["outbounds"].append(dict(xray_outbound(o), tag=f"out-{port}"))
+        config["routing"]["rules"].append({"type": "field", "inboundTag": [f"in-{port}"], "outboundTag": f"out-{port}"})
+        if o.mux:
+            config["outbounds"][-1]["mux"] = xray_mux(o)
+    # Of the whole process.
+    env = {} if all(o.cone for o in outbounds.values()) else {"XRAY_CONE_DISABLED": "true"}
     return procs.start("xray-client", [peer("xray"), "run", "-c", write(procs, "xray-client", config)], env=env)
 
 
@@ -164,6 +172,8 @@ def singbox_outbound(o):
                    packet_encoding="xudp" if o.cone else "")
     elif o.method:
         out["method"] = o.method
+    elif o.protocol == "vless" and not o.cone:
+        out["packet_encoding"] = ""
     if o.uot:
         out["udp_over_tcp"] = {"enabled": True, "version": o.uot}
     if o.plugin:
@@ -186,12 +196,13 @@ def singbox_outbound(o):
     return out
 
 
-def singbox_client(procs, o, port):
-    config = {
-        "log": {"level": "warn"},
-        "inbounds": [{"type": "socks", "listen": "127.0.0.1", "listen_port": port}],
-        "outbounds": [singbox_outbound(o)],
-    }
+def singbox_clients(procs, outbounds):
+    """One process: an outbound for each SOCKS port."""
+    config = {"log": {"level": "warn"}, "inbounds": [], "outbounds": [], "route": {"rules": []}}
+    for port, o in outbounds.items():
+        config["inbounds"].append({"type": "socks", "listen": "127.0.0.1", "listen_port": port, "tag": f"in-{port}"})
+        config["outbounds"].append(dict(singbox_outbound(o), tag=f"out-{port}"))
+        config["route"]["rules"].append({"inbound": [f"in-{port}"], "outbound": f"out-{port}"})
     return procs.start("sing-box", [peer("sing-box"), "run", "-c", write(procs, "sing-box", config)])
 
 
@@ -282,9 +293,21 @@ def weir_client(procs, o, port):
 
 
 def start_client(kind, procs, o):
-    port = free_port()
-    secrecy.issue(o.credential)
-    start = {"xray": xray_client, "sing-box": singbox_client, "weir": weir_client}[kind]
-    way = Way(port)
-    way.process = start(procs, o, port).wait_listening(port)
-    return way
+    return start_clients(kind, procs, [o])[0]
+
+
+def start_clients(kind, procs, outbounds):
+    """A Way through each: of Xray and sing-box one process has them all, of ours each its own."""
+    by_port = {free_port(): o for o in outbounds}
+    for o in outbounds:
+        secrecy.issue(o.credential)
+    if kind == "weir":
+        started = [weir_client(procs, o, port) for port, o in by_port.items()]
+    else:
+        one = {"xray": xray_clients, "sing-box": singbox_clients}[kind](procs, by_port)
+        started = [one] * len(by_port)
+    ways = []
+    for port, process in zip(by_port, started):
+        ways.append(Way(port))
+        ways[-1].process = process.wait_listening(port)
+    return ways
