@@ -246,7 +246,8 @@ size_t vmess_chunk_need(const struct vmess_dir *d)
 	return d->met ? d->next : length_size(d);
 }
 
-ssize_t vmess_chunk_open(struct vmess_dir *d, struct bufq *in, struct bufq *out)
+/* The bytes of the next chunk, 0 of an empty one. */
+static ssize_t open_chunk(struct vmess_dir *d, struct bufq *in, struct bufq *out)
 {
 	struct bufq text;
 	uint8_t head[2];
@@ -278,6 +279,16 @@ ssize_t vmess_chunk_open(struct vmess_dir *d, struct bufq *in, struct bufq *out)
 	d->count++;
 	d->met = false;
 	return (ssize_t)len;
+}
+
+ssize_t vmess_chunk_open(struct vmess_dir *d, struct bufq *in, struct bufq *out)
+{
+	ssize_t n = open_chunk(d, in, out);
+
+	if (n < 0 || !d->may_wait)
+		return n;
+	d->may_wait = false;
+	return n ? n : open_chunk(d, in, out);
 }
 
 /* ---- sealing ----------------------------------------------------------------------------- */

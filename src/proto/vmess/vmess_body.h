@@ -29,6 +29,7 @@ struct vmess_dir {
 	bool met;		    /* `next` and `pad` are set */
 	bool raw;		    /* no chunks: the bytes themselves */
 	bool sealed, masked, padded, sealed_len, packets;
+	bool may_wait; /* inwards: an empty chunk is no end while it is the first */
 };
 
 /* The direction whose key and IV these are, of a connection that was asked for with `req`.  0 or
@@ -42,6 +43,9 @@ size_t vmess_chunk_need(const struct vmess_dir *d);
 
 /* Open the next chunk of `in`.  > 0: so many bytes were appended to `out`.  0: the chunk that ends the
  * direction.  -ERR_MORE: the rest is not there.  -ERR_AUTH, -ERR_MALFORMED: for ever.  -ENOMEM.
+ *
+ * An empty chunk ends it, but for the first of a direction that `may_wait`: Xray's client sends one
+ * when its application has been silent for 100 ms, and goes on behind it.
  */
 MUST_CHECK ssize_t vmess_chunk_open(struct vmess_dir *d, struct bufq *in, struct bufq *out);
 

@@ -129,6 +129,7 @@ static int take_request(struct vmess_layer *l, const uint8_t *text)
 	set_request(h);
 	err = vmess_dir_set(&l->in, &h->req, h->req.key, h->req.iv);
 	l->base.plain = l->in.raw;
+	l->in.may_wait = true;
 	return err;
 }
 

@@ -313,6 +313,64 @@ static void a_chunk_without_cipher_comes_whole_or_not_at_all(void **state)
 	free(got);
 }
 
+/* A direction of this way that ends, or seems to, as often as told, before and behind a word. */
+static size_t talk(struct vmess_way way, bool may_wait, int before, int behind, ssize_t *last)
+{
+	const struct vmess_request req = {.cipher = way.cipher, .option = way.option};
+	static const uint8_t key[VMESS_KEY_LEN] = {1}, iv[VMESS_KEY_LEN] = {2};
+	struct vmess_dir from = {0}, to = {0};
+	struct buf_pool pool;
+	struct bufq wire, src, got;
+	size_t n;
+
+	buf_pool_init(&pool, 0, 0);
+	bufq_init(&wire, &pool, SIZE_MAX);
+	bufq_init(&src, &pool, SIZE_MAX);
+	bufq_init(&got, &pool, SIZE_MAX);
+	assert_int_equal(vmess_dir_set(&from, &req, key, iv), 0);
+	assert_int_equal(vmess_dir_set(&to, &req, key, iv), 0);
+	to.may_wait = may_wait;
+	while (before-- > 0)
+		assert_int_equal(vmess_seal_end(&from, &wire), 0);
+	assert_int_equal(bufq_append(&src, "word", 4), 0);
+	assert_int_equal(vmess_seal(&from, &src, 4, &wire), 4);
+	while (behind-- > 0)
+		assert_int_equal(vmess_seal_end(&from, &wire), 0);
+	do {
+		*last = vmess_chunk_open(&to, &wire, &got);
+	} while (*last > 0);
+	n = bufq_len(&got);
+	bufq_done(&wire);
+	bufq_done(&src);
+	bufq_done(&got);
+	vmess_dir_clear(&from);
+	vmess_dir_clear(&to);
+	buf_pool_done(&pool);
+	return n;
+}
+
+/* Xray's client says so when its application is silent for 100 ms. */
+static void an_empty_chunk_is_no_end_of_a_request_while_it_is_the_first(void **state)
+{
+	ssize_t last;
+
+	FOR_EACH_WAY(way)
+	{
+		if (way->cipher == VMESS_NONE && !way->option)
+			continue; /* no chunks */
+		assert_int_equal(talk(*way, true, 1, 0, &last), 4);
+		assert_int_equal(last, -ERR_MORE);
+		assert_int_equal(talk(*way, true, 1, 1, &last), 4);
+		assert_int_equal(last, 0);
+		assert_int_equal(talk(*way, true, 0, 1, &last), 4);
+		assert_int_equal(last, 0);
+		assert_int_equal(talk(*way, true, 2, 0, &last), 0);
+		assert_int_equal(last, 0);
+		assert_int_equal(talk(*way, false, 1, 0, &last), 0);
+		assert_int_equal(last, 0);
+	}
+}
+
 static void every_prefix_of_a_request_waits_for_the_rest(void **state)
 {
 	uint8_t wire[4096];
@@ -535,6 +593,7 @@ int main(void)
 		cmocka_unit_test(an_end_between_chunks_is_orderly_and_inside_one_it_is_a_cut),
 		cmocka_unit_test(nothing_is_lost_when_memory_runs_out),
 		cmocka_unit_test(a_chunk_without_cipher_comes_whole_or_not_at_all),
+		cmocka_unit_test(an_empty_chunk_is_no_end_of_a_request_while_it_is_the_first),
 		cmocka_unit_test(packets_stay_packets_there_and_back),
 		cmocka_unit_test(every_prefix_of_a_request_waits_for_the_rest),
 		cmocka_unit_test(one_wrong_bit_anywhere_and_nobody_is_there),
