@@ -466,8 +466,10 @@ static int flow_step(struct relay *r, struct relay_flow *f)
 			return 0;
 		if (err)
 			return flow_broken(r, f, err);
-		if (f->eof)
-			return flow_shut(r, f);
+		if (f->eof) {
+			err = flow_shut(r, f);
+			return err ? flow_broken(r, f, err) : 0;
+		}
 		if (reads == 2 || n >= (ssize_t)little(r, f, max))
 			return 1;
 		n = flow_take(r, f, &max);

@@ -170,6 +170,8 @@ static int dribble_shut(struct stream *s)
 
 	if (refuses(d))
 		return say_again(d, STREAM_WR, true);
+	if (d->conf.cut_out >= 0 && d->out >= d->conf.cut_out)
+		return d->conf.cut_out_err;
 	err = stream_shut(d->lower);
 	return err == -EAGAIN ? say_again(d, STREAM_WR, false) : err;
 }

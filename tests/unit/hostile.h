@@ -39,7 +39,7 @@ struct dribble_conf {
 	unsigned spurious; /* percent of want() calls that wake at once, for nothing */
 	int64_t cut_in;	   /* after so many bytes pulled... <0: never */
 	int cut_in_err;	   /* ...pull says this: 0 is an orderly end */
-	int64_t cut_out;   /* the same for push */
+	int64_t cut_out;   /* the same for push, and shut */
 	int cut_out_err;
 };
 

@@ -392,6 +392,31 @@ static void a_side_that_takes_no_more_is_read_to_its_end_within_the_linger_time(
 	bed_close(&t);
 }
 
+/* All of it has gone, the end has not: a peer that has answered and left. */
+static void a_side_that_takes_no_end_is_read_to_its_own(void **state)
+{
+	struct dribble_conf cut = DRIBBLE(1);
+	struct bed t;
+	char text[64];
+
+	bed_open(&t, ENDS_PAIR);
+	cut.max = 60;
+	cut.cut_out = 6;
+	cut.cut_out_err = -EPIPE;
+	t.b = dribble_new(t.b, &cut);
+	bed_start(&t);
+	push_text(t.user.s, "upload");
+	assert_int_equal(stream_shut(t.user.s), 0);
+	settle(t.l);
+	assert_int_equal(t.dones, 0);
+	push_text(t.target.s, "why");
+	assert_int_equal(stream_shut(t.target.s), 0);
+	assert_true(run_until(t.l, relay_done, &t));
+	assert_int_equal(pull_text(t.user.s, text), 3);
+	assert_int_equal(t.r.result, -EPIPE);
+	bed_close(&t);
+}
+
 /* ---- time -------------------------------------------------------------------------------- */
 
 static void silence_both_ways_ends_it(void **state)
@@ -1037,6 +1062,7 @@ int main(void)
 		cmocka_unit_test(an_answer_sent_ahead_of_a_reset_arrives),
 		cmocka_unit_test(
 			a_side_that_takes_no_more_is_read_to_its_end_within_the_linger_time),
+		cmocka_unit_test(a_side_that_takes_no_end_is_read_to_its_own),
 		cmocka_unit_test(silence_both_ways_ends_it),
 		cmocka_unit_test(without_limits_nothing_but_an_end_ends_it),
 		cmocka_unit_test(a_rate_is_held_exactly),
