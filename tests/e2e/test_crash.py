@@ -3,57 +3,84 @@ worst moments of a report: what has passed is billed to the byte."""
 import random
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from weirtest import SOAK, traffic
 from weirtest.fakepanel import FakePanel
-from weirtest.lab import Lab
 from weirtest.load import Load
 from weirtest.node import Node, entry
 from weirtest.peers import Outbound, random_credential, start_client
 from weirtest.proc import free_port, wait_until
+from weirtest.site import Case, Site
 from weirtest.targets import HashServer, UdpEcho
 
-WAYS = [("vless-raw", "weir"), ("trojan-tls", "xray")]
-if SOAK:
-    WAYS += [("vless-tls", "sing-box"), ("trojan-raw", "xray")]
+EIH = "2022-blake3-aes-128-gcm"
+CASES = [Case("vless-raw", "weir", spliced=True), Case("trojan-tls", "xray"), Case("vless-tls", "sing-box"),
+         Case("vmess-raw", "sing-box"), Case("vless-reality", "xray"), Case("vless-random", "weir"), Case(EIH, "sslocal"),
+         Case("trojan-raw", "xray", mux=8)]
 KILLS = 50 if SOAK else 6
 KILLS_IN_REPORTS = 50 if SOAK else 2
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize("kind, client", WAYS)
-def test_kill_9_neither_loses_nor_doubles(procs, cert, kind, client):
-    target, udp_target = HashServer(), UdpEcho(2)
-    lab = Lab(procs, cert, [kind])
-    user = lab.user(speed_limit=400)
-    way = lab.until_served(lab.client(kind, client, user), target)
-    # The target counts after it has sent: the client may be ahead of it.
-    wait_until("the first report", lambda: lab.panel.traffic(user.id) == (target.received, target.sent))
-    first = target.received, target.sent
+class Victim:
+    """A user who never stops, with targets of his own."""
 
-    load = Load(way, target, udp_target)
+    def __init__(self, site, user, way):
+        self.panel, self.user = site.panel, user
+        self.target, self.udp_target = HashServer(), UdpEcho(2)
+        self.way = site.until_served(way, self.target)
+
+    def begin(self):
+        # The target counts after it has sent: the client may be ahead of it.
+        wait_until("the first report", lambda: self.billed() == (self.target.received, self.target.sent))
+        self.first = self.target.received, self.target.sent
+        self.load = Load(self.way, self.target, self.udp_target)
+
+    def billed(self):
+        return self.panel.traffic(self.user.id)
+
+    def has_all(self, billed):
+        return billed[1] >= self.load.received + self.first[1]
+
+    def assert_in_bounds(self):
+        up, down = self.billed()
+        assert self.load.received + self.first[1] <= down <= self.target.sent + self.udp_target.sent
+        assert self.target.received + self.udp_target.received <= up <= self.load.sent + self.first[0]
+        assert self.udp_target.sent > 0 and self.load.received > 0
+
+    def close(self):
+        self.target.close()
+        self.udp_target.close()
+
+
+@pytest.mark.soak
+def test_kill_9_neither_loses_nor_doubles(procs, cert):
+    """Streams and packets over every kind of inbound at once."""
+    site = Site(procs, cert, CASES, speed_limit=60)
+    with ThreadPoolExecutor(len(CASES)) as pool:
+        victims = list(pool.map(lambda u, w: Victim(site, u, w), site.users, site.ways()))
+    for v in victims:
+        v.begin()
     for _ in range(KILLS):
         time.sleep(random.uniform(0.3, 2.0))
-        lab.node.proc.kill()
-        lab.node.start()
+        site.node.proc.kill()
+        site.node.start()
     time.sleep(1)
-    load.stop()
+    for v in victims:
+        v.load.stop()
     # Two reports after the last byte the totals stand still.
     last = [None]
 
     def settled():
-        now = lab.panel.traffic(user.id)
+        now = [v.billed() for v in victims]
         same, last[0] = now == last[0], now
-        return same and now[1] >= load.received + first[1]
+        return same and all(v.has_all(n) for v, n in zip(victims, now))
 
     wait_until("the totals to settle", settled, 20, 2.5)
-    up, down = last[0]
-    assert load.received + first[1] <= down <= target.sent + udp_target.sent
-    assert target.received + udp_target.received <= up <= load.sent + first[0]
-    assert udp_target.sent > 0
-    target.close()
-    udp_target.close()
+    for v in victims:
+        v.assert_in_bounds()
+        v.close()
 
 
 class Reports:
