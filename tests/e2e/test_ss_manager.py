@@ -16,6 +16,7 @@ from weirtest.proc import children, free_port, listens, wait_until
 from weirtest.shadowsocks import counted_by_others
 from weirtest.sockets import fast_open
 from weirtest.ss_manager import Client, Manager
+from weirtest.steady import Flow, Packets, Pace
 from weirtest.traffic import download, echo, packets, short_connections, upload
 
 METHOD = "aes-256-gcm"
@@ -213,6 +214,27 @@ def test_the_same_again_keeps_connections_and_another_password_ends_them(procs, 
     way = through(procs, port, "another")
     moved = sum(upload(way, target, 1000, 1))
     assert moved <= c.collect(port, moved + 1, 3) < moved + 200  # one account, over the change
+
+
+def test_a_hundred_additions_and_removals_a_second_cost_no_connection(procs, talk, cert):
+    """Beside streams and packets on ports that stay, whose bill is exact."""
+    m, pace = Manager(procs, method=METHOD), Pace(cert)
+    c, stay = talk(m.socket), {free_port(): kind for kind in ("sslocal", "ss-local", "weir")}
+    assert all(c.add(port, "secret") == "ok" for port in stay)
+    flows = {port: [make(pace, way) for make in (Flow, Packets)]
+             for port, kind in stay.items() for way in [through(procs, port, kind=kind)]}
+    wait_until("all to have begun", lambda: all(f.bounds()[2] for both in flows.values() for f in both))
+    for port in (others := [free_port() for _ in range(150)]):
+        began = time.monotonic()
+        assert c.add(port, "x") == "ok"
+        time.sleep(max(0.0, began + 0.01 - time.monotonic()))
+    assert all(c.remove(port) == "ok" for port in others)
+    pace.stop()
+    assert not pace.broken and all(f.whole() for both in flows.values() for f in both)
+    pace.close()
+    for port, both in flows.items():
+        moved = sum(sum(f.moved()) for f in both)
+        assert c.collect(port, moved) == moved
 
 
 def test_nothing_is_lost_or_doubled_over_kill_and_restart(procs, talk, target):
