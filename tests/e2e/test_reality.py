@@ -1,9 +1,6 @@
 """REALITY: those who know the key are served, everybody else talks to the target."""
-import dataclasses
 import re
 import subprocess
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from weirtest import SLOW, traffic
@@ -14,14 +11,13 @@ from weirtest.panel import Panel
 from weirtest.peers import (CLIENTS, Outbound, Reality, new_reality, peer, random_credential, singbox_server,
                             start_client, xray_server)
 from weirtest.proc import free_port, wait_until
-from weirtest.tlsprobe import Tap, hello, look, records, shares
+from weirtest.tlsprobe import Tap, shares
 from weirtest.tlstargets import KINDS, start_target
 
 MIB = 1 << 20
 SIZE = 4 * MIB if SLOW == 1 else MIB
 NAME = "weir.test"
 VISION = "xtls-rprx-vision"
-LANES = 8
 X25519, HYBRID = 0x001d, 0x11ec  # the latter X25519MLKEM768
 
 pytestmark = [pytest.mark.quick]
@@ -50,14 +46,7 @@ class Targets(Lab):
             row = self.panel.add_node(protocol, free_port(), tls=2, tls_settings=settings, **more)
             self.nodes[protocol, kind] = row
             entries.append(entry(self.panel.url, row, None, Name=f"{protocol}-{kind}"))
-        self.lanes = []  # (port of an s_server, port of a node in front of it), all with one key
-        for _ in range(LANES):
-            alone = start_target(procs, "openssl", cert)
-            settings = dict(self.nodes["vless", "openssl"]["settings"]["tls_settings"], dest=f"127.0.0.1:{alone}")
-            row = self.panel.add_node("vless", free_port(), tls=2, tls_settings=settings)
-            self.lanes.append((alone, row["port"]))
-            entries.append(entry(self.panel.url, row, None, Name=f"vless-{alone}"))
-        ports = [row["port"] for row in self.nodes.values()] + [port for _, port in self.lanes]
+        ports = [row["port"] for row in self.nodes.values()]
         self.node = Node(procs, entries, ports)
 
     def outbound(self, protocol, kind, credential, **other):
@@ -164,25 +153,6 @@ def test_our_client_reaches_the_servers_of_others(lab, target, server):
     traffic.download(way, target, MIB, 4)
 
 
-# --- who is no client -----------------------------------------------------------------------------
-
-def said_by(lab, kind, target, **reality):
-    """What a client of ours says first, made to say it by a port in front of the node; and what it heard."""
-    user = lab.user()
-    o = lab.outbound("vless", kind, user.credential)
-    tap = Tap(o.port)
-    o.port = tap.port
-    o.reality = dataclasses.replace(o.reality, **reality)
-    way = start_client("weir", lab.procs, o)
-    if reality:
-        with pytest.raises((OSError, EOFError)):
-            traffic.echo(way, target, b"nobody", 5)
-    else:
-        lab.until_served(way, target, user)
-    tap.close()
-    return tap
-
-
 @pytest.fixture(scope="module")
 def someone(lab, target):
     """A user whom both nodes know."""
@@ -205,131 +175,3 @@ def test_keys_are_agreed_on_in_the_targets_group(lab, someone, target, client, f
     tap.close()
     assert (HYBRID in shares(tap.said[0])) == offers and X25519 in shares(tap.said[0])
     assert shares(tap.heard[0]) == [group]
-
-
-def first_record(data):
-    return data[:5 + int.from_bytes(data[3:5], "big")]
-
-
-def strangers(lab, kind, target):
-    """Name and parts of what is sent."""
-    ours = first_record(said_by(lab, kind, target).said[0])
-    other = "bm90IHRoZSBrZXkgdGhhdCB0aGlzIHNlcnZlciBoYXM"  # base64 of 32 bytes that are some key's
-    wrong_key = first_record(said_by(lab, kind, target, public_key=other).said[0])
-    wrong_name = first_record(said_by(lab, kind, target, name="other.test").said[0])
-    plain = hello()
-    lie = b"\x14\x03\x03\x00\x01\x01\x17\x03\x03\x00\x35" + bytes(0x35)
-    return {
-        "nothing": [],
-        "http": [b"GET / HTTP/1.1\r\nHost: weir.test\r\n\r\n"],
-        "garbage": [bytes(range(1, 250)) * 3],
-        "zeroes": [bytes(600)],
-        "an alert": [b"\x15\x03\x01\x00\x02\x01\x00"],
-        "a hello": [plain],
-        "no name": [hello(name="")],
-        "another name": [hello(name="other.test")],
-        "of TLS 1.2": [hello(versions=(0x0303,))],
-        "asked again": [hello(shares=[])],
-        "another group": [hello(shares=[(0x6a6a, b"\0")], groups=(23, 24))],
-        "half a hello": [plain[:200]],
-        "slow": [p for i in range(0, len(plain), 20) for p in (plain[i:i + 20], 0.005)],
-        "a lie behind": [plain, 0.3, lie],
-        "repeated": [ours],
-        "repeated and a lie": [ours, 0.3, lie],
-        "repeated and an alert": [ours, 0.3, b"\x15\x03\x03\x00\x02\x02\x28"],
-        "repeated and 40 changes": [ours, 0.3, lie[:6] * 40],
-        "repeated and http": [ours, 0.3, b"GET / HTTP/1.1\r\n\r\n"],
-        "wrong key": [wrong_key],
-        "wrong name": [wrong_name],
-    }
-
-
-def until_asked(lab, port):
-    """The node knows what this port's target says behind a handshake."""
-    line = f"port {port}: the REALITY target answers as {NAME} with ALPN h2"
-    wait_until("the target to have been asked", lambda: line in lab.node.proc.text(), 30)
-
-
-def same(a, b):
-    """Records of the same types and lengths, give or take a signature's; the rest to the byte."""
-    (ra, resta), (rb, restb) = records(a), records(b)
-    return resta == restb and len(ra) == len(rb) and all(
-        x[0] == y[0] and abs(x[1] - y[1]) <= 4 for x, y in zip(ra, rb))
-
-
-def difference(job, of_target, of_node):
-    """{job: sentence}, or nothing."""
-    (a, end_a, t_a), (b, end_b, t_b) = of_target, of_node
-    if same(a, b) and end_a == end_b and abs(t_a - t_b) <= 1 * SLOW:
-        return {}
-    return {job: f"{job[0]}{' and an end' if job[1] else ''}: target {records(a)} {end_a} {t_a:.2f} s, "
-                 f"node {records(b)} {end_b} {t_b:.2f} s"}
-
-
-def unlike(pool, direct, port, jobs):
-    """What the node shows otherwise than its target: {job: sentence}."""
-    seen = {j: (pool.submit(look, direct, parts, j[1]), pool.submit(look, port, parts, j[1]))
-            for j, parts in jobs.items()}
-    wrong = {}
-    for job, both in seen.items():
-        wrong.update(difference(job, *(f.result() for f in both)))
-    return wrong
-
-
-def unlike_in_turn(lane, jobs):
-    """The same where the target serves one after another."""
-    wrong = {}
-    for job, parts in jobs:
-        for _ in range(3):  # as below
-            last = difference(job, *(look(port, parts, job[1]) for port in lane))
-            if not last:
-                break
-        wrong.update(last)
-    return wrong
-
-
-@pytest.mark.parametrize("kind", ["nginx", "go"])
-def test_strangers_see_the_target(lab, target, kind):
-    """The same bytes, the same end, at the same time, also where the stranger ends his side."""
-    port, direct = lab.nodes["vless", kind]["port"], lab.targets[kind]
-    jobs = {(name, half): parts for name, parts in strangers(lab, kind, target).items() for half in (False, True)}
-    with ThreadPoolExecutor(2 * len(jobs)) as pool:
-        wrong = unlike(pool, direct, port, jobs)
-        # Whether bytes meet a target that has just closed is a race of its own: once more, without the crowd.
-        for _ in range(3):
-            wrong = {j: again for j in wrong for again in unlike(pool, direct, port, {j: jobs[j]}).values()}
-    assert not wrong, "\n" + "\n".join(wrong.values())
-
-
-def test_strangers_see_a_target_that_serves_one_after_another(lab, target):
-    """OpenSSL's s_server; several of them, so that it does not take long."""
-    for _, port in lab.lanes:
-        until_asked(lab, port)
-    jobs = [((name, half), parts) for name, parts in strangers(lab, "openssl", target).items()
-            for half in (False, True)]
-    n = len(lab.lanes)
-    with ThreadPoolExecutor(n) as pool:
-        done = [pool.submit(unlike_in_turn, lane, jobs[i::n]) for i, lane in enumerate(lab.lanes)]
-        wrong = [text for d in done for text in d.result().values()]
-    assert not wrong, "\n" + "\n".join(wrong)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_client_is_answered_in_the_targets_records(lab, target, kind):
-    """From ServerHello to the tickets, against a client of the target itself with the same offer."""
-    until_asked(lab, lab.nodes["vless", kind]["port"])
-    tap = said_by(lab, kind, target)
-    straight = Tap(lab.targets[kind])
-    client = subprocess.Popen(
-        ["openssl", "s_client", "-connect", f"127.0.0.1:{straight.port}", "-servername", NAME, "-alpn", "h2,http/1.1",
-         "-ciphersuites", "TLS_AES_128_GCM_SHA256"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL)
-    wait_until("the target's answer", lambda: straight.heard and len(records(straight.heard[0])[0]) > 5)
-    time.sleep(0.5)
-    client.kill()
-    client.wait()
-    straight.close()
-    theirs, ours = records(straight.heard[0])[0], records(tap.heard[0])[0]
-    theirs = [r for r in theirs if r != (23, 24)]  # the alert of the end
-    assert ours[1] == theirs[1] and len(ours) >= len(theirs), (ours, theirs)
-    assert all(x[0] == y[0] and abs(x[1] - y[1]) <= 4 for x, y in zip(ours[2:], theirs[2:])), (ours, theirs)

@@ -135,8 +135,8 @@ def xray_clients(procs, outbounds):
     return procs.start("xray-client", [peer("xray"), "run", "-c", write(procs, "xray-client", config)], env=env)
 
 
-def xray_server(procs, o):
-    """An Xray server that `o` fits: what the harness is proved against."""
+def xray_server(procs, o, patience=None):
+    """An Xray server that `o` fits: what the harness is proved against.  `patience`: seconds for a handshake."""
     if o.protocol == "vless":
         settings = {"clients": [{"id": o.credential, "flow": o.flow}], "decryption": "none"}
     elif o.protocol == "vmess":
@@ -158,6 +158,8 @@ def xray_server(procs, o):
                       "streamSettings": layers}],
         "outbounds": [{"protocol": "freedom"}],
     }
+    if patience:
+        config["policy"] = {"levels": {"0": {"handshake": patience}}}
     server = procs.start("xray-server", [peer("xray"), "run", "-c", write(procs, "xray-server", config)])
     return server.wait_listening(o.port)
 

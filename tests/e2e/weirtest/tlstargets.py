@@ -23,11 +23,11 @@ http {{
 
 
 def start_target(procs, kind, cert, patience=60):
-    """Starts one; its port."""
+    """Starts one; its port.  Nobody is waited for longer than `patience` seconds; by s_server, for ever."""
     port = free_port()
     if kind == "go":
         # Xray's TLS is that of Go's library; whoever is no user of it is answered as Go answers.
-        return xray_server(procs, Outbound("trojan", port, random_credential(), cert)) and port
+        return xray_server(procs, Outbound("trojan", port, random_credential(), cert), patience) and port
     if kind == "openssl":
         command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", cert.crt, "-key", cert.key,
                    "-www", "-quiet"]
