@@ -27,6 +27,8 @@ struct loop *loop_new(enum loop_backend backend, uint64_t seed)
 	l->epfd = l->wakefd = -1;
 	l->prng = seed;
 	list_init(&l->runq);
+	list_init(&l->bulk);
+	list_init(&l->round);
 	buf_pool_init(&l->pool, LOOP_KEEP, 0);
 	if (backend == LOOP_VIRTUAL) {
 		l->now = VIRTUAL_START;
@@ -102,7 +104,7 @@ void loop_free(struct loop *l)
 	for (int i = 0; i < 64 && run_mail(l); i++)
 		collect_garbage(l);
 	free_locals(l);
-	while (list_pop(&l->runq))
+	while (list_pop(&l->runq) || list_pop(&l->round) || list_pop(&l->bulk))
 		;
 	wheel_done(&l->wheel);
 	collect_garbage(l);
@@ -124,6 +126,11 @@ static bool hoards(const struct loop *l)
 	return l->pool.nfree > 0 || l->scratch;
 }
 
+static bool has_waiters(const struct loop *l)
+{
+	return !list_empty(&l->runq) || !list_empty(&l->round) || !list_empty(&l->bulk);
+}
+
 static void poll_epoll(struct loop *l, nsec_t deadline)
 {
 	nsec_t until;
@@ -134,7 +141,7 @@ static void poll_epoll(struct loop *l, nsec_t deadline)
 	}
 	until = loop_clock() + IDLE;
 	io_poll(l, MIN(deadline, until));
-	if (l->now >= until && list_empty(&l->runq) && l->nfired == 0)
+	if (l->now >= until && !has_waiters(l) && l->nfired == 0)
 		be_idle(l);
 }
 
@@ -182,12 +189,43 @@ static int run_waiters(struct loop *l)
 	return n;
 }
 
+/* One after the other, at least one, until as much time has gone as the others of this turn took: a
+ * flood of those stops no bulk, and bulk holds those up for a slice and one waiter.  Where the clock
+ * stands still, a round.
+ */
+static int run_bulk(struct loop *l)
+{
+	nsec_t began = 0, slice = 0;
+	struct list_node *node;
+	int n = 0;
+
+	if (list_empty(&l->round)) {
+		l->crowd = l->served;
+		l->served = 0;
+		list_splice_tail(&l->round, &l->bulk);
+	}
+	if (l->backend == LOOP_EPOLL && !list_empty(&l->round)) {
+		began = loop_clock();
+		slice = MAX(began - l->now, LOOP_SLICE);
+	}
+	while ((node = list_pop(&l->round))) {
+		struct waiter *w = list_entry(node, struct waiter, link);
+
+		w->wake(w);
+		n++;
+		if (slice && loop_clock() - began > slice)
+			break;
+	}
+	l->served += (unsigned)n;
+	return n;
+}
+
 static int turn_once(struct loop *l, nsec_t deadline)
 {
 	nsec_t next = wheel_next(&l->wheel);
 	int n;
 
-	if (!list_empty(&l->runq))
+	if (has_waiters(l))
 		next = 0;
 	if (l->backend == LOOP_EPOLL)
 		poll_epoll(l, MIN(deadline, next));
@@ -197,6 +235,7 @@ static int turn_once(struct loop *l, nsec_t deadline)
 	n += io_fire_watches(l);
 	n += run_mail(l);
 	n += run_waiters(l);
+	n += run_bulk(l);
 	collect_garbage(l);
 	return n;
 }
@@ -325,7 +364,9 @@ void loop_random(struct loop *l, void *dst, size_t n)
 
 unsigned loop_woken(const struct loop *l)
 {
-	return l->woken;
+	unsigned bulk = MAX(l->crowd, l->served);
+
+	return MAX(l->woken, bulk);
 }
 
 struct buf_pool *loop_pool(struct loop *l)
@@ -344,6 +385,12 @@ void loop_queue(struct loop *l, struct waiter *w)
 {
 	if (!list_linked(&w->link))
 		list_add_tail(&l->runq, &w->link);
+}
+
+void loop_queue_bulk(struct loop *l, struct waiter *w)
+{
+	if (!list_linked(&w->link))
+		list_add_tail(&l->bulk, &w->link);
 }
 
 void loop_free_later(struct loop *l, void *p)

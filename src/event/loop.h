@@ -1,7 +1,8 @@
 /* loop.h - the event loop: one per thread, everything that happens on that thread happens from it.
  *
  * A turn: poll the descriptors -> queue the waiters of those that became ready -> due timers ->
- * mailbox -> run the queue of waiters, with a budget -> free what was let go.
+ * mailbox -> run the queue of waiters, with a budget -> some of those who move bulk -> free what
+ * was let go.
  *
  * News goes up by queue: a wake never runs inside another call.  Clock and randomness come from
  * here, so that a test owns both: LOOP_VIRTUAL has no descriptors, and its clock jumps to the next
@@ -47,7 +48,9 @@ void loop_stop(struct loop *l);
 nsec_t loop_now(const struct loop *l);	 /* the time this turn began */
 int64_t loop_wall(const struct loop *l); /* seconds since 1970; virtual loops start at 1700000000 */
 void loop_random(struct loop *l, void *dst, size_t n);
-/* How many waiters the turn before this one woke: who else waits while one of them takes its time. */
+/* How many waiters the turn before this one woke, or a round of bulk: who else waits while one of them
+ * takes its time.
+ */
 unsigned loop_woken(const struct loop *l);
 
 struct buf_pool *loop_pool(struct loop *l);
@@ -73,6 +76,11 @@ static inline void waiter_init(struct waiter *w, void (*wake)(struct waiter *w))
 }
 
 void loop_queue(struct loop *l, struct waiter *w);
+
+/* For who moves much at a time: after all others of a turn, as many of these as half a millisecond
+ * takes, and nobody twice before each has had his turn.  Who is queued already stays where he is.
+ */
+void loop_queue_bulk(struct loop *l, struct waiter *w);
 
 /* Off the run queue: no wake follows.  Whoever holds a pointer to it (an io) forgets it separately.
  */

@@ -8,9 +8,10 @@
 #include "event/loop.h"
 #include "event/wheel.h"
 
-#define LOOP_EVENTS 256 /* descriptors reported per poll */
-#define LOOP_BUDGET 256 /* waiters run per turn */
-#define LOOP_KEEP   256 /* free chunks kept: 4 MiB */
+#define LOOP_EVENTS 256		    /* descriptors reported per poll */
+#define LOOP_BUDGET 256		    /* waiters run per turn */
+#define LOOP_SLICE  (500 * NSEC_US) /* of a turn is for bulk, or as much as the others took */
+#define LOOP_KEEP   256		    /* free chunks kept: 4 MiB */
 #define LOOP_NEVER  WHEEL_NEVER
 
 /* Memory that is let go at the end of the turn: a list through its own first bytes. */
@@ -22,7 +23,10 @@ struct loop {
 	enum loop_backend backend;
 	nsec_t now;
 	struct list_node runq;
-	unsigned woken; /* by the turn before this one */
+	struct list_node bulk;	/* who waits for the next round */
+	struct list_node round; /* who is still to come in this one */
+	unsigned woken;		/* by the turn before this one */
+	unsigned served, crowd; /* in this round so far; in the one before it */
 	struct wheel wheel;
 	struct loop_garbage *garbage;
 	struct buf_pool pool;

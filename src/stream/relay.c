@@ -2,6 +2,7 @@
  *
  * One waiter serves both directions: a wake gives each of them one step.  A step first hands on
  * what is in flight, then reads once, hands that on, and leaves; who could go on is queued again.
+ * Whoever moves much has his turn behind all others and reads several times in it.
  * Bytes are taken from the source only when nothing is in flight, so that a slow receiver slows the
  * sender: at most one read (256 KiB, 1 MiB in a pipe) is held per direction.
  *
@@ -32,6 +33,18 @@
 #define BIG	   (16 * 1024) /* a read of this size is bulk */
 #define LITTLE	   (64 * 1024) /* after a splice of less the source is most likely empty */
 #define QUIET_MAX  4	       /* small ones in a row that end splicing */
+
+/* Who moves much.  To go on with one connection is cheaper than to go round, because what belongs to
+ * it is in the cache then, and makes all others wait.  So whoever has had BULK pieces in big reads
+ * gives way to those who have not: he waits in the queue that the loop has for it, and takes up to
+ * BULK_READS when it is his turn, each handed on before the next.  A read that emptied the source
+ * halves what he has had, and who has been silent for BULK_REST begins anew.
+ */
+#define BULK_PIECE (64 * 1024)
+#define BULK	   16
+#define BULK_MAX   (2 * BULK)
+#define BULK_READS 8
+#define BULK_REST  (100 * NSEC_MS)
 
 /* Small arrivals.  A sender of 16 KiB records wakes us for each of them, and a wake costs more than
  * the record.  After enough of those, so fast that many more would come within a tick, only GATHER
@@ -448,17 +461,32 @@ static int flow_watch(struct relay *r, struct relay_flow *f)
 	return err;
 }
 
+/* `n` bytes have come.  Who is under a limit is nobody who moves much: those who share it with him must
+ * not always come second.
+ */
+static void relay_learn(struct relay *r, size_t n, bool many, bool limited)
+{
+	if (!many)
+		r->bulk /= 2;
+	else if (limited)
+		r->bulk = 0;
+	else
+		r->bulk = (uint8_t)MIN(r->bulk + n / BULK_PIECE, (size_t)BULK_MAX);
+}
+
 /* One step.  1: could go on at once.  0: somebody will wake us.  <0: the relay is over.
  * After a small read the source is most likely empty, which a second look makes certain, often
  * without a system call; to queue for it would cost a turn.
  */
 static int flow_step(struct relay *r, struct relay_flow *f)
 {
-	size_t max = SIZE_MAX;
-	ssize_t n = 0;
+	int small = 2, big = r->queued_bulk ? BULK_READS : 1;
+	size_t want, max;
+	ssize_t n;
+	bool many;
 	int err;
 
-	for (int reads = 0;; reads++) {
+	for (;;) {
 		if (f->done)
 			return flow_watch(r, f);
 		err = flow_flush(r, f);
@@ -470,14 +498,21 @@ static int flow_step(struct relay *r, struct relay_flow *f)
 			err = flow_shut(r, f);
 			return err ? flow_broken(r, f, err) : 0;
 		}
-		if (reads == 2 || n >= (ssize_t)little(r, f, max))
+		if (small == 0 || big == 0)
 			return 1;
+		want = bite(r, f);
 		n = flow_take(r, f, &max);
 		if (n == -EAGAIN)
 			return 0;
 		if (n < 0)
 			return (int)n;
 		f->eof = n == 0;
+		many = n >= (ssize_t)little(r, f, max);
+		relay_learn(r, (size_t)n, many, max < want);
+		if (many)
+			big = r->bulk < BULK ? 0 : big - 1;
+		else
+			small--;
 	}
 }
 
@@ -499,6 +534,23 @@ static void relay_arm(struct relay *r)
 		pace_arm(&r->pace, gather_deadline(r, &r->flow[dir]));
 }
 
+static void wait_for_turn(struct relay *r)
+{
+	waiter_cancel(&r->run); /* a stream may have queued it among the others */
+	r->queued_bulk = true;
+	loop_queue_bulk(r->pace.loop, &r->run);
+}
+
+/* Woken among those who have little to move, with much. */
+static bool gives_way(struct relay *r)
+{
+	if (r->queued_bulk)
+		return false;
+	if (loop_now(r->pace.loop) - r->pace.last > BULK_REST)
+		r->bulk = 0;
+	return r->bulk >= BULK;
+}
+
 static void relay_run(struct waiter *w)
 {
 	struct relay *r = container_of(w, struct relay, run);
@@ -506,6 +558,10 @@ static void relay_run(struct waiter *w)
 
 	if (r->ended)
 		return;
+	if (gives_way(r)) {
+		wait_for_turn(r);
+		return;
+	}
 	for (int dir = RELAY_UP; dir <= RELAY_DOWN; dir++) {
 		struct relay_flow *f = &r->flow[dir], *other = opposite(r, f);
 		bool eof = f->eof;
@@ -523,6 +579,11 @@ static void relay_run(struct waiter *w)
 		return;
 	}
 	relay_arm(r);
+	if (again && r->queued_bulk && r->bulk >= BULK) {
+		wait_for_turn(r);
+		return;
+	}
+	r->queued_bulk = false;
 	if (again)
 		loop_queue(r->pace.loop, &r->run);
 }

@@ -62,6 +62,8 @@ struct relay {
 	uint8_t head[RELAY_HEAD], nhead; /* waits for the first byte to `a`, or its end */
 	int result; /* 0: both directions ended in order; else the first error */
 	bool ended;
+	bool queued_bulk; /* waits, or runs, among those who move much */
+	uint8_t bulk;	  /* what came in big reads of late, in pieces of BULK_PIECE */
 };
 
 /* Both streams are open().  `first` (may be NULL, at most RELAY_HEAD bytes) goes to `a` together

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "event/loop.h"
@@ -108,6 +109,97 @@ static void the_budget_keeps_the_order(void **state)
 		assert_int_equal(c[i].order, i + 1);
 	assert_int_equal(c[0].order, MANY + 1);
 	free(c);
+	loop_free(l);
+}
+
+/* ---- bulk -------------------------------------------------------------------------------- */
+
+static void count_bulk(struct waiter *w)
+{
+	struct counter *c = container_of(w, struct counter, w);
+
+	c->runs++;
+	c->order = ++sequence;
+	if (c->again-- > 0)
+		loop_queue_bulk(c->loop, w);
+}
+
+static void bulk_comes_after_the_others_of_its_turn_and_nobody_has_two_turns_in_a_round(
+	void **state)
+{
+	struct loop *l = loop_new(LOOP_VIRTUAL, 1);
+	struct counter c[4], other;
+
+	sequence = 0;
+	counter_init(&other, l);
+	for (int i = 0; i < 4; i++) {
+		counter_init(&c[i], l);
+		c[i].w.wake = count_bulk;
+		c[i].again = 1;
+		loop_queue_bulk(l, &c[i].w);
+		loop_queue(l, &c[i].w); /* stays where it is */
+	}
+	loop_queue(l, &other.w);
+	waiter_cancel(&c[3].w);
+	assert_int_equal(loop_turn(l, 0), 4);
+	assert_int_equal(other.order, 1);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(c[i].order, i + 2);
+	assert_int_equal(loop_turn(l, 0), 3);
+	assert_int_equal(loop_woken(l), 3); /* the round before this one */
+	assert_int_equal(loop_turn(l, 0), 0);
+	assert_int_equal(loop_turn(l, 0), 0);
+	assert_int_equal(loop_woken(l), 0);
+	assert_int_equal(c[3].runs, 0);
+	loop_queue_bulk(l, &c[3].w);
+	loop_free(l);
+	assert_int_equal(c[3].runs, 0);
+}
+
+static nsec_t clock_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * NSEC_SEC + ts.tv_nsec;
+}
+
+static void spin(struct waiter *w)
+{
+	nsec_t until = clock_now() + NSEC_MS;
+
+	while (clock_now() < until)
+		;
+	container_of(w, struct counter, w)->runs++;
+}
+
+/* On a busy machine a turn may seem long that was not: then more of them have theirs in it. */
+static void a_turn_leaves_bulk_for_the_next_one_and_the_others_have_it_first(void **state)
+{
+	struct loop *l = loop_new(LOOP_EPOLL, 0);
+	struct counter c[3], other;
+	int one_at_a_time = 0;
+
+	for (int round = 0; round < 100 && !one_at_a_time; round++) {
+		int ran = 0, turns = 0;
+
+		counter_init(&other, l);
+		for (int i = 0; i < 3; i++) {
+			counter_init(&c[i], l);
+			c[i].w.wake = spin;
+			loop_queue_bulk(l, &c[i].w);
+		}
+		while (ran < 3) {
+			loop_queue(l, &other.w);
+			loop_turn(l, -1);
+			assert_int_equal(other.runs, ++turns);
+			ran = c[0].runs + c[1].runs + c[2].runs;
+			assert_true(ran >= turns);
+			assert_true(c[0].runs >= c[1].runs && c[1].runs >= c[2].runs);
+		}
+		one_at_a_time = turns == 3;
+	}
+	assert_true(one_at_a_time);
 	loop_free(l);
 }
 
@@ -463,6 +555,9 @@ int main(void)
 		cmocka_unit_test(who_queues_itself_again_runs_in_the_next_turn),
 		cmocka_unit_test(a_cancelled_waiter_does_not_run_even_in_the_same_turn),
 		cmocka_unit_test(the_budget_keeps_the_order),
+		cmocka_unit_test(
+			bulk_comes_after_the_others_of_its_turn_and_nobody_has_two_turns_in_a_round),
+		cmocka_unit_test(a_turn_leaves_bulk_for_the_next_one_and_the_others_have_it_first),
 		cmocka_unit_test(messages_run_in_the_order_of_posting),
 		cmocka_unit_test(messages_of_several_threads_all_arrive_and_wake_the_loop),
 		cmocka_unit_test(a_message_left_in_the_mailbox_runs_when_the_loop_is_freed),

@@ -527,7 +527,10 @@ static void a_slow_receiver_slows_the_sender_and_memory_stays_bounded(void **sta
 	}
 }
 
-static void S2_one_read_per_wake_and_direction(void **state)
+#define MUCH		((size_t)1 << 20)
+#define READS_OF_A_TURN 8
+
+static void S2_one_read_per_wake_and_direction_and_a_few_for_who_moves_much(void **state)
 {
 	struct bed t;
 
@@ -539,8 +542,11 @@ static void S2_one_read_per_wake_and_direction(void **state)
 	settle(t.l);
 	bed_start(&t);
 	for (size_t i = 1; i < 20; i++) {
+		size_t calls = t.meter.calls[RELAY_UP];
+		bool much = t.meter.bytes[RELAY_UP] >= MUCH;
+
 		loop_turn(t.l, 5 * NSEC_MS);
-		assert_true(t.meter.calls[RELAY_UP] <= i);
+		assert_true(t.meter.calls[RELAY_UP] - calls <= (much ? READS_OF_A_TURN : 1));
 	}
 	assert_true(t.meter.calls[RELAY_UP] > 2);
 	bed_close(&t);
@@ -664,11 +670,7 @@ static void who_is_nearly_alone_is_spliced_in_larger_bites(void **state)
 	bed_close(&t);
 }
 
-/* ---- small arrivals ---------------------------------------------------------------------- */
-
-#define RECORD	   (16 * 1024)
-#define NOT_YET	   15 /* small arrivals after which a fresh relay does not gather */
-#define WORTH_WAKE (256 * 1024)
+/* ---- much at a time ---------------------------------------------------------------------- */
 
 static void bed_open_roomy(struct bed *t)
 {
@@ -678,6 +680,155 @@ static void bed_open_roomy(struct bed *t)
 	bed_start(t);
 	loop_turn(t->l, 0);
 }
+
+static void send_bytes(struct bed *t, size_t bytes)
+{
+	static const uint8_t much[MUCH];
+	struct bufq q;
+
+	bufq_init(&q, loop_pool(t->l), SIZE_MAX);
+	assert_int_equal(bufq_append(&q, much, bytes), 0);
+	while (!bufq_empty(&q))
+		assert_true(stream_push(t->user.s, &q) > 0);
+}
+
+static void discard(struct bed *t)
+{
+	struct bufq got;
+
+	bufq_init(&got, loop_pool(t->l), SIZE_MAX);
+	while (stream_pull(t->target.s, &got, SIZE_MAX / 2) > 0)
+		bufq_done(&got);
+}
+
+static void pass(struct bed *t, nsec_t time)
+{
+	for (nsec_t until = loop_now(t->l) + time; loop_now(t->l) < until;)
+		loop_turn(t->l, until - loop_now(t->l));
+}
+
+struct witness {
+	struct waiter w;
+	const struct bed *bed;
+	size_t seen;
+};
+
+static void see_calls(struct waiter *w)
+{
+	struct witness *x = container_of(w, struct witness, w);
+
+	x->seen = x->bed->meter.calls[RELAY_UP];
+}
+
+/* Reads in the turn that finds 1 MiB, and how many of them came before somebody else's in it. */
+static size_t reads_of_a_turn(struct bed *t, size_t *before)
+{
+	size_t calls = t->meter.calls[RELAY_UP];
+	struct witness other = {.bed = t};
+
+	waiter_init(&other.w, see_calls);
+	send_bytes(t, MUCH);
+	loop_queue(t->l, &other.w);
+	loop_turn(t->l, 0);
+	*before = other.seen - calls;
+	return t->meter.calls[RELAY_UP] - calls;
+}
+
+/* All that is left, whatever number of turns that takes. */
+static void finish(struct bed *t)
+{
+	for (int i = 0; i < 8; i++) {
+		loop_turn(t->l, 0);
+		discard(t);
+	}
+}
+
+static void who_moves_much_lets_others_go_first_and_takes_several_reads_then(void **state)
+{
+	size_t before;
+	struct bed t;
+
+	bed_open_roomy(&t);
+	assert_int_equal(reads_of_a_turn(&t, &before), 1);
+	assert_int_equal(before, 1);
+	finish(&t);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(reads_of_a_turn(&t, &before), 4); /* that is all there was */
+		assert_int_equal(before, 0);
+		finish(&t);
+	}
+	bed_close(&t);
+}
+
+static void who_rests_or_has_little_to_move_is_among_the_first_again(void **state)
+{
+	size_t before;
+	struct bed t;
+
+	bed_open_roomy(&t);
+	for (int rests = 0; rests < 2; rests++) {
+		(void)reads_of_a_turn(&t, &before);
+		finish(&t);
+		for (int i = 0; i < 2; i++) {
+			if (rests) {
+				pass(&t, 51 * NSEC_MS);
+			} else {
+				send_bytes(&t, 100);
+				finish(&t);
+			}
+		}
+		assert_int_equal(reads_of_a_turn(&t, &before), 1);
+		assert_int_equal(before, 1);
+		finish(&t);
+	}
+	bed_close(&t);
+}
+
+/* Or who shares his limit would always find it used up. */
+static void who_is_under_a_limit_takes_one_read_a_turn_among_the_others(void **state)
+{
+	size_t before;
+	struct bed t;
+
+	bed_open_roomy(&t);
+	(void)reads_of_a_turn(&t, &before);
+	finish(&t);
+	t.meter.most = 64 * 1024;
+	assert_int_equal(reads_of_a_turn(&t, &before), 1);
+	finish(&t);
+	finish(&t);
+	assert_int_equal(reads_of_a_turn(&t, &before), 1);
+	assert_int_equal(before, 1);
+	bed_close(&t);
+}
+
+static void a_relay_ends_and_stops_also_while_it_waits_for_its_turn(void **state)
+{
+	for (int how = 0; how < 2; how++) {
+		size_t before;
+		struct bed t;
+
+		bed_open_roomy(&t);
+		(void)reads_of_a_turn(&t, &before);
+		finish(&t);
+		send_bytes(&t, MUCH);
+		t.r.run.wake(&t.r.run); /* as a turn's first part leaves it behind */
+		assert_true(t.r.queued_bulk);
+		assert_true(list_linked(&t.r.run.link));
+		if (how) {
+			pair_reset(t.user.s, -ECONNRESET);
+			settle(t.l);
+			assert_int_equal(t.dones, 1);
+		}
+		bed_close(&t);
+	}
+}
+
+/* ---- small arrivals ---------------------------------------------------------------------- */
+
+#define RECORD	   (16 * 1024)
+#define NOT_YET	   15 /* small arrivals after which a fresh relay does not gather */
+#define WORTH_WAKE (256 * 1024)
 
 static void send_record(struct bed *t)
 {
@@ -713,12 +864,6 @@ static void send_records(struct bed *t, int n)
 		send_record(t);
 		assert_int_equal(arrived(t), RECORD);
 	}
-}
-
-static void pass(struct bed *t, nsec_t time)
-{
-	for (nsec_t until = loop_now(t->l) + time; loop_now(t->l) < until;)
-		loop_turn(t->l, until - loop_now(t->l));
 }
 
 static void small_arrivals_that_are_fast_travel_together(void **state)
@@ -1068,11 +1213,15 @@ int main(void)
 		cmocka_unit_test(a_rate_is_held_exactly),
 		cmocka_unit_test(a_pause_is_not_silence),
 		cmocka_unit_test(a_slow_receiver_slows_the_sender_and_memory_stays_bounded),
-		cmocka_unit_test(S2_one_read_per_wake_and_direction),
+		cmocka_unit_test(S2_one_read_per_wake_and_direction_and_a_few_for_who_moves_much),
 		cmocka_unit_test(S3_spurious_wakes_change_nothing),
 		cmocka_unit_test(billing_never_runs_behind_delivery_nor_ahead_of_the_sender),
 		cmocka_unit_test(bulk_is_spliced_small_messages_are_copied_and_idle_holds_nothing),
 		cmocka_unit_test(who_is_nearly_alone_is_spliced_in_larger_bites),
+		cmocka_unit_test(who_moves_much_lets_others_go_first_and_takes_several_reads_then),
+		cmocka_unit_test(who_rests_or_has_little_to_move_is_among_the_first_again),
+		cmocka_unit_test(who_is_under_a_limit_takes_one_read_a_turn_among_the_others),
+		cmocka_unit_test(a_relay_ends_and_stops_also_while_it_waits_for_its_turn),
 		cmocka_unit_test(small_arrivals_that_are_fast_travel_together),
 		cmocka_unit_test(what_was_gathered_waits_two_ms_when_the_sender_pauses),
 		cmocka_unit_test(who_pauses_soon_must_send_ever_more_before_it_is_tried_again),
