@@ -5,7 +5,7 @@
                 [KIND...]
     ./dev bench --smoke
 
-KIND is one of ways.KINDS: vless-raw, trojan-tls...  WHAT is of bytes, idle, users, crowd, ports, alone, inner; all by default.
+KIND is one of ways.KINDS: vless-raw, trojan-tls...  WHAT is of bytes, waits, idle, users, crowd, ports, alone, inner; all by default.
 bench/load plays users and target for every server, and reads the server's CPU clock and memory.  All servers of a
 group take turns, round by round, so that what else the machine does hits all alike; the table shows medians, and
 what weir is of the best peer, of Xray and of the floor.  It ends with all of them as Markdown, for docs/performance.md.
@@ -30,6 +30,7 @@ sys.path.insert(0, str(ROOT / "tests/e2e"))
 
 import crowd  # noqa: E402
 import inner  # noqa: E402
+import latency  # noqa: E402
 import network  # noqa: E402
 import ports  # noqa: E402
 import scale  # noqa: E402
@@ -113,6 +114,22 @@ class Bench:
             for mode in ("down-check", "up-check"):
                 if mode == "up-check" or way.opens:
                     self.note(way.run(mode, 3, 3_000_000, 30))
+
+    # --- how long a message takes ---------------------------------------------------------------------
+
+    def waits(self, kind):
+        procs, args = self.procs(f"waits-{kind}"), self.args
+        try:
+            with confined(args.apart, SERVERS_ON):
+                found = {n: ways.server(n, kind, procs, self.cert, args.build) for n in latency.servers(kind)}
+            print(f"\n{kind}: 100 bytes there and back, us, p50 / p99:")
+            with confined(args.apart, LOAD_ON):
+                for words, got in latency.rows(found, args.rounds, args.seconds):
+                    costs = [f"{n} {self.note(t)[0]:.0f} / {t[1]:.0f}" for n, t in got.items() if t]
+                    self.failed += len(got) - len(costs)
+                    print(f"    {words:20} {'   '.join(costs)}", flush=True)
+        finally:
+            procs.stop_all()
 
     # --- idle connections ----------------------------------------------------------------------------
 
@@ -218,6 +235,9 @@ class Bench:
             groups.setdefault(ways.KINDS[kind].group, []).append(kind)
         for group, kinds in groups.items():
             yield "bytes", f"bytes of {group}", functools.partial(self.group, group, kinds)
+        for kind in latency.KINDS[:1] if self.args.smoke else latency.KINDS:
+            if kind in self.args.kinds:
+                yield "waits", f"waits {kind}", functools.partial(self.waits, kind)
         for kind in self.args.kinds:
             yield "idle", f"idle {kind}", functools.partial(self.idle, kind)
         yield "users", "users", self.users
@@ -304,7 +324,7 @@ def arguments():
     p.add_argument("--ports", type=int, default=5000, metavar="N", help="ports of one manager")
     p.add_argument("--inner", type=int, default=1 << 30, metavar="N", help="bytes of a download under inner TLS")
     p.add_argument("--only", type=lambda s: s.split(","), metavar="WHAT,...",
-                   default=["bytes", "idle", "users", "crowd", "ports", "alone", "inner"])
+                   default=["bytes", "waits", "idle", "users", "crowd", "ports", "alone", "inner"])
     p.add_argument("--smoke", action="store_true")
     args = p.parse_args()
     unknown = set(args.kinds) - set(ways.KINDS)

@@ -3,6 +3,7 @@
  *     load VIA down FLOWS SECONDS TARGET-PORT PID     CPU seconds per GB, downloads
  *     load VIA up   FLOWS SECONDS TARGET-PORT PID     the same, uploads
  *     load VIA ping FLOWS SECONDS TARGET-PORT PID     CPU microseconds per 100 bytes there and back
+ *     load VIA wait FLOWS SECONDS TARGET-PORT PID     how long 100 bytes there and back take: us, p50 and p99
  *     load VIA conn FLOWS SECONDS TARGET-PORT PID     the same per connection: open, ping, close
  *     load VIA udp  FLOWS SECONDS TARGET-PORT PID     the same per datagram there and back
  *     load VIA idle FLOWS REST    TARGET-PORT PID     resident bytes per connection after REST s
@@ -91,6 +92,34 @@ static void measure(struct load *l, const struct task *t)
 		load_die("nothing moved", -ETIMEDOUT);
 	printf("{\"seconds\": %.3f, \"cpu\": %.4f, \"%s\": %.6f, \"cost\": %.5g}\n", seconds, cpu,
 	       counted ? "Mpings" : "gb", units, cpu / units);
+}
+
+static int by_size(const void *a, const void *b)
+{
+	float x = *(const float *)a, y = *(const float *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void measure_wait(struct load *l, const struct task *t)
+{
+	for (int i = 0; i < t->flows; i++)
+		load_user_new(l, t->wish);
+	load_run(l, MIN(WARM_UP, (nsec_t)(t->amount * 0.5e9)));
+	l->room = 1 << 20;
+	l->times = malloc(l->room * sizeof(*l->times));
+	if (!l->times)
+		load_die("memory", -ENOMEM);
+	load_run(l, (nsec_t)(t->amount * 1e9));
+	for (int i = 0; i < 50 && l->ntimes < 2; i++)
+		load_run(l, 100 * NSEC_MS);
+	if (l->ntimes < 2)
+		load_die("no answer", -ETIMEDOUT);
+	l->ntimes--; /* what was asked before that is not timed */
+	l->times++;
+	qsort(l->times, l->ntimes, sizeof(*l->times), by_size);
+	printf("{\"n\": %zu, \"p99\": %.0f, \"cost\": %.0f}\n", l->ntimes,
+	       (double)l->times[l->ntimes * 99 / 100], (double)l->times[l->ntimes / 2]);
 }
 
 /* One comes first and stays: what the first connection of all costs is none of an idle one's. */
@@ -185,6 +214,7 @@ static const struct {
 	{"down", LOAD_DOWN, false, false, measure},
 	{"up", LOAD_UP, false, false, measure},
 	{"ping", LOAD_PING, true, false, measure},
+	{"wait", LOAD_PING, true, false, measure_wait},
 	{"conn", LOAD_PING, false, true, measure},
 	{"udp", LOAD_UDP, false, false, measure},
 	{"idle", LOAD_PING, false, false, measure_idle},

@@ -34,6 +34,9 @@ struct load {
 	 * at.
 	 */
 	size_t npending;
+	/* What each ping took, in us, as far as there is room; NULL: nobody asked. */
+	float *times;
+	size_t ntimes, room;
 	uint64_t check; /* so many bytes of every bulk are compared with the pattern; 0: none */
 };
 

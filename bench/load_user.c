@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "load.h"
 
@@ -14,8 +15,9 @@ struct user_end {
 	struct bufq q;
 	uint8_t wish;
 	bool asked, begun;
-	size_t got;  /* of an answer */
-	uint64_t at; /* bulk: how far it is */
+	size_t got;   /* of an answer */
+	double since; /* when that was asked for */
+	uint64_t at;  /* bulk: how far it is */
 };
 
 static void user_free(struct user_end *u)
@@ -101,6 +103,21 @@ static ssize_t give(struct user_end *u)
 	return n;
 }
 
+/* Not the loop's, which stands still during a turn. */
+static double now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec * 1e-3;
+}
+
+static void note_time(struct load *l, double us)
+{
+	if (l->ntimes < l->room)
+		l->times[l->ntimes++] = (float)us;
+}
+
 static ssize_t ask(struct user_end *u)
 {
 	char message[LOAD_MESSAGE] = {(char)u->wish};
@@ -111,6 +128,8 @@ static ssize_t ask(struct user_end *u)
 		return -ENOMEM;
 	n = stream_push(u->s, &u->q);
 	u->asked = n > 0 && bufq_empty(&u->q);
+	if (u->asked && u->load->times)
+		u->since = now_us();
 	return n;
 }
 
@@ -122,6 +141,8 @@ static ssize_t listen_for_answer(struct user_end *u)
 	if (n <= 0 || (u->got += (size_t)n) < LOAD_MESSAGE)
 		return n;
 	u->got = 0;
+	if (u->load->times)
+		note_time(u->load, now_us() - u->since);
 	u->load->pings++;
 	u->load->npending--;
 	if (u->load->again) {
