@@ -121,7 +121,7 @@ class Bench:
         procs, args = self.procs(f"waits-{kind}"), self.args
         try:
             with confined(args.apart, SERVERS_ON):
-                found = {n: ways.server(n, kind, procs, self.cert, args.build) for n in latency.servers(kind)}
+                found = {n: ways.server(n, kind, procs, self.cert, args.build) for n in latency.servers(kind)[:1 if args.smoke else None]}
             print(f"\n{kind}: 100 bytes there and back, us, p50 / p99:")
             with confined(args.apart, LOAD_ON):
                 for words, got in latency.rows(found, args.rounds, args.seconds):
