@@ -6,7 +6,8 @@
  *
  * Backwards: when a child's queue is full (MUX_CHILD_MAX, or MUX_TOTAL_MAX of all), the codec stops
  * in front of the frame (-EAGAIN) and the carrier is not read until there is room.  A child that takes
- * nothing for MUX_STALL while others wait for it is ended.  A protocol with windows grants no more than
+ * nothing for MUX_STALL while there are others is ended; one that is alone holds up nobody that is known,
+ * and its peer waits as he would without a multiplexer.  A protocol with windows grants no more than
  * there is room for, so that it never comes to that.
  *
  * Forwards: children push straight into `out`, in turn, MUX_QUANTUM each, while it has less than
@@ -60,7 +61,6 @@ struct mux_codec {
 	int (*pulled)(struct mux_core *m, struct mux_child *c, size_t n);
 	/* An end of ours is that of both directions: children say no to STREAM_HALF_CLOSE. */
 	bool whole_end;
-	bool client; /* its children are all there are: one that is alone holds nobody up */
 	/* How much it may send now; when that grows from 0, call mux_child_writable().  NULL: no windows. */
 	size_t (*window)(const struct mux_child *c);
 	/* Of a client: the server wants no more children at once.  NULL: it has no word for that. */

@@ -151,12 +151,11 @@ static struct mux_stream *idlest(struct mux_core *m)
 	return worst;
 }
 
-/* A client knows that.  What a server has not read yet may be for anybody. */
-static bool nobody_waits(const struct mux_stream *ms)
+/* What a server has not read yet may begin another one, which nobody can tell: that waits for it, as it
+ * would at any other server, and the first is not lost for what may be nobody. */
+static bool is_alone(const struct mux_stream *ms)
 {
-	const struct mux_core *m = ms->c.m;
-
-	return m->codec->client && m->nchildren == 1 && ms->c.attached;
+	return ms->c.m->nchildren == 1 && ms->c.attached;
 }
 
 void mux_stalled(struct mux_core *m, nsec_t now)
@@ -170,7 +169,7 @@ void mux_stalled(struct mux_core *m, nsec_t now)
 		mux_kick(m);
 		return;
 	}
-	if (nobody_waits(ms)) {
+	if (is_alone(ms)) {
 		m->stalled_since = now;
 		return;
 	}

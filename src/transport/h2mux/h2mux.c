@@ -503,7 +503,6 @@ static const struct mux_codec client_codec = {
 	.reset = h2_reset,
 	.pulled = h2_pulled,
 	.window = h2_window,
-	.client = true,
 	.full = client_full,
 	.done = h2_done,
 };

@@ -382,7 +382,6 @@ static const struct mux_codec client_codec = {
 	.fin = client_fin,
 	.reset = client_reset,
 	.whole_end = true,
-	.client = true,
 };
 
 static struct mux *client_start(struct stream *carrier, struct sink *sink, bool padding)

@@ -165,7 +165,6 @@ static const struct mux_codec client_codec = {
 	.fin = client_fin,
 	.reset = client_reset,
 	.whole_end = true,
-	.client = true,
 };
 
 int smux_begin(struct mux_session *s)

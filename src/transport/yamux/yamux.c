@@ -297,7 +297,6 @@ static const struct mux_codec client_codec = {
 	.reset = client_reset,
 	.pulled = yamux_pulled,
 	.window = yamux_window,
-	.client = true,
 };
 
 int yamux_begin(struct mux_session *s)

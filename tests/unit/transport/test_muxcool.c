@@ -559,6 +559,29 @@ static void a_child_that_takes_nothing_while_others_wait_is_ended_at_its_deadlin
 	bench_close(&b);
 }
 
+/* Whatever is behind it is its own, as far as anybody can tell. */
+static void a_child_that_is_alone_may_take_nothing_for_as_long_as_it_likes(void **s)
+{
+	static uint8_t block[65535], got[7 * sizeof(block)];
+	struct bench b;
+	size_t n = 0;
+
+	bench_open(&b);
+	open_child(&b, 1, NULL);
+	for (int i = 0; i < 6; i++)
+		say(&b, frame(1, MUXCOOL_KEEP, 0, NULL), block, sizeof(block));
+	let_pass(b.l, 30 * MUX_STALL);
+	hears_nothing(&b);
+	for (int i = 0; i < 20; i++) {
+		n += get_bytes(b.child[0], got, sizeof(got), NULL);
+		settle_now(b.l);
+	}
+	assert_int_equal(n, 6 * sizeof(block));
+	open_child(&b, 2, "and goes on");
+	reads(b.child[1], "and goes on", -EAGAIN);
+	bench_close(&b);
+}
+
 struct watcher {
 	struct waiter w;
 	int wakes;
@@ -1538,6 +1561,7 @@ int main(void)
 		cmocka_unit_test(no_choice_of_numbers_makes_a_long_list),
 		cmocka_unit_test(
 			a_child_that_takes_nothing_while_others_wait_is_ended_at_its_deadline),
+		cmocka_unit_test(a_child_that_is_alone_may_take_nothing_for_as_long_as_it_likes),
 		cmocka_unit_test(queues_of_little_are_bounded_by_the_memory_they_take),
 		cmocka_unit_test(a_queue_of_pieces_takes_about_twice_its_bytes),
 		cmocka_unit_test(a_reset_behind_an_end_wakes_who_waits_to_send),

@@ -192,6 +192,14 @@ static void run_once(const struct scenario *sc)
 	loop_free(l);
 }
 
+static void let_pass(struct loop *l, nsec_t time)
+{
+	nsec_t end = loop_now(l) + time;
+
+	while (loop_now(l) < end && loop_turn(l, end - loop_now(l)) > 0)
+		;
+}
+
 static void set_shape(uint8_t protocol, bool padding)
 {
 	shape.hello = (struct singmux_hello){
@@ -260,6 +268,40 @@ static void a_slow_upload_holds_up_nobody_and_goes_on(void **state)
 			loop_turn(l, NSEC_SEC);
 		assert_true(h->p.st[0].sent >= 256 * 1024 - 1);
 		assert_int_equal(h->p.err, 0);
+		loop_queue(l, &h->kids[0].w);
+		assert_true(run_until(l, house_done, h));
+		house_check(h);
+		house_stop(h);
+		loop_turn(l, 0);
+		free(h);
+		loop_free(l);
+	}
+}
+
+/* Nobody has to wait for it, and its client waits as for any other target. */
+static void a_stream_that_is_alone_is_waited_for_however_long_it_takes_nothing(void **state)
+{
+	for (uint8_t protocol = SINGMUX_SMUX; protocol <= SINGMUX_H2MUX; protocol++) {
+		struct loop *l = loop_new(LOOP_VIRTUAL, 7);
+		struct house *h = calloc(1, sizeof(*h));
+		size_t sent;
+
+		set_shape(protocol, false);
+		shape.n = 1;
+		shape.up = 800 * 1024;
+		shape.down = 300 * 1024;
+		shape.max = 3000;
+		assert_non_null(l);
+		assert_non_null(h);
+		h->stuck = true;
+		many_start(l, h);
+		let_pass(l, 20 * MUX_STALL);
+		sent = h->p.st[0].sent;
+		assert_in_range(sent, MUX_CHILD_MAX - 1, MUX_CHILD_MAX + 128 * 1024);
+		let_pass(l, 20 * MUX_STALL);
+		assert_int_equal(h->p.st[0].sent, sent);
+		assert_int_equal(h->p.err, 0);
+		assert_false(h->closed);
 		loop_queue(l, &h->kids[0].w);
 		assert_true(run_until(l, house_done, h));
 		house_check(h);
@@ -934,6 +976,8 @@ int main(void)
 		cmocka_unit_test(many_streams_carry_what_is_theirs_both_ways),
 		cmocka_unit_test(more_than_a_window_goes_through),
 		cmocka_unit_test(a_slow_upload_holds_up_nobody_and_goes_on),
+		cmocka_unit_test(
+			a_stream_that_is_alone_is_waited_for_however_long_it_takes_nothing),
 		cmocka_unit_test(it_can_be_let_go_at_any_turn),
 		cmocka_unit_test(who_must_pad_and_does_not_is_turned_away),
 		cmocka_unit_test(an_inbound_offers_it_to_all_to_who_pads_or_to_nobody),
