@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "node/session_log.h"
+#include "stream/mux.h"
 #include "stream/proxied.h"
 #include "stream/tcp.h"
 #include "tls/reality_learn.h"
@@ -449,14 +450,14 @@ static void learn(struct generation *g)
 	g->learn = reality_learn_new(w->loop, g->in->reality, &g->trusted.dialer, on_learned, g);
 }
 
-static void retire(struct generation *g)
+static void retire(struct generation *g, nsec_t quiet)
 {
 	if (!g)
 		return;
 	reality_learn_free(g->learn);
 	g->learn = NULL;
 	g->retired = true;
-	session_drain_carriers(&g->si);
+	session_drain_carriers(&g->si, quiet);
 	loop_queue(g->si.loop, &g->reap);
 }
 
@@ -487,7 +488,7 @@ int seat_install(struct seat *s, struct inbound *in, const int *fds)
 	}
 	s->nlisteners = in->nlisten;
 	learn(g);
-	retire(old);
+	retire(old, MUX_QUIET);
 	return 0;
 }
 
@@ -503,11 +504,12 @@ void seat_close(struct seat *s, nsec_t grace)
 		close_udp(l);
 		loop_free_later(s->worker->loop, l);
 	}
-	retire(s->current);
+	retire(s->current, 0);
 	s->current = NULL;
 	list_for_each(pos, &s->generations) {
 		struct generation *g = list_entry(pos, struct generation, link);
 
+		session_drain_carriers(&g->si, 0);
 		if (grace >= 0)
 			timer_set(g->si.loop, &g->deadline, now + grace);
 	}

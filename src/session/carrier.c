@@ -77,6 +77,8 @@ int session_start_mux(struct session *s, const struct mux_kind *kind, bool udp_o
 	s->mux = mux;
 	s->children = (struct sink){on_stream, on_dgram, on_closed};
 	s->mux_peer = peer;
+	if (s->in->drained)
+		mux_drain(mux, s->in->quiet);
 	return PHASE_MUX;
 }
 
@@ -87,14 +89,16 @@ int session_mux(struct session *s)
 	return s->mux->result ? s->mux->result : PHASE_END;
 }
 
-void session_drain_carriers(struct session_inbound *in)
+void session_drain_carriers(struct session_inbound *in, nsec_t quiet)
 {
 	struct list_node *pos;
 
+	in->drained = true;
+	in->quiet = quiet;
 	list_for_each(pos, &in->sessions) {
 		struct session *s = list_entry(pos, struct session, link);
 
 		if (s->phase == PHASE_MUX)
-			mux_drain(s->mux);
+			mux_drain(s->mux, quiet);
 	}
 }

@@ -81,6 +81,8 @@ struct session_inbound {
 
 	struct list_node sessions;
 	size_t nsessions;
+	nsec_t quiet; /* of session_drain_carriers() */
+	bool drained;
 };
 
 /* The session of an accepted stream, whose ownership passes.  On no memory it is freed. */
@@ -95,8 +97,9 @@ void session_end_stuck(struct session_inbound *in, nsec_t stuck);
 void session_start_udp(struct session_inbound *in, struct dgram *client,
 		       const struct stream_request *request, const struct addr *peer);
 
-/* No more children where clients can be told, and carriers without any end. */
-void session_drain_carriers(struct session_inbound *in);
+/* No more children where clients can be told; carriers end that have had none for `quiet`, those that
+ * are still to come, too. */
+void session_drain_carriers(struct session_inbound *in, nsec_t quiet);
 
 /* End all sessions of the inbound now (-ERR_CANCELED). */
 void session_end_all(struct session_inbound *in);

@@ -9,7 +9,8 @@
  * M4   Credit returns when the consumer pulls, not when bytes arrive.
  * M5   One output limit per mux, deficit round robin, chunks of at most 16 KiB.
  * M6   Names: h2c is the connection, h2s one stream of it.
- * M7   drain(): no more children where the peer can be told; over when the last one has gone.
+ * M7   drain(): no more children where the peer can be told, but for those that cross with it on the
+ *      way; over when the last one has gone, and none has come for a while.
  * M8   Client muxes with room are pooled (mux_pool.h).
  * M9   Glitches (resets, empty frames, pings) are counted per second, and too many end the mux.
  *
@@ -24,7 +25,7 @@ struct mux;
 
 struct mux_ops {
 	const char *name;
-	void (*drain)(struct mux *m);
+	void (*drain)(struct mux *m, nsec_t quiet);
 	void (*free)(struct mux *m); /* the carrier too; any time, from any wake; none follows */
 };
 
@@ -77,9 +78,15 @@ struct mux_client_kind {
  * has not been heard since it was asked something. */
 size_t mux_load(const struct mux *m);
 
-static inline void mux_drain(struct mux *m)
+/* Longer than Xray's client keeps a carrier that it does not need: so it is the client who ends it, and
+ * nothing of his is on its way then. */
+#define MUX_QUIET (40 * NSEC_SEC)
+
+/* What still comes is served where the peer cannot be told: it is over when it has had no child for
+ * `quiet`, at once with 0.  Again: the shorter of the two. */
+static inline void mux_drain(struct mux *m, nsec_t quiet)
 {
-	m->ops->drain(m);
+	m->ops->drain(m, quiet);
 }
 
 static inline void mux_free(struct mux *m)

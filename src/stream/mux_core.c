@@ -368,6 +368,22 @@ static int read_some(struct mux_core *m)
 	return 1;
 }
 
+static bool is_quiet(const struct mux_core *m)
+{
+	return m->nchildren == 0 && loop_now(m->mux.loop) - m->idle_since >= m->quiet;
+}
+
+/* Drained.  0: not over yet. */
+static int part(struct mux_core *m)
+{
+	int said = m->codec->go_away ? m->codec->go_away(m, is_quiet(m)) : 0;
+	int err = said && said != -EAGAIN ? said : flush(m);
+
+	if (err || said || !is_quiet(m) || bufq_len(&m->out) != m->first)
+		return err;
+	return ORDERLY_END;
+}
+
 static int turn(struct mux_core *m)
 {
 	int more, err = m->failed;
@@ -387,9 +403,7 @@ static int turn(struct mux_core *m)
 	grant_turns(m);
 	if (more && !answers_pile_up(m))
 		mux_kick(m);
-	if (m->draining && m->nchildren == 0 && bufq_len(&m->out) == m->first)
-		return ORDERLY_END;
-	return 0;
+	return m->draining ? part(m) : 0;
 }
 
 /* ---- its end ------------------------------------------------------------------------------- */
@@ -445,17 +459,12 @@ static void core_free(struct mux *mux)
 	unref(m);
 }
 
-static void core_drain(struct mux *mux)
+static void core_drain(struct mux *mux, nsec_t quiet)
 {
 	struct mux_core *m = of(mux);
-	int err;
 
-	if (m->draining || m->gone)
-		return;
+	m->quiet = m->draining ? MIN(m->quiet, quiet) : quiet;
 	m->draining = true;
-	err = m->codec->go_away ? m->codec->go_away(m) : 0;
-	if (err)
-		mux_fail(m, err);
 	mux_kick(m);
 }
 
@@ -471,16 +480,30 @@ static nsec_t stall_at(const struct mux_core *m)
 	return m->stalled ? m->stalled_since + MUX_STALL : 0;
 }
 
+static nsec_t quiet_at(const struct mux_core *m)
+{
+	return m->draining && m->nchildren == 0 ? m->idle_since + m->quiet : 0;
+}
+
 static void arm(struct mux_core *m, nsec_t at)
 {
 	if (at && (!timer_armed(&m->timer) || at < m->timer.at))
 		timer_set(m->mux.loop, &m->timer, at);
 }
 
+/* What a turn looks at is armed when it is to come: it has been seen when it is past. */
+static void arm_turn(struct mux_core *m, nsec_t at)
+{
+	if (at > loop_now(m->mux.loop))
+		arm(m, at);
+}
+
 static void arm_all(struct mux_core *m)
 {
 	arm(m, idle_at(m));
 	arm(m, stall_at(m));
+	arm_turn(m, quiet_at(m));
+	arm_turn(m, m->farewell);
 }
 
 static void on_time(struct timer *t)
@@ -494,6 +517,8 @@ static void on_time(struct timer *t)
 	}
 	if (stall && now >= stall)
 		mux_stalled(m, now);
+	if (m->draining)
+		mux_kick(m);
 	arm_all(m);
 }
 

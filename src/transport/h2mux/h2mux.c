@@ -6,6 +6,11 @@
  * connection's is returned at once: a slow stream holds up itself alone.  What a peer can do to make us
  * work for nothing (streams opened and reset, pings, settings, priorities, continuations, empty frames)
  * counts as glitches; nghttp2 has limits of its own for some of it.
+ *
+ * The server's goodbye has two steps (RFC 9113 section 6.8): that the end is near, and when the client has
+ * had the time to hear that, which was the last stream; whatever it opened in between is served.  HTTP/2
+ * of Go, as sing-mux uses it, ends the connection with all that is in it when it hears either: who names
+ * himself so is told when his carrier has been quiet.
  */
 #include <errno.h>
 #include <nghttp2/nghttp2.h>
@@ -19,6 +24,11 @@
 #define HEADERS_MAX 16384 /* of one request, as HTTP/2 counts: 32 for each besides name and value */
 /* Less than a child may hold: a window that is used up leaves room, and nothing waits. */
 #define CHILD_WINDOW (MUX_CHILD_MAX - 1)
+#define FAREWELL     (2 * NSEC_SEC) /* between the two words of goodbye, where no answer says when */
+
+static const uint8_t farewell_ping[8] = "farewell";
+
+enum goodbye { UNSAID, ANNOUNCED, SAID };
 
 struct h2mux {
 	nghttp2_session *ng;
@@ -32,6 +42,9 @@ struct h2mux {
 	size_t headers;	 /* of the request being read */
 	bool is_connect; /* it is one that we serve... */
 	bool is_200;	 /* ...or an answer that lets us */
+	bool is_go;	 /* it says so */
+	bool heeds;	 /* a client that goes on with what it has when it hears a goodbye */
+	enum goodbye goodbye;
 };
 
 struct h2_child {
@@ -159,6 +172,7 @@ static int open_stream(struct h2mux *h, int32_t id)
 
 	if (!h->is_connect)
 		return refuse(h, id, NGHTTP2_PROTOCOL_ERROR);
+	h->heeds = !h->is_go;
 	if (!mux_session_accept(h->s, (uint32_t)id, &c))
 		return refuse(h, id, NGHTTP2_REFUSED_STREAM);
 	return c ? answer(h, id, "200", true) : 0;
@@ -169,7 +183,7 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
 	struct h2mux *h = user;
 
 	h->headers = 0;
-	h->is_connect = h->is_200 = false;
+	h->is_connect = h->is_200 = h->is_go = false;
 	return 0;
 }
 
@@ -185,6 +199,8 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
 		h->is_connect = vlen == 7 && !memcmp(value, "CONNECT", 7);
 	if (nlen == 7 && !memcmp(name, ":status", 7))
 		h->is_200 = vlen == 3 && !memcmp(value, "200", 3);
+	if (nlen == 10 && !memcmp(name, "user-agent", 10))
+		h->is_go = vlen >= 3 && !memcmp(value, "Go-", 3);
 	return 0;
 }
 
@@ -221,6 +237,26 @@ static void all_writable(struct mux_core *m)
 		mux_child_writable(list_entry(pos, struct mux_child, link));
 }
 
+/* That was the last one. */
+static int say_goodbye(struct h2mux *h)
+{
+	int ng = nghttp2_submit_goaway(h->ng, 0, nghttp2_session_get_last_proc_stream_id(h->ng),
+				       NGHTTP2_NO_ERROR, NULL, 0);
+
+	h->goodbye = SAID;
+	h->s->core.farewell = 0;
+	h->s->core.quiet = 0;
+	return ng ? error_of(ng) : flush(h);
+}
+
+/* He has heard what we said before: what he opened ahead of that is here. */
+static bool is_farewell(const struct h2mux *h, const nghttp2_frame *frame)
+{
+	return h->goodbye == ANNOUNCED && frame->hd.type == NGHTTP2_PING &&
+	       frame->hd.flags & NGHTTP2_FLAG_ACK &&
+	       !memcmp(frame->ping.opaque_data, farewell_ping, sizeof(farewell_ping));
+}
+
 static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 {
 	struct h2mux *h = user;
@@ -235,6 +271,8 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 	if (frame->hd.type == NGHTTP2_GOAWAY && mux_session_is_client(h->s))
 		h->s->core.draining =
 			true; /* a client gets no more, and has nothing to say to it */
+	if (is_farewell(h, frame))
+		err = say_goodbye(h);
 	c = err ? NULL : find(h, id);
 	if (frame->hd.type == NGHTTP2_WINDOW_UPDATE && c)
 		mux_child_writable(&c->base.ms.c);
@@ -331,7 +369,9 @@ static int look_for_end(struct h2mux *h)
 		return 0;
 	if (h->broken)
 		return -ERR_PROTOCOL;
+	h->goodbye = SAID;
 	h->s->core.draining = true;
+	h->s->core.quiet = 0;
 	return 0;
 }
 
@@ -420,13 +460,30 @@ static size_t h2_window(const struct mux_child *c)
 	return own > 0 && all > 0 ? (size_t)MIN(own, all) : 0;
 }
 
-static int h2_go_away(struct mux_core *m)
+static int announce_goodbye(struct h2mux *h)
+{
+	struct mux_core *m = &h->s->core;
+	int ng = nghttp2_submit_shutdown_notice(h->ng);
+
+	if (!ng)
+		ng = nghttp2_submit_ping(h->ng, NGHTTP2_FLAG_NONE, farewell_ping);
+	h->goodbye = ANNOUNCED;
+	m->farewell = loop_now(m->mux.loop) + FAREWELL;
+	return ng ? error_of(ng) : flush(h);
+}
+
+static int h2_go_away(struct mux_core *m, bool quiet)
 {
 	struct h2mux *h = mux_session_of(m)->h2;
-	int ng = nghttp2_submit_goaway(h->ng, 0, nghttp2_session_get_last_proc_stream_id(h->ng),
-				       NGHTTP2_NO_ERROR, NULL, 0);
+	int err = 0;
 
-	return ng ? error_of(ng) : flush(h);
+	if (h->goodbye == UNSAID && (h->heeds || quiet))
+		err = announce_goodbye(h);
+	else if (h->goodbye == ANNOUNCED && loop_now(m->mux.loop) >= m->farewell)
+		err = say_goodbye(h);
+	if (err)
+		return err;
+	return h->goodbye == SAID ? 0 : -EAGAIN;
 }
 
 static void h2_done(struct mux_core *m)
@@ -469,7 +526,7 @@ static struct mux_stream *client_open(struct mux_session *s)
 	int32_t id = nghttp2_submit_request(h->ng, NULL, nv, ARRAY_LEN(nv), &data, NULL);
 
 	if (id <= 0) {
-		mux_drain(&s->core.mux);
+		mux_drain(&s->core.mux, 0);
 		return NULL;
 	}
 	ms = mux_stream_new(&s->core, (uint32_t)id);

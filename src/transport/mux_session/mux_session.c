@@ -34,17 +34,11 @@ int mux_session_body(struct mux_session *s)
 	return 0;
 }
 
-/* Whoever cannot be told to go elsewhere would only lose his streams. */
-static bool is_closed(const struct mux_core *m)
-{
-	return m->draining && m->codec->go_away;
-}
-
 bool mux_session_accept(struct mux_session *s, uint32_t id, struct mux_session_child **out)
 {
 	struct mux_stream *ms;
 
-	if (mux_session_is_client(s) || is_closed(&s->core) || !mux_has_room(&s->core))
+	if (mux_session_is_client(s) || !mux_has_room(&s->core))
 		return false;
 	ms = mux_stream_new(&s->core, id);
 	if (!ms)
@@ -62,7 +56,7 @@ struct mux_session_child *mux_session_open(struct mux_session *s)
 		return NULL;
 	s->number += 2;
 	if (s->number > INT32_MAX) /* they are not used again */
-		mux_drain(&s->core.mux);
+		mux_drain(&s->core.mux, 0);
 	return container_of(ms, struct mux_session_child, ms);
 }
 

@@ -402,7 +402,7 @@ static struct mux *client_start(struct stream *carrier, struct sink *sink, bool 
 static uint16_t next_number(struct muxcool *mc)
 {
 	if (++mc->last == NUMBER_MAX)
-		mux_drain(&mc->core.mux);
+		mux_drain(&mc->core.mux, 0);
 	return mc->last;
 }
 

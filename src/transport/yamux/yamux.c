@@ -149,7 +149,7 @@ static int take(struct mux_session *s, const struct yamux_frame *f)
 		return take_ping(s, f);
 	case YAMUX_GO_AWAY: /* he wants no more streams of ours; a server opens none */
 		if (f->len == YAMUX_NORMAL && mux_session_is_client(s))
-			mux_drain(&s->core.mux);
+			mux_drain(&s->core.mux, 0);
 		return f->len == YAMUX_NORMAL ? mux_glitch(&s->core) : -ERR_PROTOCOL;
 	default:
 		return take_of_stream(s, f);

@@ -194,7 +194,7 @@ static void m8_a_drained_carrier_serves_out_its_streams_and_gets_no_more(void **
 		FOR_EACH_STREAM(i, 2)
 		open_one(&u, 100);
 		assert_came_back(&u);
-		mux_drain(u.r.ends[0].mux);
+		mux_drain(u.r.ends[0].mux, MUX_QUIET);
 		settle_now(u.r.l);
 		/* only h2mux's server has a word for that which clients heed; the pool can always say it */
 		if (u.r.kind->client->name[0] != 'h')

@@ -1,4 +1,6 @@
-/* What a stream inside of a multiplexer is told when its target cannot be reached. */
+/* What a stream inside of a multiplexer is told when its target cannot be reached; what becomes of one that
+ * asks for none, and of carriers where all is to end.
+ */
 #include "unit.h"
 
 #include "proto/singmux/singmux.h"
@@ -118,6 +120,71 @@ static void a_refused_stream_goes_with_its_client_or_soon(void **state)
 	}
 }
 
+/* ---- a carrier by hand ------------------------------------------------------------------- */
+
+#define SMUX  "\0\0"
+#define OPEN3 "\1\0\0\0\3\0\0\0"
+#define END3  "\1\1\0\0\3\0\0\0"
+
+/* smux, and what is said in it. */
+static struct stream *say_in_carrier(struct stage *g, const void *bytes, size_t len)
+{
+	struct stream *s =
+		stage_client(g, stage_connect(g, NULL), "alice", "sp.mux.sing-box.arpa:444");
+
+	settle_now(g->l);
+	put_bytes(s, bytes, len);
+	settle_now(g->l);
+	return s;
+}
+
+static void let_pass(struct loop *l, nsec_t time)
+{
+	nsec_t until = loop_now(l) + time;
+
+	while (loop_now(l) < until && loop_turn(l, until - loop_now(l)) > 0)
+		;
+}
+
+static void a_stream_that_asks_for_nothing_ends_at_its_deadline_and_its_carrier_goes_on(
+	void **state)
+{
+	static struct stage g;
+	struct stream *s;
+	nsec_t since;
+
+	stage_open(&g, "vless", "alice");
+	s = say_in_carrier(&g, SMUX OPEN3, 10);
+	assert_int_equal(g.in.nsessions, 2);
+	since = loop_now(g.l);
+	assert_in_range(stage_until_ended(&g, since), g.times.handshake - NSEC_SEC,
+			g.times.handshake + NSEC_SEC);
+	assert_true(g.report.err < 0);
+	assert_int_equal(g.in.nsessions, 1);
+	stream_free(s);
+	stage_close(&g);
+}
+
+/* As one that is there already. */
+static void a_carrier_that_comes_to_a_drained_inbound_ends_when_it_is_quiet(void **state)
+{
+	for (int drained = 0; drained < 2; drained++) {
+		static struct stage g;
+		struct stream *s;
+
+		stage_open(&g, "vless", "alice");
+		if (drained)
+			session_drain_carriers(&g.in, MUX_QUIET);
+		s = say_in_carrier(&g, SMUX OPEN3 END3, 18);
+		let_pass(g.l, MUX_QUIET - NSEC_SEC);
+		assert_int_equal(g.in.nsessions, 1);
+		let_pass(g.l, 3 * NSEC_SEC);
+		assert_int_equal(g.in.nsessions, !drained);
+		stream_free(s);
+		stage_close(&g);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -125,6 +192,9 @@ int main(void)
 			who_asked_for_a_target_that_refuses_is_told_and_may_have_spoken_ahead),
 		cmocka_unit_test(who_asked_for_a_target_that_is_silent_is_told_at_the_deadline),
 		cmocka_unit_test(a_refused_stream_goes_with_its_client_or_soon),
+		cmocka_unit_test(
+			a_stream_that_asks_for_nothing_ends_at_its_deadline_and_its_carrier_goes_on),
+		cmocka_unit_test(a_carrier_that_comes_to_a_drained_inbound_ends_when_it_is_quiet),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

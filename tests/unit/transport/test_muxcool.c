@@ -414,13 +414,36 @@ static void m7_a_drained_mux_ends_with_its_last_child(void **s)
 
 	bench_open(&b);
 	open_child(&b, 1, NULL);
-	mux_drain(b.mux);
+	mux_drain(b.mux, 0);
 	settle_now(b.l);
 	open_child(&b, 2, "this protocol cannot say go away");
 	assert_int_equal(b.nchildren, 2);
 	say_end(&b, 1, false);
 	assert_int_equal(b.closed, 0);
 	say_end(&b, 2, false);
+	assert_int_equal(b.closed, 1);
+	assert_int_equal(b.mux->result, 0);
+	bench_close(&b);
+}
+
+/* The peer cannot be told, and what comes next may be on its way. */
+static void m7_a_drained_mux_is_kept_until_it_is_quiet(void **s)
+{
+	struct bench b;
+
+	bench_open(&b);
+	open_child(&b, 1, NULL);
+	mux_drain(b.mux, MUX_QUIET);
+	for (uint16_t id = 1; id < 5; id++) {
+		let_pass(b.l, 2 * MUX_QUIET);
+		say_end(&b, id, false);
+		let_pass(b.l, MUX_QUIET - NSEC_SEC);
+		assert_int_equal(b.closed, 0);
+		open_child(&b, id + 1, "one more");
+		assert_int_equal(b.nchildren, id + 1);
+	}
+	say_end(&b, 5, false);
+	let_pass(b.l, MUX_QUIET + NSEC_SEC);
 	assert_int_equal(b.closed, 1);
 	assert_int_equal(b.mux->result, 0);
 	bench_close(&b);
@@ -1555,6 +1578,7 @@ int main(void)
 		cmocka_unit_test(m4_room_returns_when_the_consumer_pulls),
 		cmocka_unit_test(m5_children_take_turns_at_one_output_in_chunks),
 		cmocka_unit_test(m7_a_drained_mux_ends_with_its_last_child),
+		cmocka_unit_test(m7_a_drained_mux_is_kept_until_it_is_quiet),
 		cmocka_unit_test(m9_too_many_glitches_in_a_second_end_the_mux),
 		cmocka_unit_test(children_that_the_peer_has_ended_count_until_they_are_freed),
 		cmocka_unit_test(m9_to_end_what_was_never_answered_is_a_glitch),

@@ -399,6 +399,11 @@ static void hears(struct hand *t, const void *bytes, size_t len)
 
 #define HEARS(t, s) hears(t, s, sizeof(s) - 1)
 
+static void pass(struct hand *t, nsec_t time)
+{
+	let_pass(t->l, time);
+}
+
 static void who_must_pad_and_does_not_is_turned_away(void **state)
 {
 	struct hand t;
@@ -536,6 +541,67 @@ static void a_yamux_child_that_goes_is_reset_and_nobody_else(void **state)
 	hand_stop(&t);
 }
 
+/* A stream of a carrier that has none, and which it is to survive: `open` and `end` are the client's
+ * words, and behind them the carrier is there. */
+static void open_and_end(struct hand *t, const char *open, const char *end, size_t len)
+{
+	int before = t->h.nkids;
+
+	hand_say(t, open, len);
+	assert_int_equal(t->h.nkids, before + 1);
+	hand_say(t, end, len);
+	assert_false(t->h.closed);
+	bufq_done(&t->q);
+}
+
+/* M7.  The next stream may be on its way when the last one ends, and nobody can be told. */
+static void a_drained_smux_or_yamux_is_kept_until_it_is_quiet(void **state)
+{
+	static const struct {
+		const char *hello, *open, *end;
+		size_t len;
+	} cases[] = {
+		{HELLO_SMUX, "\1\0\0\0\3\0\0\0", "\1\1\0\0\3\0\0\0", 8},
+		{HELLO_YAMUX, "\0\1\0\1\0\0\0\1\0\0\0\0", "\0\1\0\x08\0\0\0\1\0\0\0\0", 12},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct hand t;
+
+		hand_start(&t, &singmux_kind);
+		t.h.idle = true;
+		hand_say(&t, cases[i].hello, 2);
+		mux_drain(t.h.mux, MUX_QUIET);
+		for (int n = 0; n < 3; n++) {
+			open_and_end(&t, cases[i].open, cases[i].end, cases[i].len);
+			pass(&t, MUX_QUIET - NSEC_SEC);
+			assert_false(t.h.closed);
+		}
+		pass(&t, 2 * NSEC_SEC);
+		assert_true(t.h.closed);
+		assert_int_equal(t.h.mux->result, 0);
+		hand_stop(&t);
+	}
+}
+
+/* When all ends, who has no stream is not waited for: whatever was said before. */
+static void a_drained_carrier_is_over_when_it_is_not_to_wait_any_more(void **state)
+{
+	struct hand t;
+
+	hand_start(&t, &singmux_kind);
+	t.h.idle = true;
+	SAY(&t, HELLO_SMUX "\1\0\0\0\3\0\0\0\1\1\0\0\3\0\0\0");
+	mux_drain(t.h.mux, MUX_QUIET);
+	SAY(&t, "");
+	assert_false(t.h.closed);
+	mux_drain(t.h.mux, 0);
+	SAY(&t, "");
+	assert_true(t.h.closed);
+	assert_int_equal(t.h.mux->result, 0);
+	hand_stop(&t);
+}
+
 /* M7.  The clients of neither go elsewhere: they would only lose what they open. */
 static void a_drained_smux_or_yamux_serves_on_and_ends_with_its_last_child(void **state)
 {
@@ -545,7 +611,7 @@ static void a_drained_smux_or_yamux_serves_on_and_ends_with_its_last_child(void 
 	t.h.idle = true;
 	SAY(&t, HELLO_YAMUX "\0\1\0\1\0\0\0\1\0\0\0\0");
 	HEARS(&t, "\0\1\0\2\0\0\0\1\0\0\0\0");
-	mux_drain(t.h.mux);
+	mux_drain(t.h.mux, 0);
 	SAY(&t, "\0\1\0\1\0\0\0\3\0\0\0\0");
 	HEARS(&t, "\0\1\0\2\0\0\0\3\0\0\0\0");
 	SAY(&t, "\0\1\0\x08\0\0\0\1\0\0\0\0");
@@ -557,7 +623,7 @@ static void a_drained_smux_or_yamux_serves_on_and_ends_with_its_last_child(void 
 	hand_start(&t, &singmux_kind);
 	t.h.idle = true;
 	SAY(&t, HELLO_SMUX "\1\0\0\0\3\0\0\0");
-	mux_drain(t.h.mux);
+	mux_drain(t.h.mux, 0);
 	SAY(&t, "\1\0\0\0\5\0\0\0");
 	HEARS(&t, "");
 	assert_int_equal(t.h.nkids, 2);
@@ -680,6 +746,125 @@ static bool h2_heard(struct hand *t, uint8_t type)
 	return found;
 }
 
+/* The same, of one whose client is Go's. */
+#define CONNECT_OF_GO(id) "\0\0\x20\1\4\0\0\0" id "\x42\7CONNECT\x41\1x\x7a\x12Go-http-client/2.0"
+
+#define FOREVER	     0x7fffffff
+#define FAREWELL_ACK "\0\0\x08\6\1\0\0\0\0farewell"
+
+/* The last stream that is going to be served, as the goodbye in what has been answered says.  0: there is
+ * none. */
+static uint32_t h2_goodbye(struct hand *t)
+{
+	uint32_t last = 0;
+	uint8_t frame[17];
+
+	SAY(t, "");
+	while (stream_pull(t->far, &t->q, 65536) > 0)
+		;
+	while (bufq_peek(&t->q, 0, frame, sizeof(frame)) >= 9) {
+		struct rd r = rd_of(frame + 9, 8);
+
+		if (frame[3] == NGHTTP2_GOAWAY) {
+			last = rd_be32(&r);
+			assert_int_equal(rd_be32(&r), NGHTTP2_NO_ERROR);
+		}
+		bufq_drain(&t->q, 9 + ((size_t)frame[1] << 8 | frame[2]));
+	}
+	return last;
+}
+
+static void end_both(struct hand *t, int kid, const char *end)
+{
+	hand_say(t, end, 9);
+	assert_int_equal(stream_shut(t->h.kids[kid].s), 0);
+	SAY(t, "");
+}
+
+/* M7, RFC 9113 section 6.8: what crosses with the first word is served, and goes on behind the last one. */
+static void an_h2mux_says_goodbye_in_two_steps(void **state)
+{
+	for (int answers = 0; answers <= 1; answers++) {
+		struct hand t;
+
+		hand_start(&t, &singmux_kind);
+		t.h.idle = true;
+		SAY(&t, HELLO_H2MUX PREFACE CONNECT("\1"));
+		assert_int_equal(h2_goodbye(&t), 0);
+		mux_drain(t.h.mux, MUX_QUIET);
+		assert_int_equal(h2_goodbye(&t), FOREVER);
+		SAY(&t, CONNECT("\3"));
+		assert_int_equal(t.h.nkids, 2);
+		assert_int_equal(h2_goodbye(&t), 0);
+		if (answers)
+			SAY(&t, FAREWELL_ACK);
+		else
+			pass(&t, 3 * NSEC_SEC);
+		assert_int_equal(h2_goodbye(&t), 3);
+		SAY(&t, CONNECT("\5"));
+		assert_int_equal(t.h.nkids, 2);
+		end_both(&t, 0, END_OF("\1"));
+		assert_false(t.h.closed);
+		pass(&t, 2 * MUX_QUIET);
+		assert_false(t.h.closed);
+		end_both(&t, 1, END_OF("\3"));
+		assert_true(t.h.closed);
+		assert_int_equal(t.h.mux->result, 0);
+		hand_stop(&t);
+	}
+}
+
+/* It would end all that it has. */
+static void an_h2mux_of_go_hears_goodbye_when_it_is_quiet(void **state)
+{
+	struct hand t;
+
+	hand_start(&t, &singmux_kind);
+	t.h.idle = true;
+	SAY(&t, HELLO_H2MUX PREFACE CONNECT_OF_GO("\1"));
+	mux_drain(t.h.mux, MUX_QUIET);
+	pass(&t, 2 * MUX_QUIET);
+	assert_int_equal(h2_goodbye(&t), 0);
+	end_both(&t, 0, END_OF("\1"));
+	pass(&t, MUX_QUIET - NSEC_SEC);
+	SAY(&t, CONNECT_OF_GO("\3"));
+	assert_int_equal(t.h.nkids, 2);
+	end_both(&t, 1, END_OF("\3"));
+	pass(&t, MUX_QUIET - NSEC_SEC);
+	assert_int_equal(h2_goodbye(&t), 0);
+	assert_false(t.h.closed);
+	pass(&t, NSEC_SEC + NSEC_SEC / 2);
+	assert_int_equal(h2_goodbye(&t), FOREVER);
+	SAY(&t, CONNECT_OF_GO("\5") FAREWELL_ACK);
+	assert_int_equal(t.h.nkids, 3);
+	assert_int_equal(h2_goodbye(&t), 5);
+	end_both(&t, 2, END_OF("\5"));
+	assert_true(t.h.closed);
+	assert_int_equal(t.h.mux->result, 0);
+	hand_stop(&t);
+}
+
+/* Whoever has nothing there is told as well, and answers or not. */
+static void an_h2mux_without_streams_ends_behind_its_goodbye(void **state)
+{
+	for (int answers = 0; answers <= 1; answers++) {
+		struct hand t;
+
+		hand_start(&t, &singmux_kind);
+		SAY(&t, HELLO_H2MUX PREFACE);
+		mux_drain(t.h.mux, 0);
+		assert_int_equal(h2_goodbye(&t), FOREVER);
+		assert_false(t.h.closed);
+		if (answers)
+			SAY(&t, FAREWELL_ACK);
+		else
+			pass(&t, 3 * NSEC_SEC);
+		assert_true(t.h.closed);
+		assert_int_equal(t.h.mux->result, 0);
+		hand_stop(&t);
+	}
+}
+
 /* Whoever ends last. */
 static void a_drained_h2mux_is_over_in_order(void **state)
 {
@@ -689,10 +874,10 @@ static void a_drained_h2mux_is_over_in_order(void **state)
 		hand_start(&t, &singmux_kind);
 		t.h.idle = true;
 		SAY(&t, HELLO_H2MUX PREFACE CONNECT("\1"));
-		mux_drain(t.h.mux);
-		SAY(&t, CONNECT("\3"));
-		assert_int_equal(t.h.nkids, 1);
+		mux_drain(t.h.mux, 0);
+		SAY(&t, "");
 		assert_true(h2_heard(&t, NGHTTP2_GOAWAY));
+		SAY(&t, FAREWELL_ACK);
 		if (we_last)
 			SAY(&t, END_OF("\1"));
 		assert_int_equal(stream_shut(t.h.kids[0].s), 0);
@@ -987,11 +1172,16 @@ int main(void)
 		cmocka_unit_test(more_than_a_yamux_window_is_broken_off),
 		cmocka_unit_test(yamux_data_behind_a_fin_is_broken_off),
 		cmocka_unit_test(a_yamux_child_that_goes_is_reset_and_nobody_else),
+		cmocka_unit_test(a_drained_smux_or_yamux_is_kept_until_it_is_quiet),
+		cmocka_unit_test(a_drained_carrier_is_over_when_it_is_not_to_wait_any_more),
 		cmocka_unit_test(a_drained_smux_or_yamux_serves_on_and_ends_with_its_last_child),
 		cmocka_unit_test(a_stream_that_is_let_go_at_once_is_ended_once_and_is_no_glitch),
 		cmocka_unit_test(a_smux_fin_is_the_end_of_both_directions),
 		cmocka_unit_test(a_smux_child_that_goes_says_fin_once),
 		cmocka_unit_test(what_no_frame_begins_with_ends_the_carrier),
+		cmocka_unit_test(an_h2mux_says_goodbye_in_two_steps),
+		cmocka_unit_test(an_h2mux_of_go_hears_goodbye_when_it_is_quiet),
+		cmocka_unit_test(an_h2mux_without_streams_ends_behind_its_goodbye),
 		cmocka_unit_test(a_drained_h2mux_is_over_in_order),
 		cmocka_unit_test(an_h2_client_that_says_goodbye_ends_in_order),
 		cmocka_unit_test(an_h2_stream_that_is_let_go_at_once_is_no_glitch),
