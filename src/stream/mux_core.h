@@ -146,8 +146,9 @@ struct mux *mux_core_start(struct mux_core *m, const struct mux_codec *codec, st
 void mux_kick(struct mux_core *m);
 /* One glitch: 0, or -ERR_PROTOCOL when it was one too many (M9). */
 MUST_CHECK int mux_glitch(struct mux_core *m);
-/* `n` bytes are passed over because nobody has that number, and nobody is billed for them: 0, or
- * -ERR_PROTOCOL when they are more than could have been on their way to one that has gone (M9). */
+/* `n` bytes, of data or of a frame's head, are passed over because nobody has that number, and nobody
+ * is billed for them: 0, or -ERR_PROTOCOL when they are more than could have been on their way to one
+ * that has gone (M9). */
 MUST_CHECK int mux_stray(struct mux_core *m, size_t n);
 /* Broken outside of input(): `err` (< 0) ends the mux at its next turn. */
 void mux_fail(struct mux_core *m, int err);

@@ -25,6 +25,8 @@
 /* Less than a child may hold: a window that is used up leaves room, and nothing waits. */
 #define CHILD_WINDOW (MUX_CHILD_MAX - 1)
 #define FAREWELL     (2 * NSEC_SEC) /* between the two words of goodbye, where no answer says when */
+#define FRAME_HEAD   9
+#define PREFACE	     24
 
 static const uint8_t farewell_ping[8] = "farewell";
 
@@ -43,6 +45,7 @@ struct h2mux {
 	bool is_connect; /* it is one that we serve... */
 	bool is_200;	 /* ...or an answer that lets us */
 	bool is_go;	 /* it says so */
+	int64_t unseen;	 /* bytes it has been given that belong to no frame it has shown */
 	bool heeds;	 /* a client that goes on with what it has when it hears a goodbye */
 	enum goodbye goodbye;
 };
@@ -94,8 +97,8 @@ static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t
 {
 	struct h2mux *h = user;
 	struct h2_child *c = find(h, frame->hd.stream_id);
-	int err =
-		c && c->offer >= len ? mux_emit(&h->s->core, head, 9, c->src, len) : -ERR_PROTOCOL;
+	int err = c && c->offer >= len ? mux_emit(&h->s->core, head, FRAME_HEAD, c->src, len)
+				       : -ERR_PROTOCOL;
 
 	if (!err)
 		c->offer -= len;
@@ -204,25 +207,37 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
 	return 0;
 }
 
+/* Of a stream that there is none of.  A request begins one, as long as any is served. */
+static int pass_over(struct h2mux *h, const nghttp2_frame_hd *hd)
+{
+	bool begins = hd->type == NGHTTP2_HEADERS && !mux_session_is_client(h->s) &&
+		      h->goodbye != SAID &&
+		      hd->stream_id > nghttp2_session_get_last_proc_stream_id(h->ng);
+
+	if (begins || hd->stream_id == 0 || find(h, hd->stream_id))
+		return 0;
+	return mux_stray(&h->s->core, FRAME_HEAD + hd->length);
+}
+
 /* Of each frame, whether it will be understood or not. */
 static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *user)
 {
 	struct h2mux *h = user;
 	bool empty;
 
+	h->unseen -= FRAME_HEAD + (int64_t)hd->length;
 	switch (hd->type) {
 	case NGHTTP2_HEADERS:
 	case NGHTTP2_WINDOW_UPDATE:
 	case NGHTTP2_RST_STREAM: /* on_close() knows more */
-	case NGHTTP2_GOAWAY:
-		return 0;
+		return fail(h, pass_over(h, hd));
 	case NGHTTP2_PUSH_PROMISE: /* nobody has asked for any, and nghttp2 would keep each */
 		return fail(h, -ERR_PROTOCOL);
 	case NGHTTP2_DATA:
 		empty = hd->length == 0 && !(hd->flags & NGHTTP2_FLAG_END_STREAM);
 		if (empty)
 			return fail(h, mux_glitch(&h->s->core));
-		return find(h, hd->stream_id) ? 0 : fail(h, mux_stray(&h->s->core, hd->length));
+		return fail(h, pass_over(h, hd));
 	default:
 		return fail(h, mux_glitch(&h->s->core));
 	}
@@ -235,6 +250,13 @@ static void all_writable(struct mux_core *m)
 
 	list_for_each(pos, &m->children)
 		mux_child_writable(list_entry(pos, struct mux_child, link));
+}
+
+/* Nothing else; on_begin_frame() has counted those without any. */
+static bool is_padding(const nghttp2_frame *frame)
+{
+	return frame->hd.length > 0 && frame->hd.length == frame->data.padlen &&
+	       !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
 }
 
 /* That was the last one. */
@@ -273,6 +295,8 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 			true; /* a client gets no more, and has nothing to say to it */
 	if (is_farewell(h, frame))
 		err = say_goodbye(h);
+	if (frame->hd.type == NGHTTP2_DATA && is_padding(frame))
+		err = mux_glitch(&h->s->core);
 	c = err ? NULL : find(h, id);
 	if (frame->hd.type == NGHTTP2_WINDOW_UPDATE && c)
 		mux_child_writable(&c->base.ms.c);
@@ -340,6 +364,20 @@ static int wait_for_room(struct h2mux *h)
 	return 0;
 }
 
+/* Data for streams that have gone it passes over and does not tell.  More than it can have of the
+ * connection's first bytes and of a head that is not whole yet is such data. */
+static int count_unseen(struct h2mux *h, size_t n)
+{
+	size_t stray;
+
+	h->unseen += (int64_t)n;
+	if (h->unseen <= PREFACE + FRAME_HEAD)
+		return 0;
+	stray = (size_t)h->unseen;
+	h->unseen = 0;
+	return mux_stray(&h->s->core, stray);
+}
+
 /* The next piece of the input, or nothing at all when it has only paused. */
 static int feed(struct h2mux *h)
 {
@@ -357,7 +395,7 @@ static int feed(struct h2mux *h)
 	if (n < 0)
 		return error_of((int)n);
 	bufq_drain(in, (size_t)n);
-	return 0;
+	return count_unseen(h, (size_t)n);
 }
 
 /* Has nghttp2 nothing more to hear or to say?  After a goodbye in order there is no stream left, and the

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#define STRAY_HEAD 8 /* the least that a frame has besides its data */
+
 int mux_session_body(struct mux_session *s)
 {
 	struct bufq *in = &s->core.in;
@@ -23,7 +25,7 @@ int mux_session_body(struct mux_session *s)
 			if (err)
 				return err;
 		} else {
-			int err = mux_stray(&s->core, n);
+			int err = mux_stray(&s->core, n + STRAY_HEAD);
 
 			if (err)
 				return err;

@@ -17,6 +17,7 @@
 #define CLIENT_IDLE (16 * NSEC_SEC) /* the reference's; less than any server's */
 #define NUMBER_MAX  0xffff
 #define FRAME_MAX   8192 /* what the reference sends */
+#define HEAD_MIN    6	 /* of a frame */
 
 struct muxcool {
 	struct mux_core core; /* first */
@@ -163,7 +164,7 @@ static int on_new(struct muxcool *mc, const struct muxcool_frame *f)
 		return err;
 	mc->refused = -1;
 	if (!mux_has_room(&mc->core))
-		return refuse(mc, f->session);
+		return mux_glitch(&mc->core) ? -ERR_PROTOCOL : refuse(mc, f->session);
 	return f->network == MUXCOOL_TCP ? new_stream(mc, f) : new_flow(mc, f);
 }
 
@@ -175,7 +176,7 @@ static int on_keep(struct muxcool *mc, const struct muxcool_frame *f)
 	if (!f->has_data || (f->data_len == 0 && !flow))
 		return mux_glitch(&mc->core);
 	if (!c)
-		return refuse(mc, f->session);
+		return mux_stray(&mc->core, HEAD_MIN) ? -ERR_PROTOCOL : refuse(mc, f->session);
 	if (flow && f->data_len <= XUDP_DATA_MAX) {
 		muxcool_flow_feed(flow, &mc->core.in, f->data_len, &f->dest);
 		mc->left = 0;
@@ -192,7 +193,10 @@ static int on_end(struct muxcool *mc, const struct muxcool_frame *f)
 	int err;
 
 	mc->owed -= echo;
-	err = c ? end_child(mc, c, f->error) : 0;
+	if (c)
+		err = end_child(mc, c, f->error);
+	else
+		err = echo ? 0 : mux_stray(&mc->core, HEAD_MIN);
 	if (err || mc->client) /* what is refused is no fault of who refuses */
 		return err;
 	return !echo && (f->error || early) ? mux_glitch(&mc->core) : 0;

@@ -36,12 +36,13 @@ static int take_syn(struct mux_session *s, uint32_t id)
 static int take_fin(struct mux_session *s, uint32_t id)
 {
 	struct mux_session_child *c = mux_session_find(s, id);
-	int err = c ? mux_session_given_up(s, c) : 0;
+	int err;
 
-	if (c) {
-		mux_stream_end(&c->ms, 0);
-		mux_child_detach(&c->ms.c);
-	}
+	if (!c)
+		return mux_stray(&s->core, SMUX_HEAD);
+	err = mux_session_given_up(s, c);
+	mux_stream_end(&c->ms, 0);
+	mux_child_detach(&c->ms.c);
 	return err;
 }
 

@@ -125,7 +125,7 @@ static int take_of_stream(struct mux_session *s, const struct yamux_frame *f)
 	}
 	c = err ? NULL : find(s, f->stream);
 	if (!c) /* it has gone, and what is left of it is passed over */
-		return err;
+		return err ? err : mux_stray(&s->core, YAMUX_HEAD);
 	if (f->flags & YAMUX_RST)
 		return take_rst(s, c);
 	return f->type == YAMUX_DATA ? take_data(s, c, f) : take_update(s, c, f);

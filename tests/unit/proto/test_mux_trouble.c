@@ -7,6 +7,7 @@
 #include "proto/singmux/singmux_wire.h"
 #include "stream/mux_core.h"
 #include "stream/pair.h"
+#include "transport/mux_session/mux_session.h"
 
 #include "mux_rig.h"
 #include "packets.h"
@@ -14,7 +15,7 @@
 
 #define FOR_EACH_KIND(i) for (size_t i = 0; i < RIG_KINDS; i++)
 
-enum { SMUX = 1, H2MUX = 3 }; /* in rig_kinds */
+enum { COOL, SMUX, YAMUX, H2MUX }; /* in rig_kinds */
 
 static void open_rig(struct rig *r, size_t kind)
 {
@@ -191,6 +192,72 @@ static void a_carrier_whose_streams_have_gone_owes_nothing(void **state)
 			close_rig(&r);
 		}
 	}
+}
+
+/* Of the pool; its struct is its own, and begins with the link. */
+static struct mux *only_carrier(const struct rig *r)
+{
+	struct first_of_pooled {
+		struct list_node link;
+		struct mux_pool *pool;
+		struct sink sink;
+		struct mux *mux;
+	};
+
+	return list_entry(r->pool.carriers.next, struct first_of_pooled, link)->mux;
+}
+
+/* The number of the next stream is the last one of its kind. */
+static void one_whose_numbers_are_used_up_serves_its_streams_and_gets_no_more(void **state)
+{
+	static struct rig r;
+	struct stream *last, *next;
+
+	for (size_t k = SMUX; k <= YAMUX; k++) {
+		struct mux_session *s;
+
+		open_rig(&r, k);
+		last = stream_saying(&r, "first");
+		reads(last, "first", -EAGAIN);
+		stream_free(last);
+		s = container_of(only_carrier(&r), struct mux_session, core.mux);
+		s->number = INT32_MAX;
+		last = stream_saying(&r, "last");
+		next = stream_saying(&r, "elsewhere");
+		assert_int_equal(r.nends, 2);
+		reads(last, "last", -EAGAIN);
+		reads(next, "elsewhere", -EAGAIN);
+		stream_free(last);
+		settle_now(r.l);
+		assert_int_equal(r.pool.ncarriers, 1);
+		stream_free(next);
+		close_rig(&r);
+	}
+}
+
+/* Of mux.cool there are few: all of them. */
+static void cool_whose_numbers_are_used_up_gets_no_more(void **state)
+{
+	static struct rig r;
+	struct stream *s;
+
+	open_rig(&r, COOL);
+	for (unsigned i = 0; i < 65535; i++) {
+		s = rig_stream(&r, 1);
+		assert_int_equal(r.nends, 1);
+		if (i < 65534)
+			stream_free(s);
+		if (i % 1000 == 0)
+			settle_now(r.l);
+	}
+	settle_now(r.l);
+	put_bytes(s, "last", 4);
+	settle_now(r.l);
+	reads(s, "last", -EAGAIN);
+	stream_free(stream_saying(&r, "elsewhere"));
+	assert_int_equal(r.nends, 2);
+	stream_free(s);
+	close_rig(&r);
 }
 
 /* ---- what a server says ------------------------------------------------------------------ */
@@ -432,6 +499,8 @@ int main(void)
 		cmocka_unit_test(one_that_others_wait_for_may_not),
 		cmocka_unit_test(a_carrier_that_stands_still_gets_no_more),
 		cmocka_unit_test(a_carrier_whose_streams_have_gone_owes_nothing),
+		cmocka_unit_test(one_whose_numbers_are_used_up_serves_its_streams_and_gets_no_more),
+		cmocka_unit_test(cool_whose_numbers_are_used_up_gets_no_more),
 		cmocka_unit_test(h2mux_a_server_that_pushes_is_hung_up_on),
 		cmocka_unit_test(h2mux_a_client_says_that_it_wants_no_pushes),
 		cmocka_unit_test(h2mux_a_server_is_given_no_more_streams_than_it_wants_at_once),

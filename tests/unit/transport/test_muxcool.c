@@ -478,6 +478,8 @@ static void m9_too_many_glitches_in_a_second_end_the_mux(void **s)
 static void children_that_the_peer_has_ended_count_until_they_are_freed(void **s)
 {
 	static struct mux_child held[MUX_CHILDREN];
+	struct muxcool_frame f;
+	uint8_t data[65536];
 	struct mux_core *m;
 	struct bench b;
 
@@ -493,9 +495,19 @@ static void children_that_the_peer_has_ended_count_until_they_are_freed(void **s
 	open_child(&b, 1, "no");
 	assert_int_equal(b.nchildren, 0);
 	hears(&b, 1, MUXCOOL_END, true, NULL);
+	for (uint16_t n = 1; n < MUX_GLITCHES; n++)
+		open_child(&b, n, "no");
+	assert_int_equal(b.closed, 0);
+	while (bufq_len(&b.heard) || hear(&b, &f, data))
+		bufq_done(&b.heard);
+	let_pass(b.l, 2 * NSEC_SEC);
 	mux_child_gone(&held[0]);
 	open_child(&b, 2, "yes");
 	assert_int_equal(b.nchildren, 1);
+	for (uint16_t n = 3; n < MUX_GLITCHES + 4; n++)
+		open_child(&b, n, "no");
+	assert_int_equal(b.closed, 1);
+	assert_int_equal(b.mux->result, -ERR_PROTOCOL);
 	for (uint32_t i = 1; i < MUX_CHILDREN; i++)
 		mux_child_gone(&held[i]);
 	bench_close(&b);
@@ -871,7 +883,7 @@ static void m9_data_for_numbers_that_nobody_has_is_bounded(void **s)
 	bench_open(&b);
 	for (int again = 0; again < 2; again++) {
 		open_child(&b, 1, "mine");
-		for (sent = 0; sent + sizeof(data) <= MUX_STRAY; sent += sizeof(data)) {
+		for (sent = 0; sent + sizeof(data) <= MUX_STRAY - 4096; sent += sizeof(data)) {
 			say(&b, frame(9, MUXCOOL_KEEP, 0, NULL), data, sizeof(data));
 			settle_now(b.l);
 		}
@@ -885,6 +897,26 @@ static void m9_data_for_numbers_that_nobody_has_is_bounded(void **s)
 	}
 	assert_int_equal(b.closed, 1);
 	assert_int_equal(b.mux->result, -ERR_PROTOCOL);
+	bench_close(&b);
+}
+
+static void m9_ends_of_numbers_that_nobody_has_are_bounded(void **s)
+{
+	static const uint8_t end[] = {0, 4, 0, 9, MUXCOOL_END, 0};
+	static uint8_t block[10000 * sizeof(end)];
+	size_t sent = 0;
+	struct bench b;
+
+	for (size_t i = 0; i < sizeof(block); i += sizeof(end))
+		memcpy(block + i, end, sizeof(end));
+	bench_open(&b);
+	for (; sent <= 2 * MUX_STRAY && !b.closed; sent += sizeof(block)) {
+		put_bytes(b.far, block, sizeof(block));
+		settle_now(b.l);
+	}
+	assert_int_equal(b.closed, 1);
+	assert_int_equal(b.mux->result, -ERR_PROTOCOL);
+	assert_in_range(sent, MUX_STRAY, MUX_STRAY + sizeof(block));
 	bench_close(&b);
 }
 
@@ -1597,6 +1629,7 @@ int main(void)
 		cmocka_unit_test(answers_to_our_own_ends_are_no_glitches),
 		cmocka_unit_test(an_unknown_number_is_ended_once_and_its_data_passed_over),
 		cmocka_unit_test(m9_data_for_numbers_that_nobody_has_is_bounded),
+		cmocka_unit_test(m9_ends_of_numbers_that_nobody_has_are_bounded),
 		cmocka_unit_test(a_second_new_of_a_live_number_ends_the_first),
 		cmocka_unit_test(metadata_may_be_padded_and_data_of_the_odd_frame_is_skipped),
 		cmocka_unit_test(a_wrong_frame_breaks_the_connection),

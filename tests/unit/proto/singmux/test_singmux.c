@@ -979,6 +979,67 @@ static void many_window_updates_at_once_are_one_for_those_who_wait(void **state)
 	hand_stop(&t);
 }
 
+/* ---- no window --------------------------------------------------------------------------- */
+
+/* All that goes out for a stream that has as much to say as it is let. */
+static size_t say_without_end(struct hand *t, uint32_t id)
+{
+	static uint8_t block[16384];
+	struct mux_core *m = container_of(t->h.mux, struct mux_core, mux);
+	struct stream *s = &mux_stream_of(mux_find(m, id))->s;
+	struct bufq q;
+	size_t all = 0, quiet = 0;
+
+	bufq_init(&q, loop_pool(t->l), SIZE_MAX);
+	while (quiet < 5) {
+		ssize_t n;
+
+		if (bufq_empty(&q))
+			assert_int_equal(bufq_append(&q, block, sizeof(block)), 0);
+		n = stream_push(s, &q);
+		all += n > 0 ? (size_t)n : 0;
+		quiet = n > 0 ? 0 : quiet + 1;
+		if (n < 0)
+			assert_int_equal(n, -EAGAIN);
+		SAY(t, "");
+		while (stream_pull(t->far, &t->q, 65536) > 0)
+			;
+		bufq_done(&t->q);
+	}
+	bufq_done(&q);
+	return all;
+}
+
+/* Who grants nothing gets no more than he has granted, for however long, and the others get theirs. */
+static void a_window_that_stays_shut_costs_nothing_and_holds_up_nobody(void **state)
+{
+	static const char yamux[] = HELLO_YAMUX "\0\1\0\1\0\0\0\1\0\0\0\0\0\1\0\1\0\0\0\3\0\0\0\0",
+			  h2[] = HELLO_H2MUX PREFACE "\0\0\4\x08\0\0\0\0\0\0\1\0\0" CONNECT("\1")
+				  CONNECT("\3");
+	static const struct {
+		const char *bytes;
+		size_t len, window;
+	} cases[] = {
+		{yamux, sizeof(yamux) - 1, YAMUX_WINDOW},
+		{h2, sizeof(h2) - 1, 65535},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct hand t;
+
+		hand_start(&t, &singmux_kind);
+		t.h.idle = true;
+		hand_say(&t, cases[i].bytes, cases[i].len);
+		assert_int_equal(t.h.nkids, 2);
+		assert_int_equal(say_without_end(&t, 1), cases[i].window);
+		assert_int_equal(say_without_end(&t, 3), cases[i].window);
+		pass(&t, 10 * MUX_STALL);
+		assert_int_equal(say_without_end(&t, 1), 0);
+		assert_false(t.h.closed);
+		hand_stop(&t);
+	}
+}
+
 /* ---- TCP Brutal -------------------------------------------------------------------------- */
 
 static void brutal_is_declined_in_its_own_words(void **state)
@@ -1058,6 +1119,58 @@ static void an_http2_peer_cannot_flood_either(void **state)
 	FLOOD(HELLO_H2MUX PREFACE, "\0\0\0\4\0\0\0\0\0");	    /* SETTINGS */
 	FLOOD(HELLO_H2MUX PREFACE, "\0\0\x08\6\0\0\0\0\0abcdefgh"); /* PING */
 	FLOOD(HELLO_H2MUX PREFACE, "\0\0\5\2\0\0\0\0\1\0\0\0\3\1"); /* PRIORITY */
+	FLOOD(HELLO_H2MUX PREFACE CONNECT("\1"),
+	      "\0\0\x08\7\0\0\0\0\0\0\0\0\0\0\0\0\0");			    /* GOAWAY */
+	FLOOD(HELLO_H2MUX PREFACE CONNECT("\1"), "\0\0\0\0\0\0\0\0\1");	    /* no data */
+	FLOOD(HELLO_H2MUX PREFACE CONNECT("\1"), "\0\0\1\0\x08\0\0\0\1\0"); /* padding alone */
+}
+
+/* The bytes that were taken of a frame again and again, until the carrier was ended. */
+static size_t say_for_ever(const char *hello, size_t nhello, const char *frame, size_t len)
+{
+	static uint8_t block[65536];
+	size_t n = sizeof(block) / len * len, all = 0;
+	struct hand t;
+
+	for (size_t at = 0; at < n; at += len)
+		memcpy(block + at, frame, len);
+	hand_start(&t, &singmux_kind);
+	t.h.idle = true;
+	hand_say(&t, hello, nhello);
+	assert_false(t.h.closed);
+	for (; !t.h.closed && all < 4 * MUX_STRAY; all += n)
+		hand_say(&t, block, n);
+	if (!t.h.closed)
+		fail_msg("frame %02x %02x %02x %02x goes on for ever", (uint8_t)frame[0],
+			 (uint8_t)frame[1], (uint8_t)frame[2], (uint8_t)frame[3]);
+	assert_int_equal(t.h.mux->result, -ERR_PROTOCOL);
+	hand_stop(&t);
+	return all;
+}
+
+/* Of a stream that has gone, so that it is no fault as such.  It costs no reply, and yet is work. */
+static void frames_for_numbers_that_nobody_has_are_bounded(void **state)
+{
+	static const char h2[] = HELLO_H2MUX PREFACE CONNECT("\1") "\0\0\4\3\0\0\0\0\1\0\0\0\x08";
+	static const struct {
+		const char *hello, *frame;
+		size_t nhello, len;
+	} cases[] = {
+		{HELLO_SMUX, "\1\1\0\0\3\0\0\0", 2, 8},		    /* FIN */
+		{HELLO_SMUX, "\1\2\1\0\3\0\0\0a", 2, 9},	    /* data */
+		{HELLO_YAMUX, "\0\0\0\0\0\0\0\1\0\0\0\0", 2, 12},   /* none */
+		{HELLO_YAMUX, "\0\1\0\0\0\0\0\1\0\0\0\1", 2, 12},   /* window */
+		{HELLO_YAMUX, "\0\1\0\x08\0\0\0\1\0\0\0\0", 2, 12}, /* reset */
+		{h2, "\0\0\4\3\0\0\0\0\1\0\0\0\x08", sizeof(h2) - 1, 13},
+		{h2, "\0\0\4\x08\0\0\0\0\1\0\0\0\1", sizeof(h2) - 1, 13},
+		{h2, CONNECT("\1"), sizeof(h2) - 1, 21},
+		{h2, "\0\0\1\0\0\0\0\0\1a", sizeof(h2) - 1, 10},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		assert_in_range(
+			say_for_ever(cases[i].hello, cases[i].nhello, cases[i].frame, cases[i].len),
+			1, MUX_STRAY + (MUX_STRAY >> 1));
 }
 
 /* What a stream of the lowest number begins with, which the next ones say with theirs. */
@@ -1187,10 +1300,12 @@ int main(void)
 		cmocka_unit_test(an_h2_stream_that_is_let_go_at_once_is_no_glitch),
 		cmocka_unit_test(small_pieces_of_data_share_chunks),
 		cmocka_unit_test(many_window_updates_at_once_are_one_for_those_who_wait),
+		cmocka_unit_test(a_window_that_stays_shut_costs_nothing_and_holds_up_nobody),
 		cmocka_unit_test(brutal_is_declined_in_its_own_words),
 		cmocka_unit_test(where_only_udp_may_be_inside_a_tcp_stream_is_refused),
 		cmocka_unit_test(frames_that_only_make_work_are_not_taken_for_ever),
 		cmocka_unit_test(an_http2_peer_cannot_flood_either),
+		cmocka_unit_test(frames_for_numbers_that_nobody_has_are_bounded),
 		cmocka_unit_test(opening_and_resetting_is_a_flood),
 		cmocka_unit_test(requests_that_are_none_are_a_flood),
 		cmocka_unit_test(a_header_list_without_an_end_is_a_flood),
