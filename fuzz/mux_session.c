@@ -3,8 +3,9 @@
  *
  * The first byte chooses: bits 0-1 the framing (mux.cool, smux, yamux, h2mux), bit 2 that sing-box's are
  * padded, bit 3 that UDP alone is allowed, bit 4 that nobody reads what we say, bit 5 that the carrier is let
- * go ahead of its children, the rest the sizes of the pieces.  Held are: a request names a destination, what a
- * carrier says beyond what it may owe stays bounded, and at the end every chunk is back.
+ * go ahead of its children, the rest the sizes of the pieces.  Where the last byte is odd the carrier is
+ * drained half way, with bit 1 of that to be over at its last child.  Held are: a request names a destination,
+ * what a carrier says beyond what it may owe stays bounded, and at the end every chunk is back.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -34,6 +35,7 @@ struct child {
 struct house {
 	struct sink sink;
 	struct loop *l;
+	struct mux *mux;
 	struct child kids[KEPT];
 	unsigned n;
 	bool over;
@@ -216,8 +218,11 @@ static void talk(struct house *h, struct stream *far, uint8_t choice, const uint
 {
 	static const size_t pieces[] = {100000, 1, 9, 300};
 	size_t piece = pieces[choice >> 6];
+	bool drains = len > 0 && data[len - 1] & 1;
 
 	for (size_t at = 0; at < len && !h->over; at += piece) {
+		if (drains && at >= len / 2)
+			mux_drain(h->mux, data[len - 1] & 2 ? 0 : MUX_QUIET);
 		if (!say(far, data + at, MIN(piece, len - at)))
 			break;
 		settle(h->l);
@@ -248,6 +253,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	NEED(h.l && pair_new(h.l, 1 << 18, &near, &far) == 0);
 	mux = (data[0] & 3 ? singmux_kind : muxcool_kind).serve(near, &terms);
 	NEED(mux);
+	h.mux = mux;
 	greet(far, data[0]);
 	talk(&h, far, data[0], data + 1, len - 1);
 	if (data[0] & 32)
