@@ -6,32 +6,17 @@
 
 #include "base/err.h"
 #include "base/log.h"
-#include "cmd/manager_host.h"
+#include "cmd/service.h"
 
 #define RETRY (30 * NSEC_SEC)
-
-struct part;
-
-struct part_ops {
-	const char *area;
-	/* `again`: as the last time it fails for the same reason, most likely */
-	int (*start)(struct hosted *h, void *conf, bool again, void **run);
-	void (*stop)(void *run, nsec_t grace, void (*stopped)(void *arg), void *arg);
-	void (*hasten)(void *run);     /* connections end now */
-	void (*hurry)(struct part *p); /* and nobody is waited for */
-	void (*sync)(void *run);
-	void (*free)(void *run);
-	void (*conf_free)(void *conf);
-};
 
 struct part {
 	struct hosted *hosted;
 	struct list_node link;
-	const struct part_ops *ops;
 	const char *name;
-	void *conf; /* of what runs, or is tried again */
-	void *run;  /* NULL: it could not be started */
-	void *next; /* conf of what comes when this one has ended; NULL: nothing */
+	struct service_conf conf; /* of what runs, or is tried again */
+	struct service *run;	  /* NULL: it could not be started */
+	struct service_conf next; /* of what comes when this one has ended; empty: nothing */
 	bool stopping;
 	nsec_t until; /* connections may go on, while stopping */
 	int failed;   /* the last start */
@@ -40,135 +25,12 @@ struct part {
 	char text[]; /* the name */
 };
 
-/* ---- the two kinds ----------------------------------------------------------------------- */
-
-static void part_stopped(void *arg)
-{
-	struct part *p = arg;
-
-	loop_queue(p->hosted->world.loop, &p->gone);
-}
-
-static int manager_start(struct hosted *h, void *conf, bool again, void **run)
-{
-	const struct manager_world world = {.loop = h->world.loop,
-					    .workers = h->world.workers,
-					    .state_root = h->state_dir,
-					    .again = again};
-	struct manager_host *m;
-	int err = manager_host_start(&world, conf, &m);
-
-	if (err)
-		return err;
-	log_msg(LOG_INFO, "manager", "at %s, %zu ports by %s, state in %s",
-		((struct manager_file *)conf)->endpoint.address, manager_host_ports(m),
-		((struct manager_file *)conf)->server_mode, manager_host_dir(m));
-	*run = m;
-	return 0;
-}
-
-static void manager_stop(void *run, nsec_t grace, void (*stopped)(void *arg), void *arg)
-{
-	manager_host_stop(run, grace, stopped, arg);
-}
-
-static void manager_hasten(void *run)
-{
-	manager_host_hasten(run);
-}
-
-static void manager_hurry(struct part *p)
-{
-	manager_host_stop(p->run, 0, part_stopped, p);
-}
-
-static void manager_sync(void *run)
-{
-	manager_host_sync(run);
-}
-
-static void manager_gone(void *run)
-{
-	manager_host_free(run);
-}
-
-static void manager_conf_free(void *conf)
-{
-	manager_file_free(conf);
-}
-
-static const struct part_ops manager_ops = {
-	.area = "manager",
-	.start = manager_start,
-	.stop = manager_stop,
-	.hasten = manager_hasten,
-	.hurry = manager_hurry,
-	.sync = manager_sync,
-	.free = manager_gone,
-	.conf_free = manager_conf_free,
-};
-
-static int site_begin(struct hosted *h, void *conf, bool again, void **run)
-{
-	const struct site_world world = {.loop = h->world.loop,
-					 .workers = h->world.workers,
-					 .http = h->world.http,
-					 .state_root = h->state_dir,
-					 .again = again};
-	const struct site_conf *c = conf;
-	struct site *s;
-	int err = site_start(&world, c, &s);
-
-	if (err)
-		return err;
-	log_msg(LOG_INFO, "yassp", "%s: ports by %s, state in %s", c->section,
-		yassp_daemon_name(c->conf.daemon), site_dir(s));
-	*run = s;
-	return 0;
-}
-
-static void site_end(void *run, nsec_t grace, void (*stopped)(void *arg), void *arg)
-{
-	site_stop(run, grace, stopped, arg);
-}
-
-static void site_hasten_part(void *run)
-{
-	site_hasten(run);
-}
-
-static void site_hurry_part(struct part *p)
-{
-	site_hurry(p->run);
-}
-
-static void site_sync_part(void *run)
-{
-	site_sync(run);
-}
-
-static void site_gone(void *run)
-{
-	site_free(run);
-}
-
-static void site_forget(void *conf)
-{
-	site_conf_free(conf);
-}
-
-static const struct part_ops site_ops = {
-	.area = "yassp",
-	.start = site_begin,
-	.stop = site_end,
-	.hasten = site_hasten_part,
-	.hurry = site_hurry_part,
-	.sync = site_sync_part,
-	.free = site_gone,
-	.conf_free = site_forget,
-};
-
 /* ---- a part ------------------------------------------------------------------------------ */
+
+static const char *area_of(const struct part *p)
+{
+	return service_conf_area(&p->conf);
+}
 
 static void part_drop(struct part *p)
 {
@@ -178,9 +40,8 @@ static void part_drop(struct part *p)
 	timer_stop(&p->hasten);
 	waiter_cancel(&p->gone);
 	list_del(&p->link);
-	p->ops->conf_free(p->conf);
-	if (p->next)
-		p->ops->conf_free(p->next);
+	service_conf_free(&p->conf);
+	service_conf_free(&p->next);
 	free(p);
 	if (--h->count == 0 && h->stopping)
 		loop_queue(h->world.loop, &h->gone);
@@ -189,14 +50,21 @@ static void part_drop(struct part *p)
 static void part_start(struct part *p)
 {
 	struct hosted *h = p->hosted;
-	int err = p->ops->start(h, p->conf, p->failed != 0, &p->run);
+	const struct service_world world = {
+		.loop = h->world.loop,
+		.workers = h->world.workers,
+		.http = h->world.http,
+		.state_root = h->state_dir,
+		.again = p->failed != 0, /* for the same reason, most likely */
+	};
+	int err = service_start(&world, &p->conf, &p->run);
 	bool known = err == p->failed;
 
 	p->failed = err;
 	if (!err)
 		return;
 	p->run = NULL;
-	log_msg(known ? LOG_DEBUG : LOG_ERROR, p->ops->area,
+	log_msg(known ? LOG_DEBUG : LOG_ERROR, area_of(p),
 		"%s is not served: %s; trying again every %d s", p->name, err_text(err),
 		(int)(RETRY / NSEC_SEC));
 	timer_set(h->world.loop, &p->retry, loop_now(h->world.loop) + RETRY);
@@ -224,7 +92,7 @@ static void on_hasten(struct timer *t)
 {
 	struct part *p = container_of(t, struct part, hasten);
 
-	p->ops->hasten(p->run);
+	service_hasten(p->run);
 }
 
 /* It has stopped: gone, or what comes instead. */
@@ -233,19 +101,26 @@ static void on_gone(struct waiter *w)
 	struct part *p = container_of(w, struct part, gone);
 
 	timer_stop(&p->hasten);
-	p->ops->free(p->run);
+	service_free(p->run);
 	p->run = NULL;
 	p->stopping = false;
 	p->failed = 0;
 	retry_now(p->hosted);
-	if (!p->next) {
+	if (!service_conf_given(&p->next)) {
 		part_drop(p);
 		return;
 	}
-	p->ops->conf_free(p->conf);
+	service_conf_free(&p->conf);
 	p->conf = p->next;
-	p->next = NULL;
+	p->next = (struct service_conf){0};
 	part_start(p);
+}
+
+static void part_stopped(void *arg)
+{
+	struct part *p = arg;
+
+	loop_queue(p->hosted->world.loop, &p->gone);
 }
 
 /* Only ever sooner. */
@@ -265,37 +140,35 @@ static void part_stop(struct part *p, nsec_t grace)
 	}
 	p->stopping = true;
 	p->until = until;
-	p->ops->stop(p->run, grace, part_stopped, p);
+	service_stop(p->run, grace, part_stopped, p);
 }
 
 /* From one configuration to another: by an end, whoever is connected. */
-static void part_change(struct part *p, void *conf)
+static void part_change(struct part *p, struct service_conf conf)
 {
 	if (p->run) {
-		if (p->next)
-			p->ops->conf_free(p->next);
+		service_conf_free(&p->next);
 		p->next = conf;
 		part_stop(p, 0);
 		return;
 	}
 	timer_stop(&p->retry);
-	p->ops->conf_free(p->conf);
+	service_conf_free(&p->conf);
 	p->conf = conf;
 	p->failed = 0;
 	part_start(p);
 }
 
-static void part_add(struct hosted *h, const struct part_ops *ops, const char *name, void *conf)
+static void part_add(struct hosted *h, const char *name, struct service_conf conf)
 {
 	struct part *p = calloc(1, sizeof(*p) + strlen(name) + 1);
 
 	if (!p) {
-		log_msg(LOG_ERROR, ops->area, "%s is not served: no memory", name);
-		ops->conf_free(conf);
+		log_msg(LOG_ERROR, service_conf_area(&conf), "%s is not served: no memory", name);
+		service_conf_free(&conf);
 		return;
 	}
 	p->hosted = h;
-	p->ops = ops;
 	p->name = memcpy(p->text, name, strlen(name) + 1);
 	p->conf = conf;
 	timer_init(&p->retry, on_retry);
@@ -330,7 +203,7 @@ static struct part *find_manager(struct hosted *h)
 	list_for_each(n, &h->parts) {
 		struct part *p = list_entry(n, struct part, link);
 
-		if (p->ops == &manager_ops)
+		if (p->conf.manager)
 			return p;
 	}
 	return NULL;
@@ -343,7 +216,7 @@ static struct part *find_site(struct hosted *h, const struct site_conf *c)
 	list_for_each(n, &h->parts) {
 		struct part *p = list_entry(n, struct part, link);
 
-		if (p->ops == &site_ops && site_conf_is(p->conf, c))
+		if (p->conf.site && site_conf_is(p->conf.site, c))
 			return p;
 	}
 	return NULL;
@@ -351,10 +224,10 @@ static struct part *find_site(struct hosted *h, const struct site_conf *c)
 
 static bool stays(const struct part *p, const struct sections *s)
 {
-	if (p->ops == &manager_ops)
+	if (p->conf.manager)
 		return s->manager != NULL;
 	for (size_t i = 0; i < s->nsites; i++) {
-		if (site_conf_is(p->conf, s->sites[i]))
+		if (site_conf_is(p->conf.site, s->sites[i]))
 			return true;
 	}
 	return false;
@@ -363,15 +236,16 @@ static bool stays(const struct part *p, const struct sections *s)
 /* Nothing is to be done: it runs with what it shall have, or will. */
 static bool is_on_its_way(const struct part *p, bool same)
 {
-	return same && p->run && (!p->stopping || p->next);
+	return same && p->run && (!p->stopping || service_conf_given(&p->next));
 }
 
 static void apply_manager(struct hosted *h, bool same, struct manager_file *f)
 {
+	const struct service_conf conf = {.manager = f};
 	struct part *p = find_manager(h);
 
 	if (!p) {
-		part_add(h, &manager_ops, "Manager", f);
+		part_add(h, "Manager", conf);
 		return;
 	}
 	if (is_on_its_way(p, same)) {
@@ -379,19 +253,20 @@ static void apply_manager(struct hosted *h, bool same, struct manager_file *f)
 		return;
 	}
 	log_msg(LOG_INFO, "manager", "starting anew");
-	part_change(p, f);
+	part_change(p, conf);
 }
 
 static void apply_site(struct hosted *h, struct site_conf *c)
 {
+	const struct service_conf conf = {.site = c};
 	struct part *p = find_site(h, c);
-	const struct site_conf *own = !p ? NULL : p->next ? p->next : p->conf;
+	const struct site_conf *own = !p ? NULL : p->next.site ? p->next.site : p->conf.site;
 
 	if (!p) {
 		char name[512];
 
 		snprintf(name, sizeof(name), "[%.200s] of %.200s", c->section, c->file);
-		part_add(h, &site_ops, name, c);
+		part_add(h, name, conf);
 		return;
 	}
 	if (is_on_its_way(p, sections_same_site(own, c))) {
@@ -399,17 +274,15 @@ static void apply_site(struct hosted *h, struct site_conf *c)
 		return;
 	}
 	log_msg(LOG_INFO, "yassp", "%s: starting anew", c->section);
-	part_change(p, c);
+	part_change(p, conf);
 }
 
 static void part_leave(struct part *p, nsec_t drain)
 {
-	if (p->next)
-		p->ops->conf_free(p->next);
-	p->next = NULL;
+	service_conf_free(&p->next);
 	if (p->stopping)
 		return;
-	log_msg(LOG_INFO, p->ops->area, "%s: no longer configured, draining", p->name);
+	log_msg(LOG_INFO, area_of(p), "%s: no longer configured, draining", p->name);
 	part_stop(p, drain);
 }
 
@@ -441,7 +314,7 @@ void hosted_sync(struct hosted *h)
 		struct part *p = list_entry(n, struct part, link);
 
 		if (p->run)
-			p->ops->sync(p->run);
+			service_sync(p->run);
 	}
 }
 
@@ -457,9 +330,7 @@ void hosted_stop(struct hosted *h, nsec_t grace, void (*stopped)(void *arg), voi
 	list_for_each_safe(n, next, &h->parts) {
 		struct part *p = list_entry(n, struct part, link);
 
-		if (p->next)
-			p->ops->conf_free(p->next);
-		p->next = NULL;
+		service_conf_free(&p->next);
 		part_stop(p, grace);
 	}
 }
@@ -472,7 +343,7 @@ void hosted_hurry(struct hosted *h)
 		struct part *p = list_entry(n, struct part, link);
 
 		if (p->stopping)
-			p->ops->hurry(p);
+			service_hurry(p->run);
 	}
 }
 
@@ -486,7 +357,7 @@ void hosted_done(struct hosted *h)
 		struct part *p = list_entry(n, struct part, link);
 
 		if (p->run)
-			p->ops->free(p->run);
+			service_free(p->run);
 		part_drop(p);
 	}
 	waiter_cancel(&h->gone);

@@ -10,24 +10,23 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "cmd/daemon.h"
 #include "sync/snapshot.h"
 #include "yassp/push_server.h"
 
 struct site {
-	struct site_world world;
+	struct service service;
 	const struct site_conf *from;
 	const struct yassp_conf *conf;
-	char dir[PATH_MAX], run_dir[PATH_MAX];
 	const char **plugin_path; /* conf's, NULL-terminated */
-	int lock;
-	struct ledger *ledger;
-	uint32_t ledger_node;
-	struct engine *engine;
 	struct yassp *y;
 	struct push_server *push;
 	bool hurried;
 };
+
+static struct site *site_of(struct service *s)
+{
+	return container_of(s, struct site, service);
+}
 
 /* ---- the file ---------------------------------------------------------------------------- */
 
@@ -118,70 +117,50 @@ void site_conf_free(struct site_conf *c)
 
 /* ---- folders ----------------------------------------------------------------------------- */
 
-static enum log_level level(const struct site *s)
-{
-	return s->world.again ? LOG_DEBUG : LOG_ERROR;
-}
-
 /* One for each file and section, whatever they are called. */
 static int choose_dir(struct site *s)
 {
-	char name[SNAPSHOT_NAME_LEN + 1];
+	char name[SNAPSHOT_NAME_LEN + 1], *dir = s->service.dir;
 	int n, err;
 
 	if (*s->conf->state) {
-		n = snprintf(s->dir, sizeof(s->dir), "%s", s->conf->state);
+		n = snprintf(dir, PATH_MAX, "%s", s->conf->state);
 		return n < PATH_MAX ? 0 : -ENAMETOOLONG;
 	}
 	err = snapshot_name(s->from->real, s->from->section, "yassp", name);
 	if (err)
 		return err;
-	n = snprintf(s->dir, sizeof(s->dir), "%s/yassp-%s", s->world.state_root, name);
+	n = snprintf(dir, PATH_MAX, "%s/yassp-%s", s->service.world.state_root, name);
 	return n < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
-static int make_run_dir(struct site *s)
+static int choose_run_dir(struct site *s)
 {
 	const struct hash_key key = {0};
-	int n, err;
+	const char *dir = s->service.dir;
+	int n;
 
 	if (*s->conf->temp_dir) /* which several of one process may share */
-		n = snprintf(s->run_dir, PATH_MAX, "%s/weir-%d-%08x", s->conf->temp_dir, getpid(),
-			     (unsigned)hash_bytes(&key, s->dir, strlen(s->dir)));
+		n = snprintf(s->service.run_dir, PATH_MAX, "%s/weir-%d-%08x", s->conf->temp_dir,
+			     getpid(), (unsigned)hash_bytes(&key, dir, strlen(dir)));
 	else
-		n = snprintf(s->run_dir, PATH_MAX, "%s/run", s->dir);
-	err = n < PATH_MAX ? daemon_make_run_dir(s->run_dir) : -ENAMETOOLONG;
-	if (err)
-		log_msg(level(s), "yassp", "cannot use the folder %s: %s%s", s->run_dir,
-			err_text(err),
-			err == -EPERM ? ": it is a link, or not ours alone to write in" : "");
-	return err;
+		n = snprintf(s->service.run_dir, PATH_MAX, "%s/run", dir);
+	return n < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
 static int open_state(struct site *s)
 {
-	char why[LEDGER_WHY_MAX] = "";
+	/* By host name: a panel that moves gets what was counted before. */
+	const struct service_state state = {
+		.kept = true, .url = "yassp", .type = s->conf->hostname};
 	int err = choose_dir(s);
 
 	if (!err)
-		err = daemon_make_dir(s->dir);
+		err = choose_run_dir(s);
 	if (!err)
-		err = daemon_lock_dir(s->dir, &s->lock);
-	if (err == -EBUSY) {
-		log_msg(level(s), "yassp", "%s: another process runs this site", s->from->section);
-		return err;
-	}
-	/* The last column is control's: what external servers report. */
-	if (!err)
-		err = ledger_open(s->dir, s->world.workers->n + 1, &s->ledger, why);
-	/* By host name: a panel that moves gets what was counted before. */
-	if (!err)
-		err = ledger_node(s->ledger, "yassp", 0, s->conf->hostname, &s->ledger_node);
-	if (err)
-		log_msg(level(s), "yassp", "cannot use the state folder %s: %s%s%s", s->dir,
-			err_text(err), *why ? ": " : "", why);
-	else if (*why)
-		log_msg(LOG_WARN, "yassp", "%s", why);
+		return service_open_state(&s->service, &state);
+	log_msg(service_level(&s->service), "yassp", "%s: its state has no folder: %s",
+		s->from->section, err_text(err));
 	return err;
 }
 
@@ -202,52 +181,52 @@ static int end_path(struct site *s)
 	return s->plugin_path ? 0 : -ENOMEM;
 }
 
+static struct engine_conf engine_conf_of(struct site *s)
+{
+	struct engine_conf c = service_engine_conf(&s->service);
+
+	c.event = on_event;
+	c.retry_every = s->conf->retry_s * NSEC_SEC;
+	c.listen =
+		(struct json_list){.items = (const char **)(uintptr_t)&s->conf->bind, .count = 1};
+	c.allow_private = s->conf->allow_private;
+	c.insecure_methods = s->conf->insecure_methods;
+	c.plugin_path = s->plugin_path;
+	c.plugin_stop_timeout = s->conf->plugin_stop_timeout_s * NSEC_SEC;
+	c.program = s->conf->program;
+	c.print_log = s->conf->print_log;
+	return c;
+}
+
 static int start_engine(struct site *s)
 {
-	struct engine_conf c = {
-		.loop = s->world.loop,
-		.workers = s->world.workers,
-		.counters = ledger_counters(s->ledger),
-		.ledger_node = s->ledger_node,
-		.settle = ledger_settle,
-		.settle_arg = s->ledger,
-		.event = on_event,
-		.retry_every = s->conf->retry_s * NSEC_SEC,
-		.listen = {.items = (const char **)(uintptr_t)&s->conf->bind, .count = 1},
-		.allow_private = s->conf->allow_private,
-		.insecure_methods = s->conf->insecure_methods,
-		.plugin_path = s->plugin_path,
-		.plugin_stop_timeout = s->conf->plugin_stop_timeout_s * NSEC_SEC,
-		.program = s->conf->program,
-		.run_dir = s->run_dir,
-		.print_log = s->conf->print_log,
-	};
+	struct engine_conf c = engine_conf_of(s);
 	const char *kind = yassp_daemon_name(s->conf->daemon);
 	char why[PROFILE_WHY_MAX] = "";
-	int err = engine_new(kind, &c, &s->engine, why);
+	int err;
 
-	if (err && s->conf->fallback && s->conf->daemon != YASSP_BUILTIN) {
+	if (s->conf->fallback && s->conf->daemon != YASSP_BUILTIN) {
+		err = engine_new(kind, &c, &s->service.engine, why);
+		if (!err)
+			return 0;
 		log_msg(LOG_WARN, "yassp", "%s cannot be used (%s): serving the ports ourselves",
 			kind, *why ? why : err_text(err));
-		err = engine_new("builtin", &c, &s->engine, why);
+		kind = "builtin";
 	}
-	if (err)
-		log_msg(level(s), "yassp", "the ports cannot be served: %s",
-			*why ? why : err_text(err));
-	return err;
+	return service_start_engine(&s->service, kind, &c);
 }
 
 static int start_yassp(struct site *s)
 {
 	const struct yassp_env env = {
-		.loop = s->world.loop,
-		.http = s->world.http,
-		.ledger = s->ledger,
-		.ledger_node = s->ledger_node,
-		.engine = s->engine,
+		.loop = s->service.world.loop,
+		.http = s->service.world.http,
+		.ledger = s->service.ledger,
+		.ledger_node = s->service.ledger_node,
+		.engine = s->service.engine,
 		.conf = s->conf,
 		.tag = s->from->section,
-		.snapshot_dir = s->dir,
+		.snapshot_dir = s->service.dir,
 	};
 
 	return yassp_new(&env, &s->y);
@@ -261,10 +240,11 @@ static int start_push(struct site *s)
 
 	if (!s->conf->push)
 		return 0;
-	err = push_server_start(s->world.loop, s->y, s->conf, &s->push);
+	err = push_server_start(s->service.world.loop, s->y, s->conf, &s->push);
 	if (err) {
-		log_msg(level(s), "yassp", "the push server cannot listen on %s, port %d: %s",
-			s->conf->push_address, (int)s->conf->push_port, err_text(err));
+		log_msg(service_level(&s->service), "yassp",
+			"the push server cannot listen on %s, port %d: %s", s->conf->push_address,
+			(int)s->conf->push_port, err_text(err));
 		return err;
 	}
 	push_server_at(s->push, &at);
@@ -272,79 +252,83 @@ static int start_push(struct site *s)
 	return 0;
 }
 
-int site_start(const struct site_world *world, const struct site_conf *conf, struct site **out)
-{
-	struct site *s = calloc(1, sizeof(*s));
-	int err;
+/* ---- ending ------------------------------------------------------------------------------ */
 
-	if (!s)
-		return -ENOMEM;
-	s->world = *world;
-	s->from = conf;
-	s->conf = &conf->conf;
-	s->lock = -1;
-	err = open_state(s);
-	if (!err)
-		err = make_run_dir(s);
+static void site_stop(struct service *service, nsec_t grace)
+{
+	struct site *s = site_of(service);
+
+	push_server_stop(s->push);
+	s->push = NULL;
+	yassp_stop(s->y, grace, service->stopped, service->stopped_arg);
+}
+
+static void site_hasten(struct service *service)
+{
+	yassp_hasten(site_of(service)->y);
+}
+
+static void site_hurry(struct service *service)
+{
+	struct site *s = site_of(service);
+
+	if (!s->hurried)
+		yassp_hurry(s->y);
+	s->hurried = true;
+}
+
+static void site_free(struct service *service)
+{
+	struct site *s = site_of(service);
+
+	push_server_stop(s->push);
+	yassp_free(s->y);
+	service_done(service);
+	free(s->plugin_path);
+	free(s);
+}
+
+static const struct service_ops site_ops = {
+	.area = "yassp",
+	.stop = site_stop,
+	.hasten = site_hasten,
+	.hurry = site_hurry,
+	.free = site_free,
+};
+
+/* ---- the whole --------------------------------------------------------------------------- */
+
+static int start_parts(struct site *s)
+{
+	int err = open_state(s);
+
 	if (!err)
 		err = end_path(s);
 	if (!err)
 		err = start_engine(s);
 	if (!err)
 		err = start_yassp(s);
-	if (!err)
-		err = start_push(s);
+	return err ? err : start_push(s);
+}
+
+int site_start(const struct service_world *world, const struct site_conf *conf,
+	       struct service **out)
+{
+	struct site *s = calloc(1, sizeof(*s));
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	service_init(&s->service, &site_ops, world);
+	s->from = conf;
+	s->conf = &conf->conf;
+	err = start_parts(s);
 	if (err) {
-		site_free(s);
+		site_free(&s->service);
 		return err;
 	}
-	*out = s;
+	log_msg(LOG_INFO, "yassp", "%s: ports by %s, state in %s", conf->section,
+		yassp_daemon_name(conf->conf.daemon), s->service.dir);
+	*out = &s->service;
 	return 0;
-}
-
-const char *site_dir(const struct site *s)
-{
-	return s->dir;
-}
-
-void site_sync(struct site *s)
-{
-	ledger_sync_counters(s->ledger);
-}
-
-/* ---- ending ------------------------------------------------------------------------------ */
-
-void site_stop(struct site *s, nsec_t grace, void (*stopped)(void *arg), void *arg)
-{
-	push_server_stop(s->push);
-	s->push = NULL;
-	yassp_stop(s->y, grace, stopped, arg);
-}
-
-void site_hasten(struct site *s)
-{
-	yassp_hasten(s->y);
-}
-
-void site_hurry(struct site *s)
-{
-	if (!s->hurried)
-		yassp_hurry(s->y);
-	s->hurried = true;
-}
-
-void site_free(struct site *s)
-{
-	if (!s)
-		return;
-	push_server_stop(s->push);
-	yassp_free(s->y);
-	engine_free(s->engine);
-	ledger_close(s->ledger);
-	if (s->lock >= 0)
-		close(s->lock);
-	if (*s->run_dir)
-		rmdir(s->run_dir);
-	free(s->plugin_path);
-	free(s);
 }

@@ -15,30 +15,15 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "cmd/alone.h"
 #include "cmd/cmd.h"
 #include "cmd/daemon.h"
 #include "cmd/manager_host.h"
 #include "cmd/manager_send.h"
 #include "cmd/opt.h"
 #include "conf/report.h"
-#include "crypto/aead.h"
-#include "event/signals.h"
-#include "node/memory.h"
-#include "node/workers.h"
-
-#define HOUSEKEEPING (30 * NSEC_SEC)
 
 static const int caught[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, 0};
-
-struct host {
-	struct manager_file *file;
-	struct loop *loop;
-	struct signals signals;
-	struct workers workers;
-	struct manager_host *manager;
-	struct timer housekeeping;
-	char state_root[PATH_MAX];
-};
 
 /* What was asked for. */
 struct call {
@@ -184,17 +169,18 @@ static bool read_file(const char *path, struct file *f)
 	return !err;
 }
 
-static int load(struct host *h, const struct call *c)
+static int load(const struct call *c, struct manager_file **out)
 {
 	const char *name = c->config ? c->config : "options";
 	struct conf_report report;
+	struct manager_file *m;
 	struct file f = {0};
 	int err;
 
 	if (c->config && !read_file(c->config, &f))
 		return CMD_CONFIG;
 	conf_report_init(&report);
-	err = manager_file_parse(f.text, f.len, name, &c->args, &report, &h->file);
+	err = manager_file_parse(f.text, f.len, name, &c->args, &report, &m);
 	file_done(&f);
 	conf_report_print(&report, stderr);
 	conf_report_done(&report);
@@ -202,12 +188,14 @@ static int load(struct host *h, const struct call *c)
 		fail(name, err_text(err));
 	if (err)
 		return CMD_CONFIG;
-	if (!h->file->endpoint.address) {
+	if (!m->endpoint.address) {
 		fail(name, "manager_address is missing, in the file or as --manager-address");
+		manager_file_free(m);
 		return CMD_CONFIG;
 	}
 	if (c->workdir)
-		h->file->workdir = c->workdir;
+		m->workdir = c->workdir;
+	*out = m;
 	return 0;
 }
 
@@ -266,129 +254,51 @@ static int go_to_background(const struct call *c)
 	_exit(CMD_OK);
 }
 
-/* ---- starting ---------------------------------------------------------------------------- */
+/* ---- serving ----------------------------------------------------------------------------- */
 
-static void on_housekeeping(struct timer *t)
+static int serve(struct manager_file *f, const char *state_root)
 {
-	struct host *h = container_of(t, struct host, housekeeping);
+	const struct alone_conf conf = {
+		.service.manager = f,
+		.state_root = state_root,
+		.workers = strcmp(f->server_mode, "builtin") != 0 ? 1 : (unsigned)f->workers,
+		.caught = caught, /* nothing is read again: ports come by command */
+	};
+	int end = alone_run(&conf);
 
-	manager_host_sync(h->manager);
-	timer_set(h->loop, t, loop_now(h->loop) + HOUSEKEEPING);
+	return end < 0 ? fail("cannot start", err_text(end)) : CMD_OK;
 }
 
-static unsigned worker_count(const struct manager_file *f)
+/* Whose folders are our own is asked before we become somebody else. */
+static int run(const struct call *c, struct manager_file *f)
 {
-	long n = f->workers ? (long)f->workers : sysconf(_SC_NPROCESSORS_ONLN);
+	char state_root[PATH_MAX];
+	int status;
 
-	if (strcmp(f->server_mode, "builtin") != 0)
-		n = 1;
-	return n < 1 ? 1 : (unsigned)MIN(n, 256L);
-}
-
-static int start_parts(struct host *h)
-{
-	const struct manager_world world = {
-		.loop = h->loop, .workers = &h->workers, .state_root = h->state_root};
-	int err = workers_start(&h->workers, h->loop, worker_count(h->file), NULL);
-
-	if (!err)
-		err = workers_set_budget(&h->workers, memory_there("") / 2);
-	if (err)
-		log_msg(LOG_ERROR, "manager", "cannot start: %s", err_text(err));
-	if (!err)
-		err = manager_host_start(&world, h->file, &h->manager);
-	return err;
-}
-
-/* ---- ending ------------------------------------------------------------------------------ */
-
-static void on_stopped(void *arg)
-{
-	struct host *h = arg;
-
-	loop_stop(h->loop);
-}
-
-static void on_signal(struct signals *s, int signo)
-{
-	struct host *h = container_of(s, struct host, signals);
-
-	if (signo == SIGHUP || signo == SIGUSR1)
-		return; /* nothing is read again: ports come by command */
-	log_msg(LOG_INFO, "manager", "%s: stopping", signal_name(signo));
-	manager_host_stop(h->manager, 0, on_stopped, h);
-}
-
-static void host_done(struct host *h)
-{
-	manager_host_free(h->manager);
-	timer_stop(&h->housekeeping);
-	if (h->workers.n)
-		workers_stop(&h->workers);
-	signals_close(&h->signals);
-	loop_turn(h->loop, 0); /* frees what was let go */
-	loop_free(h->loop);
-}
-
-static int serve(struct host *h)
-{
-	const char *why = aead_init("auto");
-	int err;
-
-	if (why)
-		return fail("crypto", why);
-	daemon_keep_large_apart();
-	signals_block(caught);
-	h->loop = loop_new(LOOP_EPOLL, 0);
-	if (!h->loop)
-		return fail("cannot start", err_text(-ENOMEM));
-	timer_init(&h->housekeeping, on_housekeeping);
-	err = signals_open(&h->signals, h->loop, caught, on_signal);
-	if (!err)
-		err = start_parts(h);
-	if (!err) {
-		on_housekeeping(&h->housekeeping);
-		log_msg(LOG_INFO, "manager", "version %s at %s, %zu ports by %s, state in %s",
-			WEIR_VERSION, h->file->endpoint.address, manager_host_ports(h->manager),
-			h->file->server_mode, manager_host_dir(h->manager));
-		loop_run(h->loop);
-	}
-	host_done(h);
-	return err ? CMD_FAILED : CMD_OK;
+	if (f->log_level >= 0)
+		log_set_level((enum log_level)f->log_level);
+	if (c->verbose)
+		log_set_level(LOG_DEBUG);
+	daemon_state_root(state_root);
+	limit_files(c->nofile ? c->nofile : f->nofile);
+	status = become(c->user ? c->user : f->user);
+	if (!status)
+		status = go_to_background(c);
+	return status ? status : serve(f, state_root);
 }
 
 int cmd_ss_manager(int argc, char **argv)
 {
 	struct call c = {.args = MANAGER_ARGS_NONE};
-	struct host *h;
+	struct manager_file *f;
 	int status = parse(&c, argc, argv);
 
 	if (status < 0)
 		return ~status;
-	h = calloc(1, sizeof(*h));
-	if (!h)
-		return fail("cannot start", err_text(-ENOMEM));
-	status = load(h, &c);
-	if (!status && c.send.n) {
-		status = manager_send(&h->file->endpoint, &c.send);
-		manager_file_free(h->file);
-		free(h);
-		return status;
-	}
-	if (!status && h->file->log_level >= 0)
-		log_set_level((enum log_level)h->file->log_level);
-	if (c.verbose)
-		log_set_level(LOG_DEBUG);
-	daemon_state_root(h->state_root);
+	status = load(&c, &f);
 	if (!status) {
-		limit_files(c.nofile ? c.nofile : h->file->nofile);
-		status = become(c.user ? c.user : h->file->user);
+		status = c.send.n ? manager_send(&f->endpoint, &c.send) : run(&c, f);
+		manager_file_free(f);
 	}
-	if (!status)
-		status = go_to_background(&c);
-	if (!status)
-		status = serve(h);
-	manager_file_free(h->file);
-	free(h);
 	return status;
 }

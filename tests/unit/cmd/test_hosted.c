@@ -13,13 +13,9 @@
 
 /* What runs. */
 struct fake {
+	struct service service;
 	char name[16];
-	nsec_t ends_after; /* connections let go within their grace, then it reports */
-	bool hastened;
-	void (*stopped)(void *arg);
-	void *arg;
-	struct timer end;
-	struct loop *loop;
+	struct timer end; /* connections let go within their grace, then it reports */
 };
 
 /* Since the last look. */
@@ -34,95 +30,92 @@ static void say(const char *what, const char *who)
 	snprintf(said + at, sizeof(said) - at, "%s%s %s", at ? ", " : "", what, who);
 }
 
+static struct fake *fake_of(struct service *s)
+{
+	return container_of(s, struct fake, service);
+}
+
 static void on_end(struct timer *t)
 {
 	struct fake *f = container_of(t, struct fake, end);
 
 	say("ended", f->name);
-	f->stopped(f->arg);
+	f->service.stopped(f->service.stopped_arg);
 }
 
-static struct fake *fake_start(struct loop *l, const char *name)
+static void end_after(struct fake *f, nsec_t time)
 {
-	struct fake *f = calloc(1, sizeof(*f));
+	struct loop *l = f->service.world.loop;
 
-	snprintf(f->name, sizeof(f->name), "%s", name);
-	f->loop = l;
-	timer_init(&f->end, on_end);
-	say("start", name);
-	return f;
+	timer_set(l, &f->end, loop_now(l) + time);
 }
 
-static void fake_stop(struct fake *f, nsec_t grace, void (*stopped)(void *arg), void *arg)
+/* The push server ends at once. */
+static void fake_stop(struct service *s, nsec_t grace)
 {
+	struct fake *f = fake_of(s);
+
 	say("stop", f->name);
-	f->stopped = stopped;
-	f->arg = arg;
-	timer_set(f->loop, &f->end, loop_now(f->loop) + grace + NSEC_SEC);
+	if (held == f && strcmp(f->name, "slow") != 0)
+		held = NULL;
+	end_after(f, grace + NSEC_SEC);
 }
 
-static void fake_hasten(struct fake *f)
+static void fake_hasten(struct service *s)
 {
-	say("hasten", f->name);
-	timer_set(f->loop, &f->end, loop_now(f->loop) + NSEC_SEC);
+	say("hasten", fake_of(s)->name);
+	end_after(fake_of(s), NSEC_SEC);
 }
 
-static void fake_free(struct fake *f)
+static void fake_hurry(struct service *s)
 {
+	say("hurry", fake_of(s)->name);
+}
+
+static void fake_free(struct service *s)
+{
+	struct fake *f = fake_of(s);
+
+	if (held == f)
+		held = NULL;
 	timer_stop(&f->end);
 	free(f);
 }
 
-/* ---- in place of the real ones ----------------------------------------------------------- */
-
-struct manager_host {
-	struct fake f;
+static const struct service_ops fake_ops = {
+	.area = "fake",
+	.stop = fake_stop,
+	.hasten = fake_hasten,
+	.hurry = fake_hurry,
+	.free = fake_free,
 };
 
-int manager_host_start(const struct manager_world *world, struct manager_file *f,
-		       struct manager_host **out)
+static struct fake *fake_start(const struct service_world *world, const char *name,
+			       struct service **out)
+{
+	struct fake *f = calloc(1, sizeof(*f));
+
+	service_init(&f->service, &fake_ops, world);
+	snprintf(f->name, sizeof(f->name), "%s", name);
+	timer_init(&f->end, on_end);
+	say("start", name);
+	*out = &f->service;
+	return f;
+}
+
+/* ---- in place of the real ones ----------------------------------------------------------- */
+
+int manager_host_start(const struct service_world *world, struct manager_file *f,
+		       struct service **out)
 {
 	manager_again = world->again;
 	if (manager_fails) {
 		say("fail", "Manager");
 		return -EADDRINUSE;
 	}
-	*out = (struct manager_host *)fake_start(world->loop, "Manager");
+	fake_start(world, "Manager", out);
 	return 0;
 }
-
-const char *manager_host_dir(const struct manager_host *h)
-{
-	return "";
-}
-
-size_t manager_host_ports(const struct manager_host *h)
-{
-	return 0;
-}
-
-void manager_host_sync(struct manager_host *h)
-{
-}
-
-void manager_host_stop(struct manager_host *h, nsec_t grace, void (*stopped)(void *arg), void *arg)
-{
-	fake_stop(&h->f, grace, stopped, arg);
-}
-
-void manager_host_hasten(struct manager_host *h)
-{
-	fake_hasten(&h->f);
-}
-
-void manager_host_free(struct manager_host *h)
-{
-	fake_free(&h->f);
-}
-
-struct site {
-	struct fake f;
-};
 
 int site_conf_load(const char *file, const char *section, struct conf_report *report,
 		   struct site_conf **out)
@@ -136,50 +129,19 @@ void site_conf_free(struct site_conf *c)
 }
 
 /* Those that push share a port; whoever has a state file may wait for another who has it. */
-int site_start(const struct site_world *world, const struct site_conf *conf, struct site **out)
+int site_start(const struct service_world *world, const struct site_conf *conf,
+	       struct service **out)
 {
+	struct fake *f;
+
 	if (conf->conf.push && held) {
 		say("fail", conf->section);
 		return -EADDRINUSE;
 	}
-	*out = (struct site *)fake_start(world->loop, conf->section);
+	f = fake_start(world, conf->section, out);
 	if (conf->conf.push)
-		held = &(*out)->f;
+		held = f;
 	return 0;
-}
-
-const char *site_dir(const struct site *s)
-{
-	return "";
-}
-
-void site_sync(struct site *s)
-{
-}
-
-/* The push server ends at once. */
-void site_stop(struct site *s, nsec_t grace, void (*stopped)(void *arg), void *arg)
-{
-	if (held == &s->f && strcmp(s->f.name, "slow") != 0)
-		held = NULL;
-	fake_stop(&s->f, grace, stopped, arg);
-}
-
-void site_hasten(struct site *s)
-{
-	fake_hasten(&s->f);
-}
-
-void site_hurry(struct site *s)
-{
-	say("hurry", s->f.name);
-}
-
-void site_free(struct site *s)
-{
-	if (held == &s->f)
-		held = NULL;
-	fake_free(&s->f);
 }
 
 int fetch_include(const char *url, char **text, size_t *len, char why[CONFIG_FETCH_WHY])
