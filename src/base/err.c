@@ -1,6 +1,8 @@
 #include "base/err.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 struct err_row {
@@ -74,4 +76,14 @@ enum err_origin err_origin(int err)
 	if (row)
 		return row->origin;
 	return errno_from_peer(-err) ? ERR_FROM_PEER : ERR_FROM_ENV;
+}
+
+int err_say(int err, char *why, size_t max, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(why, max, fmt, ap);
+	va_end(ap);
+	return err;
 }

@@ -58,4 +58,7 @@ const char *err_text(int err);
 
 enum err_origin err_origin(int err);
 
+/* `err`, and what is wrong, as a sentence, in `why`, cut to `max` bytes with its NUL. */
+PRINTF(4, 5) int err_say(int err, char *why, size_t max, const char *fmt, ...);
+
 #endif

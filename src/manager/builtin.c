@@ -134,15 +134,7 @@ struct plan {
 	char *why;
 };
 
-PRINTF(2, 3) static int refuse(struct plan *pl, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(pl->why, PROFILE_WHY_MAX, fmt, ap);
-	va_end(ap);
-	return -ERR_CONFIG;
-}
+#define refuse(pl, ...) err_say(-ERR_CONFIG, (pl)->why, PROFILE_WHY_MAX, __VA_ARGS__)
 
 bool engine_method_insecure(const char *name)
 {

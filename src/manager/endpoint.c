@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,15 +37,7 @@ bool peer_named(const struct peer *p)
 
 /* ---- the address ------------------------------------------------------------------------- */
 
-PRINTF(3, 4) static int refuse(char *why, int err, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, ENDPOINT_WHY_MAX, fmt, ap);
-	va_end(ap);
-	return err;
-}
+#define refuse(why, err, ...) err_say(err, why, ENDPOINT_WHY_MAX, __VA_ARGS__)
 
 static int unix_address(const char *text, struct peer *out, char *why)
 {

@@ -22,15 +22,7 @@ struct reading {
 	char *why;
 };
 
-PRINTF(2, 3) static int refuse(struct reading *r, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(r->why, PROFILE_WHY_MAX, fmt, ap);
-	va_end(ap);
-	return -ERR_CONFIG;
-}
+#define refuse(r, ...) err_say(-ERR_CONFIG, (r)->why, PROFILE_WHY_MAX, __VA_ARGS__)
 
 static void warn(const struct reading *r, const char *what)
 {

@@ -1,7 +1,6 @@
 #include "node/inbound.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,16 +14,6 @@
 
 #define DIAL_TIMEOUT (15 * NSEC_SEC)
 #define UDP_IDLE     (60 * NSEC_SEC)
-
-int inbound_refuse(char why[INBOUND_WHY_MAX], const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, INBOUND_WHY_MAX, fmt, ap);
-	va_end(ap);
-	return -ERR_UNSUPPORTED;
-}
 
 const struct proto *inbound_type(const struct node_info *info, char why[INBOUND_WHY_MAX])
 {

@@ -87,8 +87,9 @@ MUST_CHECK int inbound_build(const struct inbound_plan *plan, struct inbound **o
 /* The protocol; NULL with a sentence in `why`: not in this build. */
 const struct proto *inbound_type(const struct node_info *info, char why[INBOUND_WHY_MAX]);
 
-/* For who takes part in the building: `why`, and -ERR_UNSUPPORTED. */
-PRINTF(2, 3) int inbound_refuse(char why[INBOUND_WHY_MAX], const char *fmt, ...);
+/* For who takes part in the building, with a sentence: not in this build; and what can never be. */
+#define inbound_refuse(why, ...) err_say(-ERR_UNSUPPORTED, why, INBOUND_WHY_MAX, __VA_ARGS__)
+#define inbound_wrong(why, ...)	 err_say(-ERR_CONFIG, why, INBOUND_WHY_MAX, __VA_ARGS__)
 
 void inbound_put(struct inbound *in);		/* NULL is fine */
 bool inbound_has_udp(const struct inbound *in); /* sockets beside the listeners */

@@ -1,7 +1,6 @@
 #include "node/inbound_reality.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,16 +10,6 @@
 #include "base/hex.h"
 #include "crypto/ct.h"
 #include "crypto/mldsa65.h"
-
-PRINTF(2, 3) static int wrong(char why[INBOUND_WHY_MAX], const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, INBOUND_WHY_MAX, fmt, ap);
-	va_end(ap);
-	return -ERR_CONFIG;
-}
 
 int reality_version_parse(const char *text, uint32_t *out)
 {
@@ -53,7 +42,7 @@ static int version_limit(const char *name, const char *text, uint32_t *out,
 	if (!text || !*text)
 		return 0;
 	if (reality_version_parse(text, out))
-		return wrong(why, "%s: %.40s is not a version such as 26.3.27", name, text);
+		return inbound_wrong(why, "%s: %.40s is not a version such as 26.3.27", name, text);
 	return 0;
 }
 
@@ -87,8 +76,8 @@ static int set_target(const struct node_reality *r, struct reality_options *o,
 		return 0;
 	}
 	if (dest_set_name(&o->dest, r->dest, strlen(r->dest), r->dest_port))
-		return wrong(why, "tls_settings.dest: %.100s is neither a name nor an address",
-			     r->dest);
+		return inbound_wrong(
+			why, "tls_settings.dest: %.100s is neither a name nor an address", r->dest);
 	return 0;
 }
 
@@ -100,7 +89,7 @@ static int set_short_ids(const struct node_reality *r, uint8_t (*ids)[REALITY_SH
 
 		memset(ids[i], 0, REALITY_SHORT_ID);
 		if (*text && hex_parse(text, strlen(text), ids[i], REALITY_SHORT_ID) < 0)
-			return wrong(why, "tls_settings.short_id: %.40s is not one", text);
+			return inbound_wrong(why, "tls_settings.short_id: %.40s is not one", text);
 	}
 	return 0;
 }
@@ -140,8 +129,9 @@ static int set_mldsa(const struct node_reality *r, uint8_t seed[MLDSA65_SEED],
 		return 0;
 	if (base64_decode(text, strlen(text), seed, MLDSA65_SEED) != MLDSA65_SEED ||
 	    ct_equal(seed, r->private_key, MLDSA65_SEED))
-		return wrong(why, "tls_settings.mldsa65Seed: base64 of 32 bytes that are not the "
-				  "private key's");
+		return inbound_wrong(
+			why, "tls_settings.mldsa65Seed: base64 of 32 bytes that are not the "
+			     "private key's");
 	o->mldsa_seed = seed;
 	return 0;
 }
@@ -165,7 +155,7 @@ int inbound_reality(const struct inbound_plan *plan, const struct inbound *in,
 	free(ids);
 	cleanse(seed, sizeof(seed));
 	if (!err && !o.target && is_own_listener(in, &o.dest, plan->info->port))
-		err = wrong(why, "tls_settings.dest: %.100s:%u is this node itself", r->dest,
-			    o.dest.port);
+		err = inbound_wrong(why, "tls_settings.dest: %.100s:%u is this node itself",
+				    r->dest, o.dest.port);
 	return err;
 }

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,16 +14,6 @@
 #include "tls/self_signed.h"
 
 #define DOMAINS_MAX 16
-
-PRINTF(2, 3) static int wrong(char why[INBOUND_WHY_MAX], const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, INBOUND_WHY_MAX, fmt, ap);
-	va_end(ap);
-	return -ERR_CONFIG;
-}
 
 static int64_t mode_of_text(const char *text)
 {
@@ -131,7 +120,8 @@ static int make_missing(const char *domain, const char *cert, const char *key,
 	make_folder(key);
 	err = self_signed_files(domain, cert, key);
 	if (err)
-		return wrong(why, "cannot make a certificate at %.150s: %s", cert, err_text(err));
+		return inbound_wrong(why, "cannot make a certificate at %.150s: %s", cert,
+				     err_text(err));
 	log_msg(LOG_INFO, "cert", "made a self-signed certificate for %s: %s", domain, cert);
 	return 0;
 }
@@ -199,7 +189,7 @@ int inbound_tls(const struct inbound_plan *p, struct tls_server_conf **out,
 		return 0;
 	}
 	if (mode != CONFIG_CERT_FILE && mode != CONFIG_CERT_SELF)
-		return wrong(why, "CertMode: ACME is not in this build; use file or self");
+		return inbound_wrong(why, "CertMode: ACME is not in this build; use file or self");
 	cs = cert_store_new();
 	if (!cs)
 		return -ENOMEM;
