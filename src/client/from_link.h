@@ -30,7 +30,7 @@ MUST_CHECK int outbound_conf_of_link(const struct share_link *link, const struct
 				     struct outbound_conf *out, char why[FROM_LINK_WHY]);
 void outbound_conf_done(struct outbound_conf *c);
 
-/* Is this plugin of a link ("obfs-local;obfs=http") one that needs no program? */
+/* In outbound_ss.c.  Is this plugin of a link ("obfs-local;obfs=http") one that needs no program? */
 bool link_plugin_is_built_in(const char *plugin);
 
 /* Is it one of those that a link, which may come from anybody, may have run?  Any other name could be that
@@ -38,7 +38,7 @@ bool link_plugin_is_built_in(const char *plugin);
  */
 bool link_plugin_is_known(const char *plugin);
 
-/* An Xray outbound object into the same: the link's texts live in `mem`. */
+/* In from_xray.c: an Xray outbound object into the same; the link's texts live in `mem`. */
 MUST_CHECK int link_of_xray(const struct json_value *outbound, struct arena *mem,
 			    struct share_link *link, struct link_trust *trust,
 			    char why[FROM_LINK_WHY]);

@@ -5,9 +5,8 @@
 #include <string.h>
 
 #include "client/lazy.h"
+#include "client/outbound_proto.h"
 #include "proto/singmux/singmux_wire.h"
-#include "proto/trojan/trojan.h"
-#include "proto/vless/vless.h"
 #include "transport/muxcool/muxcool.h"
 
 struct outbound_dial {
@@ -16,7 +15,7 @@ struct outbound_dial {
 	struct waiter *w;
 };
 
-/* To the server, as far as its protocol. */
+/* To the server, up to its protocol. */
 static struct stream *carrier(struct outbound *o, struct loop *l)
 {
 	const struct outbound_conf *c = o->conf;
@@ -26,31 +25,19 @@ static struct stream *carrier(struct outbound *o, struct loop *l)
 		s = tls_client_new(s, o->conf->tls);
 	if (s && o->conf->reality)
 		s = reality_client_new(s, o->conf->reality);
-	if (s && o->conf->obfs)
-		s = httpobfs_client_new(s, o->conf->obfs);
-	return s && o->conf->encryption ? vlessenc_client_new(s, o->conf->encryption) : s;
+	return s && o->conf->obfs ? httpobfs_client_new(s, o->conf->obfs) : s;
 }
 
 static struct stream *stack(struct outbound *o, struct loop *l, const struct dest *to)
 {
 	struct stream *s = carrier(o, l);
 
-	if (!s)
-		return NULL;
-	if (o->conf->proto == OUTBOUND_TROJAN)
-		return trojan_client_new(s, o->conf->key, to);
-	if (o->conf->proto == OUTBOUND_SHADOWSOCKS)
-		return ss_client_new(s, &o->conf->ss, to);
-	if (o->conf->proto == OUTBOUND_VMESS)
-		return vmess_client_new(s, &o->conf->vmess, to);
-	if (o->conf->vision)
-		return vless_client_vision(s, o->conf->id, to);
-	return vless_client_new(s, o->conf->id, to);
+	return s ? o->conf->proto->stream(s, o->conf, to) : NULL;
 }
 
 /* ---- carriers of a multiplexer ------------------------------------------------------------- */
 
-/* VLESS and VMess have a command for mux.cool; all else is asked for by name. */
+/* Some protocols have a command for mux.cool; all else is asked for by name. */
 static struct stream *mux_carrier(void *arg, struct loop *l)
 {
 	struct outbound *o = arg;
@@ -63,13 +50,10 @@ static struct stream *mux_carrier(void *arg, struct loop *l)
 		singmux_dest(&to);
 	else if (dest_set_name(&to, muxcool_kind.host, strlen(muxcool_kind.host), MUXCOOL_PORT))
 		return NULL;
-	if (!cool || (c->proto != OUTBOUND_VLESS && c->proto != OUTBOUND_VMESS))
+	if (!cool || !c->proto->muxcool)
 		return stack(o, l, &to);
 	s = carrier(o, l);
-	if (!s)
-		return NULL;
-	return c->proto == OUTBOUND_VMESS ? vmess_client_mux(s, &c->vmess)
-					  : vless_client_mux(s, c->id, c->vision);
+	return s ? c->proto->muxcool(s, c) : NULL;
 }
 
 /* ---- dialling ------------------------------------------------------------------------------ */
@@ -125,26 +109,17 @@ static struct dial *outbound_dial(struct dialer *dialer, struct loop *l, const s
 	return &d->dial;
 }
 
-/* Shadowsocks has packets of its own, beside its streams: straight to the server, whatever the
- * latter are wrapped in, or to a plugin that carries packets.
- */
-static int shadowsocks_dgram(struct outbound *o, struct loop *l, struct dgram **out)
+/* Straight to the server, whatever streams are wrapped in, or to a plugin that carries packets. */
+static int dgram_apart(struct outbound *o, struct loop *l, struct dgram **out)
 {
 	const struct outbound_conf *c = o->conf;
 	const struct dest *to = c->via_udp.type == DEST_NONE ? &c->server : &c->via_udp;
-	struct stream *s;
 	struct dgram *udp;
-	int err;
+	int err = dialer_dgram(o->under, l, to, &udp);
 
-	if (c->uot) {
-		s = carrier(o, l);
-		*out = s ? ss_client_uot(s, &c->ss, c->uot) : NULL;
-		return *out ? 0 : -ENOMEM;
-	}
-	err = dialer_dgram(o->under, l, to, &udp);
 	if (err)
 		return err;
-	*out = ss_client_udp(udp, to, &c->ss);
+	*out = c->proto->packets_apart(udp, c, to);
 	return *out ? 0 : -ENOMEM;
 }
 
@@ -158,34 +133,21 @@ static int outbound_dgram(struct dialer *dialer, struct loop *l, const struct de
 			  struct dgram **out)
 {
 	struct outbound *o = container_of(dialer, struct outbound, dialer);
+	const struct outbound_conf *c = o->conf;
 	struct stream *s;
-	struct dgram *d;
 
-	if (is_muxed(&o->conf->mux, first)) {
+	if (is_muxed(&c->mux, first)) {
 		*out = mux_pool_packets(o->udp.conf ? &o->udp : &o->tcp, l, first);
 		return *out ? 0 : -ENOMEM;
 	}
-	if (o->conf->proto == OUTBOUND_SHADOWSOCKS)
-		return shadowsocks_dgram(o, l, out);
+	if (c->apart)
+		return dgram_apart(o, l, out);
 	/* The request names the one destination; a SOCKS association does not know any yet. */
-	if (o->conf->plain_udp && !first->port &&
-	    (o->conf->proto == OUTBOUND_VLESS || o->conf->proto == OUTBOUND_VMESS))
+	if (c->plain_udp && c->proto->has_plain_udp && !first->port)
 		return -ENOTSUP;
 	s = carrier(o, l);
-	if (!s)
-		return -ENOMEM;
-	if (o->conf->proto == OUTBOUND_TROJAN)
-		d = trojan_client_udp(s, o->conf->key, first);
-	else if (o->conf->proto == OUTBOUND_VMESS)
-		d = vmess_client_udp(s, &o->conf->vmess, first, o->conf->plain_udp);
-	else if (o->conf->vision)
-		d = vless_client_vision_udp(s, o->conf->id, o->conf->udp443);
-	else
-		d = vless_client_udp(s, o->conf->id, first, o->conf->plain_udp);
-	if (!d)
-		return -ENOMEM;
-	*out = d;
-	return 0;
+	*out = s ? c->proto->packets(s, c, first) : NULL;
+	return *out ? 0 : -ENOMEM;
 }
 
 static const struct dialer_ops outbound_ops = {

@@ -17,13 +17,6 @@
 #include "tls/reality.h"
 #include "transport/httpobfs/httpobfs.h"
 
-enum outbound_proto {
-	OUTBOUND_VLESS,
-	OUTBOUND_TROJAN,
-	OUTBOUND_SHADOWSOCKS,
-	OUTBOUND_VMESS,
-};
-
 enum outbound_quic {
 	QUIC_ALLOWED,
 	QUIC_REJECTED, /* packets to port 443 are dropped */
@@ -50,9 +43,9 @@ static inline bool outbound_mux_ends_whole(const struct outbound_mux *m)
 }
 
 struct outbound_conf {
-	enum outbound_proto proto;
+	const struct outbound_proto *proto; /* outbound_proto.h */
 	struct dest server;
-	/* A plugin, where streams and where packets of Shadowsocks go instead; DEST_NONE: to the server. */
+	/* A plugin, where streams, and where packets apart, go instead; DEST_NONE: to the server. */
 	struct dest via, via_udp;
 	union {
 		uint8_t id[VLESS_ID_LEN];
@@ -64,6 +57,7 @@ struct outbound_conf {
 	struct reality_client_conf *reality; /* NULL: none; owned */
 	struct httpobfs_conf *obfs;	     /* NULL: none; owned */
 	struct vlessenc_conf *encryption;    /* of VLESS; NULL: none; owned */
+	bool apart;			     /* packets do not go inside streams, but beside them */
 	int uot;	/* Shadowsocks: UDP inside streams, version; 0: packets */
 	bool plain_udp; /* VLESS, VMess: command 2 instead of XUDP */
 	bool vision;	/* VLESS: with the flow xtls-rprx-vision... */

@@ -253,9 +253,8 @@ static const char *usual_cause(const struct session_report *r, const struct outb
 /* Where a plugin is between, it is its port on this machine that has refused us. */
 static void tell_unreachable(const struct session_report *r, const struct outbound_conf *conf)
 {
-	bool packets =
-		r->network == NETWORK_UDP && conf->proto == OUTBOUND_SHADOWSOCKS && !conf->uot;
-	const struct dest *via = packets ? &conf->via_udp : &conf->via;
+	bool apart = r->network == NETWORK_UDP && conf->apart;
+	const struct dest *via = apart ? &conf->via_udp : &conf->via;
 	bool direct = via->type == DEST_NONE;
 	char dest[DEST_TEXT_MAX];
 
