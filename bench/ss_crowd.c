@@ -64,22 +64,24 @@ static void print(const char *what, double *v, size_t n, size_t found)
 
 static bool try_stream(const uint8_t *bytes, const struct addr *peer)
 {
+	const struct ss_asker asker = {users.table, peer, clock_now()};
 	struct ss_search s = {0};
 	struct ss_found found;
 	int err;
 
 	do {
-		err = ss_find_stream(finder, &s, users.table, peer, clock_now(), bytes,
-				     bytes + users.method->salt_len, &found);
+		err = ss_find_stream(finder, &s, &asker, bytes, bytes + users.method->salt_len,
+				     &found);
 	} while (err == -EAGAIN);
 	return err == 0;
 }
 
 static bool try_packet(const uint8_t *bytes, size_t len, const struct addr *peer)
 {
+	const struct ss_asker asker = {users.table, peer, clock_now()};
 	struct ss_found found;
 
-	return ss_find_packet(finder, users.table, peer, clock_now(), bytes, len, &found) == 0;
+	return ss_find_packet(finder, &asker, bytes, len, &found) == 0;
 }
 
 static uint8_t packet_text[1200] = {1, 192, 0, 2, 1, 0, 53};

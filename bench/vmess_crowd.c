@@ -111,13 +111,14 @@ static double once(const uint8_t *id, uint32_t ip, nsec_t now, size_t *found)
 {
 	uint8_t b[4] = {(uint8_t)(ip >> 24), (uint8_t)(ip >> 16), (uint8_t)(ip >> 8), (uint8_t)ip};
 	struct addr peer = addr_from_ip4(b, 1000);
+	const struct vmess_asker asker = {users, &peer, now, NOW};
 	struct vmess_search s = {0};
 	struct user *u;
 	double t = now_us();
 	int err;
 
 	do {
-		err = vmess_find(finder, &s, users, &peer, now, NOW, id, &u);
+		err = vmess_find(finder, &s, &asker, id, &u);
 	} while (err == -EAGAIN);
 	*found += err == 0;
 	return now_us() - t;

@@ -217,11 +217,10 @@ int aead_open_iov(const struct aead_key *k, const uint8_t *nonce, const void *aa
 	return err;
 }
 
-int aead_open_pieces(const struct aead_key *k, const uint8_t *nonce, const void *aad, size_t aadlen,
-		     const struct iovec *in, int n, const uint8_t tag[AEAD_TAG],
-		     uint8_t *const *outs)
+int aead_open_pieces(const struct aead_key *k, const uint8_t *nonce, const struct iovec *in, int n,
+		     const uint8_t tag[AEAD_TAG], uint8_t *const *outs)
 {
-	struct aead_message m = {nonce, aad, aadlen, in, n, NULL, false, outs};
+	struct aead_message m = {nonce, NULL, 0, in, n, NULL, false, outs};
 	uint8_t want[AEAD_TAG];
 	int err;
 

@@ -91,10 +91,10 @@ MUST_CHECK int aead_open_iov(const struct aead_key *k, const uint8_t *nonce, con
 			     size_t aadlen, const struct iovec *in, int n,
 			     const uint8_t tag[AEAD_TAG], uint8_t *out);
 
-/* The same, piece i to outs[i]: for plaintext that does not fit into one place.  n >= 1. */
-MUST_CHECK int aead_open_pieces(const struct aead_key *k, const uint8_t *nonce, const void *aad,
-				size_t aadlen, const struct iovec *in, int n,
-				const uint8_t tag[AEAD_TAG], uint8_t *const *outs);
+/* The same without aad, piece i to outs[i]: for plaintext that does not fit into one place.  n >= 1. */
+MUST_CHECK int aead_open_pieces(const struct aead_key *k, const uint8_t *nonce,
+				const struct iovec *in, int n, const uint8_t tag[AEAD_TAG],
+				uint8_t *const *outs);
 
 /* The `len` bytes at the front of `in`, behind which their tag lies, into one buffer at the end of
  * `out`, as many as an empty one holds at the most.  `in` is left as it is.  -ENOMEM, -ERR_AUTH.

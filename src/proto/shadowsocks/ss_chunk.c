@@ -115,7 +115,7 @@ static int open_large(struct ss_dir *d, struct bufq *in, size_t len, struct bufq
 	for (int i = 0; i < n; i++)
 		outs[i] = iov[i].iov_base;
 	bufq_peek(in, 0, tag, sizeof(tag));
-	err = aead_open_pieces(&d->key, nonce_of(d, nonce), NULL, 0, iov, n, tag, outs);
+	err = aead_open_pieces(&d->key, nonce_of(d, nonce), iov, n, tag, outs);
 	if (err)
 		put_back(in, &part);
 	else

@@ -76,11 +76,14 @@ static int find_user(struct ss_layer *l, const uint8_t *bytes)
 	const struct ss_method *m = conf_of(l)->method;
 	struct ss_found found = {0};
 	struct addr peer;
-	int err;
+	const struct ss_asker asker = {
+		.users = h->base.inbound->users,
+		.peer = stream_peer(l->base.lower, &peer) ? &peer : NULL,
+		.now = loop_now(l->base.s.loop),
+	};
+	int err = ss_find_stream(h->base.inbound->port, &h->search, &asker, bytes,
+				 bytes + m->salt_len, &found);
 
-	err = ss_find_stream(h->base.inbound->port, &h->search, h->base.inbound->users,
-			     stream_peer(l->base.lower, &peer) ? &peer : NULL,
-			     loop_now(l->base.s.loop), bytes, bytes + m->salt_len, &found);
 	l->base.again = err == -EAGAIN;
 	/* The rest of the request may take turns, in which the user may be removed. */
 	if (!err && !user_get(found.user))

@@ -145,9 +145,14 @@ static void arrived_aead(struct ss_udp *u, struct arrival *in)
 	memcpy(salt, buf_head(in->b), m->salt_len);
 	a = known_by_addr(u, in, hash);
 	if (!a) {
-		err = ss_find_packet(u->service.finder, users_of(u),
-				     u->service.hidden ? NULL : &in->m->peer, loop_now(u->loop),
-				     buf_head(in->b), buf_len(in->b), &found);
+		const struct ss_asker asker = {
+			users_of(u),
+			u->service.hidden ? NULL : &in->m->peer,
+			loop_now(u->loop),
+		};
+
+		err = ss_find_packet(u->service.finder, &asker, buf_head(in->b), buf_len(in->b),
+				     &found);
 		if (!err)
 			err = ss_packet_open(m, user_key(found.user), in->b, loop_scratch(u->loop));
 		cleanse(found.subkey, sizeof(found.subkey));

@@ -48,9 +48,7 @@ struct ss_finder {
 /* One search as far as it goes in this turn. */
 struct trial {
 	struct ss_finder *f;
-	const struct user_table *users;
-	const struct addr *peer;
-	nsec_t now;
+	struct ss_asker by;
 	const uint8_t *salt;
 	bool started; /* `hkdf` knows the salt */
 	struct hkdf_many hkdf;
@@ -147,12 +145,12 @@ static int try_keys(struct trial *t, const uint8_t (*keys)[SS_KEY_MAX], int n)
 	hkdf_many(&t->hkdf, keys, n, t->f->method->key_len, sub);
 	i = aead_find(&t->q, (const uint8_t(*)[SS_KEY_MAX])sub, n);
 	if (i >= 0)
-		u = user_table_find(t->users, keys[i]);
+		u = user_table_find(t->by.users, keys[i]);
 	if (u) {
 		t->out->user = u;
 		memcpy(t->out->subkey, sub[i], SS_KEY_MAX);
 		if (t->f->crowd)
-			known_touch(t->f->crowd->known, keys[i], t->peer);
+			known_touch(t->f->crowd->known, keys[i], t->by.peer);
 	}
 	cleanse(sub, sizeof(sub));
 	if (i < 0)
@@ -165,8 +163,8 @@ static int try_source(struct trial *t)
 	uint8_t keys[KNOWN_PER_SOURCE][SS_KEY_MAX];
 	int n = 0;
 
-	if (t->peer && t->peer->len)
-		n = known_from(t->f->crowd->known, t->peer, keys);
+	if (t->by.peer && t->by.peer->len)
+		n = known_from(t->f->crowd->known, t->by.peer, keys);
 	return try_keys(t, (const uint8_t(*)[SS_KEY_MAX])keys, n);
 }
 
@@ -177,21 +175,21 @@ static int try_recent(struct trial *t, struct ss_search *s)
 	int n, err = -ERR_AUTH;
 	uint32_t at = 0;
 
-	if (!budget_left(&c->recent, t->peer, t->now))
+	if (!budget_left(&c->recent, t->by.peer, t->by.now))
 		return -ERR_AUTH;
 	while (err == -ERR_AUTH && (n = known_next(c->known, &at, keys, HKDF_MANY)) > 0) {
 		err = try_keys(t, (const uint8_t(*)[SS_KEY_MAX])keys, n);
 		s->tried += (uint16_t)n;
 	}
 	if (err)
-		budget_charge(&c->recent, t->peer, s->tried, t->now);
+		budget_charge(&c->recent, t->by.peer, s->tried, t->by.now);
 	return err;
 }
 
 /* From *at on, at most `max` users. */
 static int try_table(struct trial *t, uint32_t *at, uint32_t max)
 {
-	uint32_t total = (uint32_t)user_table_count(t->users), end = MIN(total, *at + max);
+	uint32_t total = (uint32_t)user_table_count(t->by.users), end = MIN(total, *at + max);
 	uint8_t keys[HKDF_MANY][SS_KEY_MAX];
 	int err = -ERR_AUTH;
 
@@ -199,7 +197,8 @@ static int try_table(struct trial *t, uint32_t *at, uint32_t max)
 		int n = 0;
 
 		while (n < HKDF_MANY && *at < end)
-			memcpy(keys[n++], user_key(user_table_at(t->users, (*at)++)), SS_KEY_MAX);
+			memcpy(keys[n++], user_key(user_table_at(t->by.users, (*at)++)),
+			       SS_KEY_MAX);
 		err = try_keys(t, (const uint8_t(*)[SS_KEY_MAX])keys, n);
 	}
 	return err;
@@ -212,11 +211,11 @@ static int try_rest(struct trial *t, uint32_t *at, uint32_t max)
 	uint32_t from = *at;
 	int err;
 
-	if (!budget_left(b, t->peer, t->now))
+	if (!budget_left(b, t->by.peer, t->by.now))
 		return -ERR_AUTH;
 	err = try_table(t, at, max);
-	budget_charge(b, t->peer, err ? (int32_t)(*at - from) : -(int32_t)from, t->now);
-	return err == -ERR_AUTH && *at < user_table_count(t->users) ? -EAGAIN : err;
+	budget_charge(b, t->by.peer, err ? (int32_t)(*at - from) : -(int32_t)from, t->by.now);
+	return err == -ERR_AUTH && *at < user_table_count(t->by.users) ? -EAGAIN : err;
 }
 
 static int search(struct trial *t, struct ss_search *s, uint32_t slice)
@@ -224,7 +223,7 @@ static int search(struct trial *t, struct ss_search *s, uint32_t slice)
 	uint32_t all = 0;
 	int err;
 
-	if (user_table_count(t->users) <= FEW)
+	if (user_table_count(t->by.users) <= FEW)
 		return try_table(t, &all, FEW);
 	if (!crowd_of(t->f))
 		return -ENOMEM;
@@ -236,13 +235,13 @@ static int search(struct trial *t, struct ss_search *s, uint32_t slice)
 			return err;
 		s->stage = STAGE_REST;
 	}
-	if (s->users != t->users) { /* another table has another order */
-		s->users = t->users;
+	if (s->users != t->by.users) { /* another table has another order */
+		s->users = t->by.users;
 		s->at = 0;
 	}
 	err = try_rest(t, &s->at, slice);
 	if (!err)
-		budget_charge(&t->f->crowd->recent, t->peer, -s->tried, t->now);
+		budget_charge(&t->f->crowd->recent, t->by.peer, -s->tried, t->by.now);
 	return err;
 }
 
@@ -298,35 +297,31 @@ static int the_only_one(struct ss_finder *f, const struct user_table *users, con
 
 /* ---- what is called ---------------------------------------------------------------------- */
 
-int ss_find_stream(struct ss_finder *f, struct ss_search *s, const struct user_table *users,
-		   const struct addr *peer, nsec_t now, const uint8_t *salt, const uint8_t *sealed,
-		   struct ss_found *out)
+int ss_find_stream(struct ss_finder *f, struct ss_search *s, const struct ss_asker *asker,
+		   const uint8_t *salt, const uint8_t *sealed, struct ss_found *out)
 {
 	uint8_t text[SS_HEAD_LEN];
 	struct trial t = {
 		.f = f,
-		.users = users,
-		.peer = peer,
-		.now = now,
+		.by = *asker,
 		.salt = salt,
 		.q = {(enum aead_alg)f->method->alg, sealed, SS_HEAD_LEN, like_a_length, text},
 		.out = out,
 	};
 
 	if (f->identity)
-		return by_identity(f, users, salt, sealed, out);
+		return by_identity(f, asker->users, salt, sealed, out);
 	if (f->method->class != SS_AEAD)
-		return the_only_one(f, users, salt, out);
+		return the_only_one(f, asker->users, salt, out);
 	return search(&t, s, SLICE);
 }
 
-int ss_find_packet(struct ss_finder *f, const struct user_table *users, const struct addr *peer,
-		   nsec_t now, const uint8_t *packet, size_t len, struct ss_found *out)
+int ss_find_packet(struct ss_finder *f, const struct ss_asker *asker, const uint8_t *packet,
+		   size_t len, struct ss_found *out)
 {
 	size_t salt_len = f->method->salt_len;
 	struct ss_search s = {0};
-	struct trial t = {
-		.f = f, .users = users, .peer = peer, .now = now, .salt = packet, .out = out};
+	struct trial t = {.f = f, .by = *asker, .salt = packet, .out = out};
 	int err;
 
 	if (f->method->class != SS_AEAD || len < salt_len + AEAD_TAG)

@@ -10,7 +10,7 @@
  * one user, and what is found is a claim like theirs: true once the fixed header has opened.
  *
  *     struct ss_search search = {0};                            in the connection
- *     err = ss_find_stream(f, &search, users, peer, now, salt, sealed, &found);
+ *     err = ss_find_stream(f, &search, &asker, salt, sealed, &found);
  *     -EAGAIN: queue yourself, call again with the same bytes in a later turn
  *
  * A registry that serves these users has `key` of SS_KEY_MAX bytes, zeros behind shorter ones: the
@@ -52,6 +52,13 @@ struct ss_search {
 	uint8_t stage;
 };
 
+/* Who asks: from where, among whom, and when. */
+struct ss_asker {
+	const struct user_table *users;
+	const struct addr *peer; /* NULL: it cannot be told */
+	nsec_t now;
+};
+
 struct ss_found {
 	struct user *user;
 	uint8_t subkey[SS_KEY_MAX]; /* of the session; wiped by its owner */
@@ -59,19 +66,18 @@ struct ss_found {
 
 /* The user of a stream that began with `salt`.  `sealed` is what follows it: SS_HEAD_LEN bytes for AEAD
  * methods, the identity header (SS_IDENTITY_LEN) for 2022 ones that have it, else not looked at.
- * `peer` may be NULL.  0; -EAGAIN: not yet, call again in a later turn; -ERR_AUTH: nobody, or a stranger
+ * 0; -EAGAIN: not yet, call again in a later turn; -ERR_AUTH: nobody, or a stranger
  * whose budget is used up; -ERR_CRYPTO.
  */
 MUST_CHECK int ss_find_stream(struct ss_finder *f, struct ss_search *search,
-			      const struct user_table *users, const struct addr *peer, nsec_t now,
-			      const uint8_t *salt, const uint8_t *sealed, struct ss_found *out);
+			      const struct ss_asker *asker, const uint8_t *salt,
+			      const uint8_t *sealed, struct ss_found *out);
 
 /* The user whose key opens this whole AEAD packet (salt in front); it is opened by the caller.  Never
  * -EAGAIN: a packet is looked at once.
  */
-MUST_CHECK int ss_find_packet(struct ss_finder *f, const struct user_table *users,
-			      const struct addr *peer, nsec_t now, const uint8_t *packet,
-			      size_t len, struct ss_found *out);
+MUST_CHECK int ss_find_packet(struct ss_finder *f, const struct ss_asker *asker,
+			      const uint8_t *packet, size_t len, struct ss_found *out);
 
 /* The user with this name (SS_IDENTITY_LEN bytes of BLAKE3(key)); NULL: nobody. */
 struct user *ss_find_identity(const struct user_table *users, const uint8_t *name);

@@ -191,7 +191,7 @@ static int open_large(const struct vmess_dir *d, const uint8_t *nonce, struct bu
 	}
 	bufq_peek(in, len, tag, sizeof(tag));
 	if (!err)
-		err = aead_open_pieces(&d->key, nonce, NULL, 0, iov, n, tag, outs);
+		err = aead_open_pieces(&d->key, nonce, iov, n, tag, outs);
 	if (!err && bufq_move(out, &copy, len) < len)
 		err = -ENOMEM;
 	bufq_done(&copy);

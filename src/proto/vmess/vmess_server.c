@@ -65,16 +65,20 @@ static int read_user(struct vmess_layer *l)
 {
 	struct hello *h = hello_of(l);
 	const struct vmess_port *port = h->base.inbound->port;
+	struct addr peer;
+	const struct vmess_asker asker = {
+		.users = h->base.inbound->users,
+		.peer = stream_peer(l->base.lower, &peer) ? &peer : NULL,
+		.now = loop_now(l->base.s.loop),
+		.wall = loop_wall(l->base.s.loop),
+	};
 	uint8_t id[VMESS_ID_LEN];
 	struct user *user;
-	struct addr peer;
 	int err;
 
 	if (bufq_peek(&l->base.rq, 0, id, sizeof(id)) < sizeof(id))
 		return -ERR_MORE;
-	err = vmess_find(port->finder, &h->search, h->base.inbound->users,
-			 stream_peer(l->base.lower, &peer) ? &peer : NULL, loop_now(l->base.s.loop),
-			 loop_wall(l->base.s.loop), id, &user);
+	err = vmess_find(port->finder, &h->search, &asker, id, &user);
 	l->base.again = err == -EAGAIN;
 	if (err)
 		return err;

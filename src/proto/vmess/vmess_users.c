@@ -24,10 +24,7 @@ struct vmess_finder {
 
 struct trial {
 	struct vmess_finder *f;
-	const struct user_table *users;
-	const struct addr *peer;
-	nsec_t now;
-	int64_t wall;
+	struct vmess_asker by;
 	const uint8_t *id;
 	struct user *found;
 };
@@ -63,7 +60,7 @@ static int try_secrets(const struct trial *t, const uint8_t *secrets, int n)
 	int err = aes_many_decrypt(secrets, n, t->id, clear);
 
 	for (int i = 0; i < n && !err; i++) {
-		if (vmess_id_timely(clear[i], t->wall) && vmess_id_fits(clear[i], t->wall))
+		if (vmess_id_timely(clear[i], t->by.wall) && vmess_id_fits(clear[i], t->by.wall))
 			return i;
 	}
 	return err ? err : -ERR_AUTH;
@@ -77,7 +74,7 @@ static int try_keys(struct trial *t, const uint8_t (*keys)[KNOWN_KEY], int n)
 	int m = 0, i;
 
 	for (i = 0; i < n; i++) {
-		users[m] = user_table_find(t->users, keys[i]);
+		users[m] = user_table_find(t->by.users, keys[i]);
 		if (users[m]) {
 			memcpy(secrets + m * AES_MANY_KEY, user_secret(users[m]), AES_MANY_KEY);
 			m++;
@@ -95,8 +92,8 @@ static int try_source(struct trial *t)
 	uint8_t keys[KNOWN_PER_SOURCE][KNOWN_KEY];
 	int n = 0;
 
-	if (t->peer && t->peer->len)
-		n = known_from(t->f->known, t->peer, keys);
+	if (t->by.peer && t->by.peer->len)
+		n = known_from(t->f->known, t->by.peer, keys);
 	return try_keys(t, (const uint8_t(*)[KNOWN_KEY])keys, n);
 }
 
@@ -107,22 +104,22 @@ static int try_recent(struct trial *t)
 	int n, tried = 0, err = -ERR_AUTH;
 	uint32_t at = 0;
 
-	if (!budget_left(b, t->peer, t->now))
+	if (!budget_left(b, t->by.peer, t->by.now))
 		return err;
 	while (err == -ERR_AUTH && (n = known_next(t->f->known, &at, keys, AES_MANY)) > 0) {
 		err = try_keys(t, (const uint8_t(*)[KNOWN_KEY])keys, n);
 		tried += n;
 	}
 	if (err)
-		budget_charge(b, t->peer, tried, t->now);
+		budget_charge(b, t->by.peer, tried, t->by.now);
 	return err;
 }
 
 /* From *at on, at most `max` users. */
 static int try_table(struct trial *t, uint32_t *at, uint32_t max)
 {
-	uint32_t total = (uint32_t)user_table_count(t->users), end = MIN(total, *at + max);
-	const uint8_t *packed = user_table_secrets(t->users);
+	uint32_t total = (uint32_t)user_table_count(t->by.users), end = MIN(total, *at + max);
+	const uint8_t *packed = user_table_secrets(t->by.users);
 	uint8_t gathered[AES_MANY * AES_MANY_KEY];
 	int i = -ERR_AUTH;
 
@@ -131,10 +128,10 @@ static int try_table(struct trial *t, uint32_t *at, uint32_t max)
 
 		for (uint32_t k = 0; !packed && k < n; k++)
 			memcpy(gathered + k * AES_MANY_KEY,
-			       user_secret(user_table_at(t->users, *at + k)), AES_MANY_KEY);
+			       user_secret(user_table_at(t->by.users, *at + k)), AES_MANY_KEY);
 		i = try_secrets(t, packed ? packed + (size_t)*at * AES_MANY_KEY : gathered, (int)n);
 		if (i >= 0)
-			t->found = user_table_at(t->users, *at + (uint32_t)i);
+			t->found = user_table_at(t->by.users, *at + (uint32_t)i);
 		*at += n;
 	}
 	return i >= 0 ? 0 : i;
@@ -147,9 +144,9 @@ static int try_rest(struct trial *t, uint32_t *at)
 	uint32_t from = *at, worth = t->f->worth;
 	int err = try_table(t, at, SLICE / WORTH * worth);
 
-	budget_charge(b, t->peer, err ? (int32_t)((*at - from) / worth) : -(int32_t)(from / worth),
-		      t->now);
-	return err == -ERR_AUTH && *at < user_table_count(t->users) ? -EAGAIN : err;
+	budget_charge(b, t->by.peer,
+		      err ? (int32_t)((*at - from) / worth) : -(int32_t)(from / worth), t->by.now);
+	return err == -ERR_AUTH && *at < user_table_count(t->by.users) ? -EAGAIN : err;
 }
 
 static int search(struct trial *t, struct vmess_search *s)
@@ -157,7 +154,7 @@ static int search(struct trial *t, struct vmess_search *s)
 	uint32_t all = 0;
 	int err;
 
-	if (user_table_count(t->users) <= FEW)
+	if (user_table_count(t->by.users) <= FEW)
 		return try_table(t, &all, FEW);
 	if (!s->rest) {
 		err = try_source(t);
@@ -165,29 +162,28 @@ static int search(struct trial *t, struct vmess_search *s)
 			return err;
 		s->rest = true;
 	}
-	if (s->users != t->users) { /* another table has another order */
-		s->users = t->users;
+	if (s->users != t->by.users) { /* another table has another order */
+		s->users = t->by.users;
 		s->at = 0;
 	}
 	/* To look those up who were active costs as much as to try everybody: it is for floods. */
-	if (!budget_left(&t->f->rest, t->peer, t->now))
+	if (!budget_left(&t->f->rest, t->by.peer, t->by.now))
 		return try_recent(t);
 	return try_rest(t, &s->at);
 }
 
-int vmess_find(struct vmess_finder *f, struct vmess_search *s, const struct user_table *users,
-	       const struct addr *peer, nsec_t now, int64_t wall, const uint8_t id[VMESS_ID_LEN],
-	       struct user **out)
+int vmess_find(struct vmess_finder *f, struct vmess_search *s, const struct vmess_asker *asker,
+	       const uint8_t id[VMESS_ID_LEN], struct user **out)
 {
-	struct trial t = {.f = f, .users = users, .peer = peer, .now = now, .wall = wall, .id = id};
+	struct trial t = {.f = f, .by = *asker, .id = id};
 	uint8_t key[KNOWN_KEY] = {0};
 	int err = search(&t, s);
 
 	if (err)
 		return err;
-	if (user_table_count(users) > FEW) {
+	if (user_table_count(asker->users) > FEW) {
 		memcpy(key, user_key(t.found), VMESS_KEY_LEN);
-		known_touch(f->known, key, peer);
+		known_touch(f->known, key, asker->peer);
 	}
 	*out = t.found;
 	return 0;

@@ -7,7 +7,7 @@
  * looked for where the budget is used up.
  *
  *     struct vmess_search search = {0};                            in the connection
- *     err = vmess_find(f, &search, users, peer, now, wall, id, &user);
+ *     err = vmess_find(f, &search, &asker, id, &user);
  *     -EAGAIN: queue yourself, call again with the same id in a later turn
  *
  * A registry that serves these users has the command key as `key`, aes_many_key() of the key of auth ids
@@ -37,11 +37,18 @@ struct vmess_search {
 	bool rest; /* those who came from this source have been tried */
 };
 
-/* The user whose auth id of a time around `wall` (in seconds) this is.  `peer` may be NULL.  0; -EAGAIN:
- * not yet; -ERR_AUTH: nobody, or a stranger whose budget is used up; -ERR_CRYPTO.
+/* Who asks: from where, among whom, and when. */
+struct vmess_asker {
+	const struct user_table *users;
+	const struct addr *peer; /* NULL: it cannot be told */
+	nsec_t now;
+	int64_t wall; /* the same by the calendar, in seconds */
+};
+
+/* The user whose auth id of about this time it is.  0; -EAGAIN: not yet; -ERR_AUTH: nobody, or a stranger whose budget is used up; -ERR_CRYPTO.
  */
 MUST_CHECK int vmess_find(struct vmess_finder *f, struct vmess_search *s,
-			  const struct user_table *users, const struct addr *peer, nsec_t now,
-			  int64_t wall, const uint8_t id[VMESS_ID_LEN], struct user **out);
+			  const struct vmess_asker *asker, const uint8_t id[VMESS_ID_LEN],
+			  struct user **out);
 
 #endif

@@ -23,15 +23,18 @@ static struct ss_finder *finder(const struct crowd_users *c)
 	return finder_among(c, NULL);
 }
 
+#define among(table, time) (&(struct ss_asker){.users = (table), .now = (time)})
+
 /* All turns of one search. */
 static int find(struct ss_finder *f, const struct user_table *t, const struct addr *peer,
 		nsec_t now, const uint8_t *stream, struct ss_found *out, int *turns)
 {
+	const struct ss_asker asker = {t, peer, now};
 	struct ss_search s = {0};
 	int err, n = 0;
 
 	do {
-		err = ss_find_stream(f, &s, t, peer, now, stream, stream + 32, out);
+		err = ss_find_stream(f, &s, &asker, stream, stream + 32, out);
 		n++;
 	} while (err == -EAGAIN && n < 10000);
 	if (turns)
@@ -73,7 +76,7 @@ static void every_user_is_found_by_stream_and_packet(void **state)
 				assert_int_equal(find(f, c.table, &peer, 1, head, &found, NULL), 0);
 				assert_ptr_equal(found.user, c.v[i]);
 				assert_int_equal(
-					ss_find_packet(f, c.table, NULL, 1, packet, len, &found),
+					ss_find_packet(f, among(c.table, 1), packet, len, &found),
 					0);
 				assert_ptr_equal(found.user, c.v[i]);
 			}
@@ -104,12 +107,13 @@ static void what_is_touched_is_nobodys(void **state)
 	}
 	for (size_t bit = 0; bit < 8 * len; bit++) {
 		packet[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		assert_int_equal(ss_find_packet(f, c.table, NULL, 1, packet, len, &found),
+		assert_int_equal(ss_find_packet(f, among(c.table, 1), packet, len, &found),
 				 -ERR_AUTH);
 		packet[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
 	for (size_t n = 0; n < len; n++)
-		assert_int_equal(ss_find_packet(f, c.table, NULL, 1, packet, n, &found), -ERR_AUTH);
+		assert_int_equal(ss_find_packet(f, among(c.table, 1), packet, n, &found),
+				 -ERR_AUTH);
 	assert_null(found.user);
 	ss_finder_free(f);
 	crowd_done(&c);
@@ -178,10 +182,10 @@ static void a_table_that_changes_under_a_search_is_searched_whole(void **state)
 	other = crowd_table(c.v, MANY, MANY); /* who was behind is in front now */
 	f = finder(&c);
 	head_of(&c, MANY, head);
-	err = ss_find_stream(f, &s, c.table, NULL, 1, head, head + 32, &found);
+	err = ss_find_stream(f, &s, among(c.table, 1), head, head + 32, &found);
 	assert_int_equal(err, -EAGAIN);
 	for (int i = 0; i < 100 && err == -EAGAIN; i++)
-		err = ss_find_stream(f, &s, other, NULL, 1, head, head + 32, &found);
+		err = ss_find_stream(f, &s, among(other, 1), head, head + 32, &found);
 	assert_int_equal(err, 0);
 	assert_ptr_equal(found.user, c.v[MANY]);
 	user_table_free(other);
@@ -350,13 +354,13 @@ static void an_identity_header_names_the_user(void **state)
 	assert_int_equal(ss_finder_new(&conf, &f), 0);
 	for (int i = 0; i < 16; i++)
 		salt[i] = (uint8_t)i;
-	assert_int_equal(ss_find_stream(f, &s, c.table, NULL, 0, salt, eih, &found), 0);
+	assert_int_equal(ss_find_stream(f, &s, among(c.table, 0), salt, eih, &found), 0);
 	assert_ptr_equal(found.user, c.v[7]);
 	assert_memory_equal(found.subkey, want, 16);
 	for (int bit = 0; bit < 128; bit++) {
 		memcpy(bad, eih, 16);
 		bad[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		assert_int_equal(ss_find_stream(f, &s, c.table, NULL, 0, salt, bad, &found),
+		assert_int_equal(ss_find_stream(f, &s, among(c.table, 0), salt, bad, &found),
 				 -ERR_AUTH);
 	}
 	ss_finder_free(f);
@@ -374,10 +378,10 @@ static void without_a_name_there_is_one_user_or_none(void **state)
 	crowd_init(&one, "2022-blake3-chacha20-poly1305", 1);
 	crowd_init(&two, "2022-blake3-chacha20-poly1305", 2);
 	f = finder(&one);
-	assert_int_equal(ss_find_stream(f, &s, one.table, NULL, 0, salt, NULL, &found), 0);
+	assert_int_equal(ss_find_stream(f, &s, among(one.table, 0), salt, NULL, &found), 0);
 	assert_int_equal(ss_subkey(one.method, user_secret(one.v[0]), salt, 32, want), 0);
 	assert_memory_equal(found.subkey, want, 32);
-	assert_int_equal(ss_find_stream(f, &s, two.table, NULL, 0, salt, NULL, &found), -ERR_AUTH);
+	assert_int_equal(ss_find_stream(f, &s, among(two.table, 0), salt, NULL, &found), -ERR_AUTH);
 	ss_finder_free(f);
 	crowd_done(&one);
 	crowd_done(&two);

@@ -70,14 +70,14 @@ static struct addr from(unsigned n)
 static int64_t find(struct crowd *c, const uint8_t *id, const struct addr *peer, nsec_t now,
 		    unsigned *turns)
 {
+	const struct vmess_asker asker = {c->house.people.in.users, peer, now, NOW};
 	struct vmess_search s = {0};
 	struct user *u = NULL;
 	int err;
 
 	*turns = 0;
 	do {
-		err = vmess_find(c->house.port.finder, &s, c->house.people.in.users, peer, now, NOW,
-				 id, &u);
+		err = vmess_find(c->house.port.finder, &s, &asker, id, &u);
 		assert_true(++*turns <= USERS);
 	} while (err == -EAGAIN);
 	return err ? err : user_id(u);
