@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "manager/engine_impl.h"
 
 /* Where `port` is, or would be. */
@@ -29,18 +30,15 @@ struct server *server_find(const struct engine *e, uint16_t port)
 
 struct server *server_make(struct engine *e, uint16_t port)
 {
-	size_t i = engine_place(e, port), cap = e->cap ? e->cap * 2 : 64;
+	size_t i = engine_place(e, port);
 	struct server **v, *s;
 
 	if (i < e->n && e->v[i]->port == port)
 		return e->v[i];
-	if (e->n == e->cap) {
-		v = reallocarray(e->v, cap, sizeof(struct server *));
-		if (!v)
-			return NULL;
-		e->v = v;
-		e->cap = cap;
-	}
+	v = grow(e->v, e->n, &e->cap, sizeof(struct server *));
+	if (!v)
+		return NULL;
+	e->v = v;
 	s = calloc(1, sizeof(*s));
 	if (!s)
 		return NULL;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/grow.h"
 #include "manager/manager_keys.h"
 #include "manager/profile_check.h"
 
@@ -268,7 +269,6 @@ static void check_port(struct reading *r, const struct profile *p)
 static int add_port(struct reading *r, struct profile *p)
 {
 	struct manager_file *f = r->f;
-	size_t cap = r->cap ? r->cap * 2 : 64;
 	struct profile **v;
 
 	for (size_t i = 0; i < f->nports; i++) {
@@ -280,15 +280,12 @@ static int add_port(struct reading *r, struct profile *p)
 		f->ports[i] = p;
 		return 0;
 	}
-	if (f->nports == r->cap) {
-		v = reallocarray(f->ports, cap, sizeof(*v));
-		if (!v) {
-			profile_free(p);
-			return -ENOMEM;
-		}
-		f->ports = v;
-		r->cap = cap;
+	v = grow(f->ports, f->nports, &r->cap, sizeof(*v));
+	if (!v) {
+		profile_free(p);
+		return -ENOMEM;
 	}
+	f->ports = v;
 	f->ports[f->nports++] = p;
 	return 0;
 }

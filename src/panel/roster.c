@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "base/jout.h"
 #include "crypto/ct.h"
 #include "crypto/hash.h"
@@ -101,16 +102,11 @@ static int node_keep(const struct panel_node *n, void *arg)
 	struct roster_node *to;
 	int err;
 
-	if (in->n == in->cap) {
-		size_t cap = in->cap ? in->cap * 2 : 16;
-		struct roster_node *more = reallocarray(in->nodes, cap, sizeof(*more));
-
-		if (!more)
-			return -ENOMEM;
-		in->nodes = more;
-		in->cap = cap;
-	}
-	to = &in->nodes[in->n];
+	to = grow(in->nodes, in->n, &in->cap, sizeof(*to));
+	if (!to)
+		return -ENOMEM;
+	in->nodes = to;
+	to += in->n;
 	*to = (struct roster_node){.node = *n};
 	err = hash(HASH_SHA256, n->token, strlen(n->token), to->digest);
 	if (err)
@@ -177,15 +173,11 @@ static void user_emit(struct jout *j, const struct panel_user *u, bool usage)
 
 static int user_remember(struct users_reading *in, const struct panel_user *u)
 {
-	if (in->n == in->cap) {
-		size_t cap = in->cap ? in->cap * 2 : 64;
-		struct roster_user *more = reallocarray(in->users, cap, sizeof(*more));
+	struct roster_user *more = grow(in->users, in->n, &in->cap, sizeof(*more));
 
-		if (!more)
-			return -ENOMEM;
-		in->users = more;
-		in->cap = cap;
-	}
+	if (!more)
+		return -ENOMEM;
+	in->users = more;
 	in->users[in->n++] = (struct roster_user){u->id, u->device_limit > 0};
 	return 0;
 }

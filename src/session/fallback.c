@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/grow.h"
 
 /* The rows of the finished table: every (name, alpn, path) that can be selected, inheritance done. */
 struct row {
@@ -44,22 +45,17 @@ static bool has_name(const struct fallback_table *t, const char *sni)
 static bool add(struct fallback_table *t, const char *sni, const char *alpn, const char *path,
 		const struct fallback *target, bool replace)
 {
-	struct row *r = find(t, sni, alpn, path);
+	struct row *r = find(t, sni, alpn, path), *rows;
 
 	if (r) {
 		if (replace)
 			r->target = target;
 		return true;
 	}
-	if (t->nrows == t->cap) {
-		size_t cap = t->cap ? 2 * t->cap : 16;
-		struct row *rows = realloc(t->rows, cap * sizeof(*rows));
-
-		if (!rows)
-			return false;
-		t->rows = rows;
-		t->cap = cap;
-	}
+	rows = grow(t->rows, t->nrows, &t->cap, sizeof(*rows));
+	if (!rows)
+		return false;
+	t->rows = rows;
 	t->rows[t->nrows++] = (struct row){sni, alpn, path, target};
 	return true;
 }

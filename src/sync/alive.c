@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "base/json_value.h"
 
 #define SCRATCH_MAX (1 << 20)
@@ -18,15 +19,11 @@ void alive_list_done(struct alive_list *l)
 
 static int add(struct alive_list *l, int64_t id, int64_t devices)
 {
-	if (l->n == l->cap) {
-		size_t cap = l->cap ? 2 * l->cap : 64;
-		struct user_alive *v = realloc(l->v, cap * sizeof(*v));
+	struct user_alive *v = grow(l->v, l->n, &l->cap, sizeof(*v));
 
-		if (!v)
-			return -ENOMEM;
-		l->v = v;
-		l->cap = cap;
-	}
+	if (!v)
+		return -ENOMEM;
+	l->v = v;
 	l->v[l->n++] = (struct user_alive){
 		.id = id, .devices = (uint32_t)MIN(MAX(devices, (int64_t)0), (int64_t)UINT32_MAX)};
 	return 0;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/grow.h"
 #include "crypto/random.h"
 #include "sync/ledger_impl.h"
 
@@ -56,18 +57,14 @@ static int count_waiting(struct ledger *l, uint32_t node, int64_t *out)
 
 static int add_source(struct freeze *f, const struct source *src)
 {
-	size_t cap = f->cap ? f->cap * 2 : 256;
 	struct source *more;
 
 	if (!src->pending.up && !src->pending.down)
 		return 0;
-	if (f->n == f->cap) {
-		more = reallocarray(f->src, cap, sizeof(*more));
-		if (!more)
-			return -ENOMEM;
-		f->src = more;
-		f->cap = cap;
-	}
+	more = grow(f->src, f->n, &f->cap, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	f->src = more;
 	f->src[f->n++] = *src;
 	return 0;
 }

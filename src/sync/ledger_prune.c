@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/err.h"
+#include "base/grow.h"
 #include "sync/ledger_impl.h"
 
 struct row {
@@ -17,16 +18,11 @@ struct rows {
 
 static int add_row(struct rows *r, const struct row *row)
 {
-	size_t cap = r->cap ? r->cap * 2 : 256;
-	struct row *more;
+	struct row *more = grow(r->v, r->n, &r->cap, sizeof(*more));
 
-	if (r->n == r->cap) {
-		more = reallocarray(r->v, cap, sizeof(*more));
-		if (!more)
-			return -ENOMEM;
-		r->v = more;
-		r->cap = cap;
-	}
+	if (!more)
+		return -ENOMEM;
+	r->v = more;
 	r->v[r->n++] = *row;
 	return 0;
 }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
+
 #define BLOCK_SIZE (256 * 1024) /* large enough that malloc maps it, and gives it back when freed */
 
 struct user_list_block {
@@ -49,16 +51,11 @@ static char *room_for_text(struct user_list *l, size_t n)
 
 static int room_for_entry(struct user_list *l)
 {
-	size_t cap = l->cap ? l->cap * 2 : 64;
-	struct user_entry *v;
+	struct user_entry *v = grow(l->v, l->n, &l->cap, sizeof(*v));
 
-	if (l->n < l->cap)
-		return 0;
-	v = reallocarray(l->v, cap, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
 	l->v = v;
-	l->cap = cap;
 	return 0;
 }
 

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/grow.h"
+
 void yassp_due_begin(struct yassp_due *d, nsec_t now)
 {
 	d->now = now;
@@ -18,16 +20,11 @@ static nsec_t since(struct yassp_due *d, int64_t id)
 
 static bool remember(struct yassp_ages *a, struct yassp_age age)
 {
-	size_t cap = a->cap ? 2 * a->cap : 64;
-	struct yassp_age *more;
+	struct yassp_age *more = grow(a->v, a->n, &a->cap, sizeof(*more));
 
-	if (a->n == a->cap) {
-		more = reallocarray(a->v, cap, sizeof(*more));
-		if (!more)
-			return false;
-		a->v = more;
-		a->cap = cap;
-	}
+	if (!more)
+		return false;
+	a->v = more;
 	a->v[a->n++] = age;
 	return true;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/grow.h"
 #include "plugin/plugin.h"
 
 #define IDLE_TIMEOUT_S 180
@@ -43,18 +44,13 @@ static void remark(void *arg, const char *what)
 /* Behind what is there; takes `profile` over.  0 or -ENOMEM. */
 static int append(struct parsing *p, struct profile *profile)
 {
-	size_t cap = p->cap ? 2 * p->cap : 64;
-	struct profile **more;
+	struct profile **more = grow(p->list.v, p->list.n, &p->cap, sizeof(struct profile *));
 
-	if (p->list.n == p->cap) {
-		more = reallocarray(p->list.v, cap, sizeof(struct profile *));
-		if (!more) {
-			profile_free(profile);
-			return -ENOMEM;
-		}
-		p->list.v = more;
-		p->cap = cap;
+	if (!more) {
+		profile_free(profile);
+		return -ENOMEM;
 	}
+	p->list.v = more;
 	p->list.v[p->list.n++] = profile;
 	return 0;
 }
