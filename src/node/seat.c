@@ -225,24 +225,18 @@ static int make_port(struct generation *g)
 	return in->proto->port_new(in->conf, in->memory, in->workers, &g->si.proto.port);
 }
 
-static struct generation *generation_new(struct seat *s, struct inbound *in)
+static struct session_inbound session_inbound_of(struct generation *g)
 {
-	struct node_worker *w = s->worker;
-	struct generation *g = calloc(1, sizeof(*g));
+	const struct inbound *in = g->in;
+	struct seat *s = g->seat;
 
-	if (!g)
-		return NULL;
-	direct_init(&g->direct, dns_resolver(w->dns), &in->direct, w->own);
-	direct_init(&g->trusted, dns_resolver(w->dns), &in->trusted, w->own);
-	g->seat = s;
-	g->in = in;
-	g->si = (struct session_inbound){
+	return (struct session_inbound){
 		.proto.users = s->users,
 		.proto.conf = in->conf,
 		.proto.first_pull_decides = in->reject == REJECT_FALLBACK,
 		.proto.singmux = in->singmux,
-		.loop = w->loop,
-		.user_worker = &w->users,
+		.loop = s->worker->loop,
+		.user_worker = &s->worker->users,
 		.stack = build_stack,
 		.outbound = &g->direct.dialer,
 		.fallback_dialer = &g->trusted.dialer,
@@ -255,6 +249,20 @@ static struct generation *generation_new(struct seat *s, struct inbound *in)
 		.ended = on_ended,
 		.child = on_child,
 	};
+}
+
+static struct generation *generation_new(struct seat *s, struct inbound *in)
+{
+	struct node_worker *w = s->worker;
+	struct generation *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		return NULL;
+	direct_init(&g->direct, dns_resolver(w->dns), &in->direct, w->own);
+	direct_init(&g->trusted, dns_resolver(w->dns), &in->trusted, w->own);
+	g->seat = s;
+	g->in = in;
+	g->si = session_inbound_of(g);
 	list_init(&g->si.sessions);
 	list_init(&g->half_open.sessions);
 	g->half_open.sources = in->strangers;

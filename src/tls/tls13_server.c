@@ -84,14 +84,42 @@ static int choose(const struct tls_server_conf *c, const struct tls_hello *h, st
 
 /* ---- our flight, a record for each message as libssl has it ------------------------------ */
 
+static void wr_hello(struct wr *w, const struct tls_hello *h, const struct choice *ch,
+		     const uint8_t *share, size_t sharelen)
+{
+	size_t len = 2 + 32 + 1 + h->session_id.len + 2 + 1 + 2 + 6 + 8 + sharelen;
+	uint8_t random[32];
+
+	random_bytes(random, sizeof(random));
+	wr_bytes(w, "\x16\x03\x03", 3);
+	wr_be16(w, (uint16_t)(4 + len));
+	wr_u8(w, MSG_SERVER_HELLO);
+	wr_be24(w, (uint32_t)len);
+	wr_be16(w, 0x0303);
+	wr_bytes(w, random, sizeof(random));
+	wr_u8(w, (uint8_t)h->session_id.len);
+	wr_bytes(w, h->session_id.p, h->session_id.len);
+	wr_be16(w, ch->offer.suite);
+	wr_u8(w, 0); /* compression */
+	wr_be16(w, (uint16_t)(6 + 8 + sharelen));
+	wr_be16(w, EXT_VERSIONS);
+	wr_be16(w, 2);
+	wr_be16(w, 0x0304);
+	wr_be16(w, EXT_KEY_SHARE);
+	wr_be16(w, (uint16_t)(4 + sharelen));
+	wr_be16(w, GROUP_X25519);
+	wr_be16(w, (uint16_t)sharelen);
+	wr_bytes(w, share, sharelen);
+}
+
 static int put_hello(struct tls13_server *s, const struct tls_hello *h, const struct choice *ch,
 		     struct bufq *out)
 {
-	uint8_t bytes[TLS_HEADER + 128 + TLS13_SHARE_MAX], random[32];
+	uint8_t bytes[TLS_HEADER + 128 + TLS13_SHARE_MAX];
 	uint8_t share[TLS13_SHARE_MAX], secret[TLS13_SECRET_MAX];
 	struct wr w = wr_of(bytes, sizeof(bytes));
 	struct x25519 *mine = x25519_new(NULL);
-	size_t sharelen, secretlen, len;
+	size_t sharelen, secretlen;
 	int err = mine ? 0 : -ENOMEM;
 
 	if (!err)
@@ -100,27 +128,7 @@ static int put_hello(struct tls13_server *s, const struct tls_hello *h, const st
 	x25519_free(mine);
 	if (err)
 		return err;
-	len = 2 + 32 + 1 + h->session_id.len + 2 + 1 + 2 + 6 + 8 + sharelen;
-	random_bytes(random, sizeof(random));
-	wr_bytes(&w, "\x16\x03\x03", 3);
-	wr_be16(&w, (uint16_t)(4 + len));
-	wr_u8(&w, MSG_SERVER_HELLO);
-	wr_be24(&w, (uint32_t)len);
-	wr_be16(&w, 0x0303);
-	wr_bytes(&w, random, sizeof(random));
-	wr_u8(&w, (uint8_t)h->session_id.len);
-	wr_bytes(&w, h->session_id.p, h->session_id.len);
-	wr_be16(&w, ch->offer.suite);
-	wr_u8(&w, 0); /* compression */
-	wr_be16(&w, (uint16_t)(6 + 8 + sharelen));
-	wr_be16(&w, EXT_VERSIONS);
-	wr_be16(&w, 2);
-	wr_be16(&w, 0x0304);
-	wr_be16(&w, EXT_KEY_SHARE);
-	wr_be16(&w, (uint16_t)(4 + sharelen));
-	wr_be16(&w, GROUP_X25519);
-	wr_be16(&w, (uint16_t)sharelen);
-	wr_bytes(&w, share, sharelen);
+	wr_hello(&w, h, ch, share, sharelen);
 	err = w.err;
 	if (!err)
 		err = tls13_add(&s->keys, bytes + TLS_HEADER, w.len - TLS_HEADER);

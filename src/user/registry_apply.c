@@ -168,6 +168,17 @@ static int plan_slot(struct plan *p, struct plan_item *item)
 	return counters_alloc(p->r->conf.counters, p->r->conf.node, item->e->id, &item->slot);
 }
 
+/* Into the table to come.  -EEXIST: somebody else has the credential. */
+static int plan_place(struct plan *p, struct plan_item *item)
+{
+	int err = user_table_add(p->table, item->u) ? plan_slot(p, item) : -EEXIST;
+
+	if (err && item->kind == PLAN_NEW)
+		free(item->u);
+	p->changes.duplicates += err == -EEXIST;
+	return err;
+}
+
 static int plan_entry(struct plan *p, const struct user_entry *e)
 {
 	struct plan_item item = {.e = e};
@@ -197,13 +208,9 @@ static int plan_entry(struct plan *p, const struct user_entry *e)
 	item.u = old ? user_table_at(p->r->table, place) : new_user(&p->r->conf, e, bytes);
 	if (!item.u)
 		return -ENOMEM;
-	err = user_table_add(p->table, item.u) ? plan_slot(p, &item) : -EEXIST;
-	if (err) {
-		if (item.kind == PLAN_NEW)
-			free(item.u);
-		p->changes.duplicates += err == -EEXIST;
+	err = plan_place(p, &item);
+	if (err)
 		return err == -EEXIST ? 0 : err;
-	}
 	if (old) {
 		p->taken[place] = true;
 		p->taken_n++;
