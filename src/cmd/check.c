@@ -58,7 +58,7 @@ static int check(const char *file)
 	int status;
 
 	conf_report_init(&report);
-	conf = sections_load(file, &sections, &report);
+	conf = sections_load(file, CONFIG_API_V2SP, &sections, &report);
 	if (conf)
 		look_at_files(&report, conf);
 	conf_report_print(&report, stderr);

@@ -14,7 +14,7 @@ static const struct cmd cmds[] = {
 	{"panel", "the reference panel: nodes, users, traffic", cmd_panel},
 	{"reality", "a key pair for REALITY, new or of a node", cmd_reality},
 	{"run", "the node: serve what the configuration says", cmd_run},
-	{"server", "the same, under its older name", cmd_run},
+	{"server", "the same, under its older name", cmd_server},
 	{"ss-manager", "Shadowsocks servers by command, as ss-manager runs them", cmd_ss_manager},
 	{"ssmanager", "the same, with the options of ssmanager", cmd_ss_manager},
 	{"ssserver", "the same, under the name of the Python server", cmd_ss_manager},
@@ -31,9 +31,27 @@ static const char *const forerunners[] = {"ss-manager", "ssmanager", "ssserver",
 
 static const struct cmd_set weir = {"weir", cmds, ARRAY_LEN(cmds), NULL};
 
+/* One of them has commands: those that unit files and scripts call. */
+static const struct cmd v2bx_cmds[] = {
+	{"server", "the node: serve what the configuration says", cmd_v2bx_server},
+	{"version", "print name, version and features", cmd_version},
+	{"x25519", "a new X25519 key pair", cmd_x25519},
+};
+
+static const struct cmd_set v2bx = {
+	"V2bX", v2bx_cmds, ARRAY_LEN(v2bx_cmds),
+	"This is weir under another name; the rest is `weir`, systemctl and journalctl.\n"};
+
+static char *name_of(char **argv)
+{
+	char *slash = strrchr(argv[0], '/');
+
+	return slash ? slash + 1 : argv[0];
+}
+
 static const struct cmd *called_as(char **argv)
 {
-	char *slash = strrchr(argv[0], '/'), *name = slash ? slash + 1 : argv[0];
+	char *name = name_of(argv);
 
 	for (size_t i = 0; i < ARRAY_LEN(forerunners); i++) {
 		if (strcmp(name, forerunners[i]) != 0)
@@ -47,6 +65,7 @@ static const struct cmd *called_as(char **argv)
 int main(int argc, char **argv)
 {
 	const struct cmd *c = argc ? called_as(argv) : NULL;
+	const struct cmd_set *set = argc && !strcmp(name_of(argv), v2bx.name) ? &v2bx : &weir;
 
 	sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN},
 		  NULL); /* splice() raises it */
@@ -54,5 +73,5 @@ int main(int argc, char **argv)
 		return c->run(argc, argv);
 	if (argc > 1 && (!strcmp(argv[1], "-V") || !strcmp(argv[1], "--version")))
 		return cmd_version(argc - 1, argv + 1);
-	return cmd_dispatch(&weir, argc, argv);
+	return cmd_dispatch(set, argc, argv);
 }

@@ -206,7 +206,7 @@ void program_reload(struct program *p)
 	struct config *conf;
 
 	conf_report_init(&report);
-	conf = sections_load(p->conf->path, &sections, &report);
+	conf = sections_load(p->conf->path, p->conf->api_type, &sections, &report);
 	log_report(&report);
 	conf_report_done(&report);
 	if (!conf) {

@@ -230,9 +230,11 @@ static int read_all(void *arg, struct conf_reader *r, const struct json_value *d
 	return err ? err : read_sites(s, r, c, json_get(doc, "Yassp"));
 }
 
-struct config *sections_load(const char *path, struct sections *s, struct conf_report *report)
+struct config *sections_load(const char *path, int64_t api_type, struct sections *s,
+			     struct conf_report *report)
 {
-	const struct config_env env = {.fetch = fetch_include, .sections = read_all, .arg = s};
+	const struct config_env env = {
+		.fetch = fetch_include, .sections = read_all, .arg = s, .api_type = api_type};
 	struct config *c;
 
 	*s = (struct sections){0};

@@ -16,10 +16,11 @@ struct sections {
 	size_t nsites;
 };
 
-/* As config_load(), with what Manager and Yassp say in *s, which is empty where the result is NULL.
+/* As config_load(), nodes that do not say it having `api_type`, with what Manager and Yassp say in *s, which is empty where the result is NULL.
  * INI files are part of the configuration: their mistakes are its mistakes.
  */
-struct config *sections_load(const char *path, struct sections *s, struct conf_report *report);
+struct config *sections_load(const char *path, int64_t api_type, struct sections *s,
+			     struct conf_report *report);
 void sections_done(struct sections *s);
 
 /* What differs between two files that matters to the manager; never true of one that was not there. */

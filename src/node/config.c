@@ -206,6 +206,7 @@ static int load(struct config_loader *l, const char *text, size_t len, const cha
 		err = set_path(l, path);
 	if (err)
 		return err;
+	l->conf->api_type = l->env.api_type;
 	source.path = source.shown = l->r.file = l->conf->path;
 	if (text)
 		err = config_text_load(l, text, len, &doc);

@@ -263,6 +263,7 @@ struct config {
 
 	const struct config_node **nodes;
 	size_t nnodes;
+	int64_t api_type;	/* of nodes that do not say theirs; not the file's word */
 	const char *path, *dir; /* of the file; dir without a slash at its end */
 	const char **files;	/* all that was read, `path` first: to be watched */
 	size_t nfiles;
@@ -291,6 +292,7 @@ struct config_env {
 	config_fetch *fetch;	   /* NULL: addresses are refused */
 	config_sections *sections; /* NULL: nobody reads them */
 	void *arg;		   /* of `sections` */
+	int64_t api_type;	   /* enum config_api_type of nodes that do not say theirs */
 };
 
 /* The file with all it includes, or NULL: report->errors is not 0.  Warnings may come with both.

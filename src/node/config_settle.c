@@ -175,8 +175,11 @@ static int settle_name(struct config_loader *l, struct config_node *n)
 
 int config_node_settle(struct config_loader *l, struct config_node *n)
 {
-	int err = settle_id(l, n);
+	int err;
 
+	if (!IS_SET(n, api_type))
+		n->api_type = l->conf->api_type;
+	err = settle_id(l, n);
 	settle_panel(l, n);
 	settle_addresses(l, n);
 	settle_dns(l, n);

@@ -343,3 +343,15 @@ def test_called_like_a_program_that_it_stands_in_for_it_is_that(weir_bin, tmp_pa
     assert done.returncode == 0 and says in done.stdout
     assert run(weir_bin, name, "-h").stdout == done.stdout
     assert run(link, "--no-such-option").returncode != 0
+
+
+def test_called_v2bx_it_is_server_and_asks_uniproxy_panels(weir_bin, tmp_path):
+    link, config = tmp_path / "V2bX", tmp_path / "config.json"
+    link.symlink_to(weir_bin)
+    config.write_text(json.dumps({"State": {"Dir": "/dev/null/none"}, "Nodes": [{"ApiHost": "http://127.0.0.1:1", "ApiKey": "k", "NodeID": 1}]}))
+    word = "most uniproxy panels want it"  # the one dialect that does
+    assert word in run(link, "server", "-c", config).stderr
+    assert word not in run(weir_bin, "server", "-c", config).stderr
+    assert "/etc/V2bX/config.json" in run(link, "server").stderr and "V2bX/" not in run(weir_bin, "server").stderr
+    assert "x25519" in run(link, "-h").stdout and run(link, "run").returncode == 2
+    assert run(link, "-V").stdout == run(weir_bin, "version").stdout

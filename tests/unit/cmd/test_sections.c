@@ -58,7 +58,7 @@ static bool load(struct bed *b, const char *text)
 	b->before = b->c;
 	write_file(b, "c.json", text);
 	conf_report_init(&report);
-	b->c = sections_load(path_of(b, "c.json"), &b->s, &report);
+	b->c = sections_load(path_of(b, "c.json"), CONFIG_API_V2SP, &b->s, &report);
 	memset(b->told, 0, sizeof(b->told));
 	to = fmemopen(b->told, sizeof(b->told) - 1, "w");
 	conf_report_print(&report, to);

@@ -247,6 +247,22 @@ static void sections_of_others_are_read_with_the_rest(void **state)
 	env = (struct config_env){0};
 }
 
+static void a_node_that_does_not_say_its_dialect_has_the_caller_s(void **state)
+{
+	const struct config *c;
+
+	env = (struct config_env){.api_type = CONFIG_API_UNIPROXY};
+	put("c.json", "{\"Nodes\":[{" NODE7 "},"
+		      "{" PANEL ",\"NodeID\":8,\"ApiType\":\"v2sp\"}]}");
+	c = load("c.json");
+	assert_non_null(c);
+	assert_int_equal(c->nodes[0]->api_type, CONFIG_API_UNIPROXY);
+	assert_int_equal(c->nodes[1]->api_type, CONFIG_API_V2SP);
+	assert_int_equal(c->api_type, CONFIG_API_UNIPROXY); /* what a reload goes by */
+	assert_non_null(strstr(told(), "NodeType: warning: is missing; most uniproxy"));
+	env = (struct config_env){0};
+}
+
 static void a_file_that_is_not_there_is_an_error(void **state)
 {
 	assert_null(load("missing.json"));
@@ -734,6 +750,7 @@ int main(void)
 		TEST(nodes_may_be_missing_beside_a_manager),
 		TEST(sites_have_a_file_and_a_section),
 		TEST(sections_of_others_are_read_with_the_rest),
+		TEST(a_node_that_does_not_say_its_dialect_has_the_caller_s),
 		TEST(a_file_that_is_not_there_is_an_error),
 		TEST(a_file_open_to_others_is_warned_of),
 		TEST(a_large_file_of_comments_is_read),
