@@ -3,45 +3,29 @@
 
 #include "proto/trojan/trojan.h"
 #include "proto/vless/vless.h"
-#include "stream/pair.h"
 
 #include "hostile.h"
+#include "one_end.h"
 #include "watcher.h"
 
 static const uint8_t id[VLESS_ID_LEN] = "0123456789abcdef";
 
-/* A VLESS client over one end of a pair; the other end is the server. */
-struct one {
-	struct loop *l;
-	struct stream *s, *far;
-	uint8_t req[VLESS_REQ_MAX];
-	size_t len; /* of the request */
-};
+static uint8_t request[VLESS_REQ_MAX]; /* that was made last */
+static size_t request_len;
 
+/* A VLESS client; the other end is the server. */
 static void one_open(struct one *o, size_t capacity)
 {
 	struct vless_request req = {.cmd = VLESS_TCP};
-	struct wr w = wr_of(o->req, sizeof(o->req));
-	struct stream *near;
+	struct wr w = wr_of(request, sizeof(request));
 
-	o->l = loop_new(LOOP_VIRTUAL, 1);
 	assert_int_equal(dest_parse(&req.dest, "target.example:80"), 0);
 	memcpy(req.id, id, sizeof(id));
 	vless_request_emit(&w, &req);
-	o->len = w.len;
-	assert_int_equal(pair_new(o->l, capacity, &near, &o->far), 0);
-	o->s = vless_client_new(near, id, &req.dest);
+	request_len = w.len;
+	o->s = vless_client_new(one_begin(o, capacity), id, &req.dest);
 	assert_non_null(o->s);
 	assert_int_equal(stream_open(o->s), 0);
-}
-
-static void one_close(struct one *o)
-{
-	stream_free(o->s);
-	stream_free(o->far);
-	loop_turn(o->l, 0);
-	assert_int_equal(loop_pool(o->l)->nused, 0);
-	loop_free(o->l);
 }
 
 static ssize_t push(struct stream *s, const void *bytes, size_t len, size_t *left)
@@ -85,9 +69,9 @@ static void the_request_rides_with_the_first_bytes(void **state)
 	one_open(&o, 65536);
 	assert_int_equal(pull(o.far, got, 1024), -EAGAIN);
 	assert_int_equal(push(o.s, "hello", 5, NULL), 5);
-	assert_int_equal(pull(o.far, got, 1024), o.len + 5);
-	assert_memory_equal(got, o.req, o.len);
-	assert_memory_equal(got + o.len, "hello", 5);
+	assert_int_equal(pull(o.far, got, 1024), request_len + 5);
+	assert_memory_equal(got, request, request_len);
+	assert_memory_equal(got + request_len, "hello", 5);
 	assert_int_equal(push(o.s, "again", 5, NULL), 5);
 	assert_int_equal(pull(o.far, got, 1024), 5);
 	one_close(&o);
@@ -100,7 +84,7 @@ static void who_only_reads_sends_it_alone(void **state)
 
 	one_open(&o, 65536);
 	assert_int_equal(pull(o.s, got, 1), -EAGAIN);
-	assert_int_equal(pull(o.far, got, 1024), o.len);
+	assert_int_equal(pull(o.far, got, 1024), request_len);
 	assert_int_equal(push(o.s, "hello", 5, NULL), 5);
 	assert_int_equal(pull(o.far, got, 1024), 5);
 	one_close(&o);
@@ -113,7 +97,7 @@ static void who_only_ends_sends_it_alone(void **state)
 
 	one_open(&o, 65536);
 	assert_int_equal(stream_shut(o.s), 0);
-	assert_int_equal(pull(o.far, got, 1024), o.len);
+	assert_int_equal(pull(o.far, got, 1024), request_len);
 	assert_int_equal(pull(o.far, got, 1024), 0);
 	one_close(&o);
 }
@@ -149,15 +133,15 @@ static void S4_a_request_that_did_not_fit_at_once_goes_without_further_calls(voi
 	one_open(&o, 10);
 	assert_int_equal(pull(o.s, got, 1), -EAGAIN);
 	stream_want(o.s, STREAM_RD, &x.w);
-	for (int i = 0; i < 20 && sent < o.len; i++) {
+	for (int i = 0; i < 20 && sent < request_len; i++) {
 		ssize_t n = pull(o.far, got + sent, 1024);
 
 		if (n > 0)
 			sent += (size_t)n;
 		loop_turn(o.l, 0);
 	}
-	assert_int_equal(sent, o.len);
-	assert_memory_equal(got, o.req, o.len);
+	assert_int_equal(sent, request_len);
+	assert_memory_equal(got, request, request_len);
 	one_close(&o);
 }
 
@@ -171,7 +155,7 @@ static void a_push_that_did_not_fit_is_all_the_caller_s_again(void **state)
 		one_open(&o, capacity);
 		left = 5;
 		sent = 0;
-		for (int i = 0; i < 200 && (left || sent < o.len + 5); i++) {
+		for (int i = 0; i < 200 && (left || sent < request_len + 5); i++) {
 			ssize_t n;
 
 			if (left)
@@ -180,9 +164,9 @@ static void a_push_that_did_not_fit_is_all_the_caller_s_again(void **state)
 			if (n > 0)
 				sent += (size_t)n;
 		}
-		assert_int_equal(sent, o.len + 5);
-		assert_memory_equal(got, o.req, o.len);
-		assert_memory_equal(got + o.len, "hello", 5);
+		assert_int_equal(sent, request_len + 5);
+		assert_memory_equal(got, request, request_len);
+		assert_memory_equal(got + request_len, "hello", 5);
 		one_close(&o);
 	}
 }

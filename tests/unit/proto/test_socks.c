@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 #include "proto/socks/socks.h"
-#include "stream/pair.h"
 #include "stream/tcp.h"
 
 #include "hostile.h"
+#include "one_end.h"
 #include "watcher.h"
 
 static const char script[] = "\5\1\0" /* greeting */
@@ -18,39 +18,10 @@ static const char script[] = "\5\1\0" /* greeting */
 static const char replies[] = "\5\0"	/* no authentication */
 			      "\5\0\0\1\0\0\0\0\0\0";
 
-struct one {
-	struct loop *l;
-	struct stream *s, *far;
-};
-
 static void one_open(struct one *o, size_t capacity)
 {
-	struct stream *near;
-
-	o->l = loop_new(LOOP_VIRTUAL, 1);
-	assert_int_equal(pair_new(o->l, capacity, &near, &o->far), 0);
-	o->s = socks_server_new(near);
+	o->s = socks_server_new(one_begin(o, capacity));
 	assert_non_null(o->s);
-}
-
-static void one_close(struct one *o)
-{
-	stream_free(o->s);
-	stream_free(o->far);
-	loop_turn(o->l, 0);
-	assert_int_equal(loop_pool(o->l)->nused, 0);
-	loop_free(o->l);
-}
-
-static void send_bytes(struct stream *s, const void *bytes, size_t len)
-{
-	struct bufq q;
-
-	if (len == 0)
-		return;
-	bufq_init(&q, loop_pool(s->loop), SIZE_MAX);
-	assert_int_equal(bufq_append(&q, bytes, len), 0);
-	assert_int_equal(stream_push(s, &q), len);
 }
 
 static void expect_bytes(struct stream *s, const void *bytes, size_t len)

@@ -4,12 +4,12 @@
 #include <unistd.h>
 
 #include "net/proxy_proto.h"
-#include "stream/pair.h"
 #include "stream/proxied.h"
 #include "stream/tcp.h"
 
 #include "ends.h"
 #include "hostile.h"
+#include "one_end.h"
 #include "watcher.h"
 
 static struct addr at(const char *text)
@@ -30,39 +30,14 @@ static size_t header(uint8_t *out, int version)
 	return w.len;
 }
 
-struct one {
-	struct loop *l;
-	struct stream *s, *far;
-};
-
 static void one_open(struct one *o)
 {
 	struct addr peer = at("10.0.0.1:5"), local = at("10.0.0.2:6");
-	struct stream *near;
+	struct stream *near = one_begin(o, 65536);
 
-	o->l = loop_new(LOOP_VIRTUAL, 1);
-	assert_int_equal(pair_new(o->l, 65536, &near, &o->far), 0);
 	pair_set_addr(near, &peer, &local);
 	o->s = proxied_new(near);
 	assert_non_null(o->s);
-}
-
-static void one_close(struct one *o)
-{
-	stream_free(o->s);
-	stream_free(o->far);
-	loop_turn(o->l, 0);
-	assert_int_equal(loop_pool(o->l)->nused, 0);
-	loop_free(o->l);
-}
-
-static void write_bytes(struct one *o, const void *bytes, size_t len)
-{
-	struct bufq q;
-
-	bufq_init(&q, loop_pool(o->l), SIZE_MAX);
-	assert_int_equal(bufq_append(&q, bytes, len), 0);
-	assert_int_equal(stream_push(o->far, &q), len);
 }
 
 static const char *addr_text(struct stream *s, bool peer)
@@ -86,9 +61,9 @@ static void the_header_says_who_the_peer_is_and_goes(void **state)
 		assert_string_equal(addr_text(o.s, true), "10.0.0.1:5");
 		for (size_t i = 0; i < len; i++) {
 			assert_int_equal(stream_open(o.s), -EAGAIN);
-			write_bytes(&o, head + i, 1);
+			send_bytes(o.far, head + i, 1);
 		}
-		write_bytes(&o, "payload", 7);
+		send_bytes(o.far, "payload", 7);
 		assert_int_equal(stream_open(o.s), 0);
 		assert_int_equal(stream_open(o.s), 0);
 		assert_string_equal(addr_text(o.s, true), "198.51.100.7:1234");
@@ -110,14 +85,14 @@ static void a_header_that_names_nobody_leaves_the_real_addresses(void **state)
 	struct one o;
 
 	one_open(&o);
-	write_bytes(&o, "PROXY UNKNOWN\r\n", 15);
+	send_bytes(o.far, "PROXY UNKNOWN\r\n", 15);
 	assert_int_equal(stream_open(o.s), 0);
 	assert_string_equal(addr_text(o.s, true), "10.0.0.1:5");
 	assert_string_equal(addr_text(o.s, false), "10.0.0.2:6");
 	one_close(&o);
 
 	one_open(&o);
-	write_bytes(&o, v2_local, sizeof(v2_local) - 1);
+	send_bytes(o.far, v2_local, sizeof(v2_local) - 1);
 	assert_int_equal(stream_open(o.s), 0);
 	assert_string_equal(addr_text(o.s, true), "10.0.0.1:5");
 	one_close(&o);
@@ -128,13 +103,13 @@ static void a_wrong_header_fails_for_good_and_a_short_one_is_a_truncation(void *
 	struct one o;
 
 	one_open(&o);
-	write_bytes(&o, "GET / HTTP/1.1\r\n", 16);
+	send_bytes(o.far, "GET / HTTP/1.1\r\n", 16);
 	assert_int_equal(stream_open(o.s), -ERR_MALFORMED);
 	assert_int_equal(stream_open(o.s), -ERR_MALFORMED);
 	one_close(&o);
 
 	one_open(&o);
-	write_bytes(&o, "PROXY TC", 8);
+	send_bytes(o.far, "PROXY TC", 8);
 	assert_int_equal(stream_open(o.s), -EAGAIN);
 	stream_shut(o.far);
 	assert_int_equal(stream_open(o.s), -ERR_TRUNCATED);
