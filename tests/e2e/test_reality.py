@@ -167,7 +167,7 @@ def someone(lab, target):
     ("xray", "chrome", True, "go", HYBRID), ("xray", "chrome", True, "nginx", X25519),
     ("xray", "ios", False, "go", X25519), ("sing-box", "chrome", False, "go", X25519)])
 def test_keys_are_agreed_on_in_the_targets_group(lab, someone, target, client, fingerprint, offers, kind, group):
-    """Who offers the hybrid gets it where the target has it: Go's library does, this nginx does not."""
+    """Who offers the hybrid gets it where the target has it: Go's library does, nginx is told not to."""
     o = lab.outbound("vless", kind, someone.credential)
     tap = Tap(o.port)
     o.port, o.reality.fingerprint = tap.port, fingerprint

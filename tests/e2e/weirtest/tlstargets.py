@@ -6,6 +6,7 @@ from .proc import free_port
 
 KINDS = ("nginx", "openssl", "go")
 
+# Its groups are named: a newer libssl would add the hybrid by itself.
 NGINX = """
 daemon off; master_process off; pid {folder}/nginx.pid; error_log stderr;
 events {{ worker_connections 8192; }}
@@ -15,6 +16,7 @@ http {{
     server {{
         listen 127.0.0.1:{port} ssl http2;
         ssl_certificate {crt}; ssl_certificate_key {key}; ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_ecdh_curve X25519:prime256v1:secp384r1:secp521r1;
         client_header_timeout {patience}s; keepalive_timeout {patience}s;
         return 200 "the target\\n";
     }}
