@@ -353,11 +353,21 @@ static nsec_t gather_deadline(const struct relay *r, const struct relay_flow *f)
 	return f->gathering ? loop_now(r->pace.loop) + left * (nsec_t)1000 : 0;
 }
 
+/* In line: it is not the streams that are silent, it is others who have their turn first. */
+static bool waits_for_turn(const struct relay *r)
+{
+	return list_linked(&r->run.link);
+}
+
 /* Too little has come for too long. */
 static void gather_expire(struct relay *r, struct relay_flow *f)
 {
 	if (!f->gathering || gather_clock(r) - f->since < GATHER_WAIT)
 		return;
+	if (waits_for_turn(r)) {
+		f->since = gather_clock(r);
+		return;
+	}
 	if (f->gathered < GATHER_WORTH)
 		f->patience += f->patience < PATIENCE_MAX;
 	else
@@ -608,11 +618,15 @@ static void relay_expire(struct relay *r)
 static void relay_timer(struct timer *t)
 {
 	struct relay *r = container_of(t, struct relay, pace.timer);
+	nsec_t now = loop_now(r->pace.loop);
 	nsec_t deadline = pace_silence(&r->pace, silence_limit(r));
 
-	if (deadline && loop_now(r->pace.loop) >= deadline) {
-		relay_expire(r);
-		return;
+	if (deadline && now >= deadline) {
+		if (!waits_for_turn(r)) {
+			relay_expire(r);
+			return;
+		}
+		r->pace.last = now;
 	}
 	for (int dir = RELAY_UP; dir <= RELAY_DOWN; dir++)
 		gather_expire(r, &r->flow[dir]);

@@ -824,6 +824,40 @@ static void a_relay_ends_and_stops_also_while_it_waits_for_its_turn(void **state
 	}
 }
 
+/* However long the line is. */
+static void who_waits_for_its_turn_is_not_silent(void **state)
+{
+	for (int bulk = 0; bulk < 2; bulk++) {
+		size_t before;
+		struct bed t;
+
+		bed_open_roomy(&t);
+		if (bulk)
+			(void)reads_of_a_turn(&t, &before);
+		finish(&t);
+		pass(&t, NSEC_SEC);
+		t.meter.bytes[RELAY_UP] = 0;
+		send_bytes(&t, 1000);
+		assert_true(list_linked(&t.r.run.link));
+		if (bulk) {
+			waiter_cancel(&t.r.run);
+			loop_queue_bulk(t.l, &t.r.run);
+		}
+		t.r.pace.last = loop_now(t.l) - t.conf.idle;
+		t.r.pace.timer.fire(&t.r.pace.timer);
+		finish(&t);
+		assert_int_equal(t.dones, 0);
+		assert_int_equal(t.meter.bytes[RELAY_UP], 1000);
+		/* from then on it is */
+		pass(&t, t.conf.idle - NSEC_SEC);
+		assert_int_equal(t.dones, 0);
+		pass(&t, 2 * NSEC_SEC);
+		assert_int_equal(t.dones, 1);
+		assert_int_equal(t.r.result, -ERR_IDLE);
+		bed_close(&t);
+	}
+}
+
 /* ---- small arrivals ---------------------------------------------------------------------- */
 
 #define RECORD	   (16 * 1024)
@@ -904,6 +938,25 @@ static void what_was_gathered_waits_two_ms_when_the_sender_pauses(void **state)
 		loop_turn(t.l, 0);
 		assert_int_equal(pull_text(t.target.s, text), 4);
 	}
+	bed_close(&t);
+}
+
+static void what_was_gathered_and_waits_for_its_turn_is_no_pause_of_the_sender_s(void **state)
+{
+	struct bed t;
+
+	bed_open_roomy(&t);
+	send_records(&t, NOT_YET + 1);
+	for (int i = 0; i < WORTH_WAKE / RECORD; i++)
+		send_record(&t);
+	assert_true(list_linked(&t.r.run.link));
+	t.r.flow[RELAY_UP].since -= 3000;
+	t.r.pace.timer.fire(&t.r.pace.timer);
+	assert_true(t.r.flow[RELAY_UP].gathering);
+	assert_int_equal(arrived(&t), WORTH_WAKE);
+	assert_true(t.r.flow[RELAY_UP].gathering);
+	pass(&t, 4 * NSEC_MS);
+	assert_false(t.r.flow[RELAY_UP].gathering);
 	bed_close(&t);
 }
 
@@ -1222,8 +1275,11 @@ int main(void)
 		cmocka_unit_test(who_rests_or_has_little_to_move_is_among_the_first_again),
 		cmocka_unit_test(who_is_under_a_limit_takes_one_read_a_turn_among_the_others),
 		cmocka_unit_test(a_relay_ends_and_stops_also_while_it_waits_for_its_turn),
+		cmocka_unit_test(who_waits_for_its_turn_is_not_silent),
 		cmocka_unit_test(small_arrivals_that_are_fast_travel_together),
 		cmocka_unit_test(what_was_gathered_waits_two_ms_when_the_sender_pauses),
+		cmocka_unit_test(
+			what_was_gathered_and_waits_for_its_turn_is_no_pause_of_the_sender_s),
 		cmocka_unit_test(who_pauses_soon_must_send_ever_more_before_it_is_tried_again),
 		cmocka_unit_test(a_slow_sender_of_small_records_is_never_gathered),
 		cmocka_unit_test(an_end_does_not_wait_for_more_to_gather),
