@@ -189,11 +189,12 @@ static int run_waiters(struct loop *l)
 	return n;
 }
 
-/* One after the other, at least one, until as much time has gone as the others of this turn took: a
- * flood of those stops no bulk, and bulk holds those up for a slice and one waiter.  Where the clock
- * stands still, a round.
+/* One after the other, at least one, until as much time has gone as the run queue took since `since`
+ * (0: it was empty): a flood of those stops no bulk, and bulk holds those up for a slice and one waiter.
+ * A turn that timers or messages have made long is not made longer.  Where the clock stands still, a
+ * round.
  */
-static int run_bulk(struct loop *l)
+static int run_bulk(struct loop *l, nsec_t since)
 {
 	nsec_t began = 0, slice = 0;
 	struct list_node *node;
@@ -206,7 +207,7 @@ static int run_bulk(struct loop *l)
 	}
 	if (l->backend == LOOP_EPOLL && !list_empty(&l->round)) {
 		began = loop_clock();
-		slice = MAX(began - l->now, LOOP_SLICE);
+		slice = since ? MAX(began - since, LOOP_SLICE) : LOOP_SLICE;
 	}
 	while ((node = list_pop(&l->round))) {
 		struct waiter *w = list_entry(node, struct waiter, link);
@@ -222,7 +223,7 @@ static int run_bulk(struct loop *l)
 
 static int turn_once(struct loop *l, nsec_t deadline)
 {
-	nsec_t next = wheel_next(&l->wheel);
+	nsec_t next = wheel_next(&l->wheel), since;
 	int n;
 
 	if (has_waiters(l))
@@ -234,8 +235,9 @@ static int turn_once(struct loop *l, nsec_t deadline)
 	n = fire_timers(l);
 	n += io_fire_watches(l);
 	n += run_mail(l);
+	since = l->backend == LOOP_EPOLL && !list_empty(&l->runq) ? loop_clock() : 0;
 	n += run_waiters(l);
-	n += run_bulk(l);
+	n += run_bulk(l, since);
 	collect_garbage(l);
 	return n;
 }

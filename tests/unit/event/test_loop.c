@@ -203,6 +203,36 @@ static void a_turn_leaves_bulk_for_the_next_one_and_the_others_have_it_first(voi
 	loop_free(l);
 }
 
+struct long_mail {
+	struct message m;
+	nsec_t time;
+};
+
+static void take_long(struct message *m)
+{
+	nsec_t until = clock_now() + container_of(m, struct long_mail, m)->time;
+
+	while (clock_now() < until)
+		;
+}
+
+static void a_turn_that_mail_has_made_long_is_not_made_longer_by_bulk(void **state)
+{
+	struct loop *l = loop_new(LOOP_EPOLL, 0);
+	struct long_mail mail = {{.run = take_long}, 30 * NSEC_MS};
+	struct counter c[3];
+
+	for (int i = 0; i < 3; i++) {
+		counter_init(&c[i], l);
+		c[i].w.wake = spin;
+		loop_queue_bulk(l, &c[i].w);
+	}
+	loop_post(l, &mail.m);
+	loop_turn(l, -1);
+	assert_int_equal(c[0].runs + c[1].runs + c[2].runs, 1);
+	loop_free(l);
+}
+
 /* ---- messages ---------------------------------------------------------------------------- */
 
 struct note {
@@ -558,6 +588,7 @@ int main(void)
 		cmocka_unit_test(
 			bulk_comes_after_the_others_of_its_turn_and_nobody_has_two_turns_in_a_round),
 		cmocka_unit_test(a_turn_leaves_bulk_for_the_next_one_and_the_others_have_it_first),
+		cmocka_unit_test(a_turn_that_mail_has_made_long_is_not_made_longer_by_bulk),
 		cmocka_unit_test(messages_run_in_the_order_of_posting),
 		cmocka_unit_test(messages_of_several_threads_all_arrive_and_wake_the_loop),
 		cmocka_unit_test(a_message_left_in_the_mailbox_runs_when_the_loop_is_freed),
