@@ -25,7 +25,8 @@ struct ssl_handshake {
 	struct buf_pool *pool; /* where what libssl takes is counted... */
 	size_t held;	       /* ...as so many chunks */
 	struct traffic in, out;
-	unsigned again; /* records that ask for another handshake */
+	unsigned again; /* records that ask for another handshake, ... */
+	nsec_t since;	/* ...since then */
 };
 
 enum {
@@ -33,6 +34,8 @@ enum {
 	HELD_STAYED = 1,  /* 14 KB when it stays */
 	AGAIN_MAX = 16,	  /* a peer that means it gives up after the first refusal */
 };
+
+#define AGAIN_TIME (60 * NSEC_SEC) /* after which they are forgotten */
 
 static struct ssl_handshake *handshake_of(struct tls_handshake *h)
 {
@@ -217,6 +220,7 @@ static int finish(struct tls *t, struct ssl_handshake *h)
 	if (!is_clean(h, s.suite)) {
 		buf_pool_let_go(h->pool, h->held - HELD_STAYED);
 		h->held = HELD_STAYED;
+		h->since = loop_now(t->base.loop);
 		return 0; /* libssl goes on */
 	}
 	/* RFC 6066 §4: 2^9 to 2^12 bytes. */
@@ -273,8 +277,21 @@ static void ssl_handshake_free(struct tls_handshake *base)
 /* ---- when it stays ----------------------------------------------------------------------- */
 
 /* libssl refuses each request to renegotiate with a warning and reads on, for ever: a peer that asks
- * at full speed and reads none of them would hold the loop, and fill wq.
+ * at full speed and reads none of them would hold the loop, and fill wq.  Who asks now and then may.
  */
+static bool asks_too_often(const struct tls *t, struct ssl_handshake *h)
+{
+	nsec_t now = loop_now(t->base.loop);
+
+	if (h->again > AGAIN_MAX)
+		return true;
+	if (now - h->since >= AGAIN_TIME) {
+		h->since = now;
+		h->again = 0;
+	}
+	return false;
+}
+
 static ssize_t ssl_open(struct tls *t, struct bufq *dst, size_t max)
 {
 	struct ssl_handshake *h = handshake_of(t->hs);
@@ -299,7 +316,7 @@ static ssize_t ssl_open(struct tls *t, struct bufq *dst, size_t max)
 		return (ssize_t)got;
 	switch (SSL_get_error(h->ssl, ret)) {
 	case SSL_ERROR_WANT_READ:
-		if (h->again <= AGAIN_MAX)
+		if (!asks_too_often(t, h))
 			return -EAGAIN;
 		t->werr = t->werr ? t->werr : -ERR_TLS;
 		return t->rerr = -ERR_TLS;

@@ -149,11 +149,27 @@ static void who_asks_without_end_is_left(void **state)
 	rig_down(&r);
 }
 
+static void who_asks_now_and_then_is_not(void **state)
+{
+	struct rig r;
+
+	rig_up(&r);
+	for (int i = 0; i < 40; i++) {
+		nsec_t until = loop_now(r.loop) + 61 * NSEC_SEC;
+
+		assert_int_equal(ask_again(&r), -EAGAIN);
+		while (i % 10 == 9 && loop_now(r.loop) < until)
+			loop_turn(r.loop, until - loop_now(r.loop));
+	}
+	rig_down(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_few_requests_are_refused_and_the_connection_goes_on),
 		cmocka_unit_test(who_asks_without_end_is_left),
+		cmocka_unit_test(who_asks_now_and_then_is_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
