@@ -164,6 +164,16 @@ static void unref(struct mux_core *m)
 	loop_free_later(m->mux.loop, m);
 }
 
+void mux_hold(struct mux_core *m)
+{
+	m->refs++;
+}
+
+void mux_let_go(struct mux_core *m)
+{
+	unref(m);
+}
+
 void mux_child_gone(struct mux_child *c)
 {
 	struct mux_core *m = c->m;

@@ -169,6 +169,9 @@ MUST_CHECK int mux_child_add(struct mux_core *m, struct mux_child *c, uint32_t i
 /* The peer can no longer name it: its number is free.  Idempotent. */
 void mux_child_detach(struct mux_child *c);
 void mux_child_part(struct mux_child *c); /* it has nothing more to say */
+/* What a child leaves behind it counts as one in mux_has_room(): until it is let go, the core stays. */
+void mux_hold(struct mux_core *m);
+void mux_let_go(struct mux_core *m);
 /* Its memory goes (by the caller's loop_free_later()): the core may go with it. */
 void mux_child_gone(struct mux_child *c);
 /* How many of `want` bytes it may put out now (M5); 0: want() WR. */

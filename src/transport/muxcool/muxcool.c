@@ -188,7 +188,8 @@ static int on_end(struct muxcool *mc, const struct muxcool_frame *f)
 {
 	struct mux_child *c = mux_find(&mc->core, f->session);
 	struct mux_stream *ms = c ? mux_stream_of(c) : NULL;
-	bool early = ms && !ms->spoken; /* it cost us a connection, and him nothing */
+	bool spoken = ms ? ms->spoken : c && muxcool_flow_answered(muxcool_flow_of(c));
+	bool early = c && !spoken; /* it cost us a connection, and him nothing */
 	bool echo = mc->owed > 0 && (!c || (ms && ms->fin));
 	int err;
 

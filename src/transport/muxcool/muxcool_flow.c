@@ -20,9 +20,11 @@ struct assoc {
 	struct addr peer;
 	struct waiter *rd, *wr;
 	bool over;
-	bool unsaid; /* a client's, of which the server does not know yet */
-	int16_t err; /* with `over`: why, where it was not in order */
+	bool answered; /* something has been sent back */
+	bool unsaid;   /* a client's, of which the server does not know yet */
+	int16_t err;   /* with `over`: why, where it was not in order */
 
+	struct mux_core *left; /* which has ended it, and counts it until it is freed */
 	struct house *house;
 
 	/* of one with a global id */
@@ -205,9 +207,14 @@ static void flow_free(struct muxcool_flow *f)
 static void let_go(struct muxcool_flow *f)
 {
 	struct assoc *a = f->a;
+	struct mux_core *m = f->c.m;
 
 	wake(a, &f->c.wr); /* who waited for his turn asks again */
 	f->a = NULL;
+	if (!a->named && !m->gone) { /* its session and its socket go at their turn only */
+		mux_hold(m);
+		a->left = m;
+	}
 	flow_free(f);
 	rest(a);
 }
@@ -223,6 +230,11 @@ static void flow_lost(struct mux_child *c, int err)
 struct muxcool_flow *muxcool_flow_of(struct mux_child *c)
 {
 	return c->lost == flow_lost ? container_of(c, struct muxcool_flow, c) : NULL;
+}
+
+bool muxcool_flow_answered(const struct muxcool_flow *f)
+{
+	return f->a->answered;
 }
 
 void muxcool_flow_end(struct muxcool_flow *f)
@@ -328,6 +340,7 @@ static void send_one(struct assoc *a, struct packet *p)
 		buf_free(p->buf);
 	} else {
 		a->unsaid = false;
+		a->answered = true;
 		mux_child_sent(&f->c, frame.data_len);
 	}
 	p->buf = NULL;
@@ -375,6 +388,8 @@ static void assoc_free(struct dgram *d)
 		buf_free(take_packet(a).buf);
 	free(a->queue);
 	free(a->fixed);
+	if (a->left)
+		mux_let_go(a->left);
 	loop_free_later(d->loop, a);
 }
 

@@ -35,6 +35,8 @@ bool muxcool_flow_is_full(const struct muxcool_flow *f);
 /* A packet of `n` (<= BUF_PAYLOAD) bytes, the first of `q`, to `dest`; DEST_NONE: where the first went.
  * Taken in any case: packets may be lost. */
 void muxcool_flow_feed(struct muxcool_flow *f, struct bufq *q, size_t n, const struct dest *dest);
+/* Something has been sent back in it, or in the flow that its association had before. */
+bool muxcool_flow_answered(const struct muxcool_flow *f);
 /* The peer has ended it; freed. */
 void muxcool_flow_end(struct muxcool_flow *f);
 

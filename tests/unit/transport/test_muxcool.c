@@ -152,6 +152,27 @@ static void say_end(struct bench *b, uint16_t id, bool error)
 	settle_now(b->l);
 }
 
+static void say_packet(struct bench *b, uint16_t id, uint8_t status, uint64_t gid, const char *to,
+		       const char *text)
+{
+	struct muxcool_frame f = frame(id, status, to ? MUXCOOL_UDP : 0, to);
+
+	f.has_global_id = gid != 0;
+	memcpy(f.global_id, &gid, sizeof(gid));
+	say(b, f, text, strlen(text));
+	settle_now(b->l);
+}
+
+static int send_text(struct dgram *d, const char *text, const char *from)
+{
+	struct packet p = packet_of(d->loop, text, from);
+	int n = dgram_send(d, &p, 1);
+
+	if (n != 1)
+		buf_free(p.buf);
+	return n;
+}
+
 /* The next frame of the server; its data, `len` of it.  False: none. */
 static bool hear(struct bench *b, struct muxcool_frame *f, uint8_t *data)
 {
@@ -531,6 +552,62 @@ static void m9_to_end_what_was_never_answered_is_a_glitch(void **s)
 		assert_int_equal(b.closed, !answered);
 		bench_close(&b);
 	}
+}
+
+static void m9_to_end_an_association_that_was_never_answered_is_a_glitch(void **s)
+{
+	for (int answered = 0; answered < 2; answered++) {
+		struct bench b;
+		int n;
+
+		bench_open(&b);
+		for (n = 0; n <= MUX_GLITCHES && !b.closed; n++) {
+			say_packet(&b, 1, MUXCOOL_NEW, 0, "9.9.9.9:53", "?");
+			if (answered)
+				assert_int_equal(send_text(b.packets[0], "!", "9.9.9.9:53"), 1);
+			say_end(&b, 1, false);
+			dgram_free(b.packets[0]);
+			b.npackets = 0;
+		}
+		assert_int_equal(b.closed, !answered);
+		if (!answered)
+			assert_int_equal(b.mux->result, -ERR_PROTOCOL);
+		bench_close(&b);
+	}
+}
+
+/* Their sockets are there until their sessions have had their turn. */
+static void associations_that_the_peer_has_ended_count_until_they_are_freed(void **s)
+{
+	static struct dgram *held[MUX_CHILDREN];
+	struct mux_core *m;
+	struct bench b;
+
+	bench_open(&b);
+	m = container_of(b.mux, struct mux_core, mux);
+	for (unsigned i = 0; i < MUX_CHILDREN; i++) {
+		assert_true(mux_has_room(m));
+		say_packet(&b, 1, MUXCOOL_NEW, 0, "9.9.9.9:53", "?");
+		assert_int_equal(b.npackets, 1);
+		held[i] = b.packets[0];
+		b.npackets = 0;
+		say_end(&b, 1, false);
+		if (i % (MUX_GLITCHES / 2) == 0)
+			let_pass(b.l, NSEC_SEC);
+	}
+	assert_int_equal(b.closed, 0);
+	assert_false(mux_has_room(m));
+	say_packet(&b, 1, MUXCOOL_NEW, 0, "9.9.9.9:53", "no");
+	assert_int_equal(b.npackets, 0);
+	hears(&b, 1, MUXCOOL_END, true, NULL);
+	dgram_free(held[0]);
+	say_packet(&b, 1, MUXCOOL_NEW, 0, "9.9.9.9:53", "yes");
+	assert_int_equal(b.npackets, 1);
+	mux_free(b.mux); /* and they may outlive it */
+	b.mux = NULL;
+	for (unsigned i = 1; i < MUX_CHILDREN; i++)
+		dgram_free(held[i]);
+	bench_close(&b);
 }
 
 static size_t longest_list(const struct mux_core *m)
@@ -1008,27 +1085,6 @@ static void with_the_flow_a_stream_ends_the_connection_and_packets_do_not(void *
 }
 
 /* ---- UDP ----------------------------------------------------------------------------------------- */
-
-static void say_packet(struct bench *b, uint16_t id, uint8_t status, uint64_t gid, const char *to,
-		       const char *text)
-{
-	struct muxcool_frame f = frame(id, status, to ? MUXCOOL_UDP : 0, to);
-
-	f.has_global_id = gid != 0;
-	memcpy(f.global_id, &gid, sizeof(gid));
-	say(b, f, text, strlen(text));
-	settle_now(b->l);
-}
-
-static int send_text(struct dgram *d, const char *text, const char *from)
-{
-	struct packet p = packet_of(d->loop, text, from);
-	int n = dgram_send(d, &p, 1);
-
-	if (n != 1)
-		buf_free(p.buf);
-	return n;
-}
 
 static void hears_packet(struct bench *b, uint16_t id, const char *text, const char *from)
 {
@@ -1614,6 +1670,8 @@ int main(void)
 		cmocka_unit_test(m9_too_many_glitches_in_a_second_end_the_mux),
 		cmocka_unit_test(children_that_the_peer_has_ended_count_until_they_are_freed),
 		cmocka_unit_test(m9_to_end_what_was_never_answered_is_a_glitch),
+		cmocka_unit_test(m9_to_end_an_association_that_was_never_answered_is_a_glitch),
+		cmocka_unit_test(associations_that_the_peer_has_ended_count_until_they_are_freed),
 		cmocka_unit_test(no_choice_of_numbers_makes_a_long_list),
 		cmocka_unit_test(
 			a_child_that_takes_nothing_while_others_wait_is_ended_at_its_deadline),
