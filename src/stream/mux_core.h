@@ -7,8 +7,8 @@
  * Backwards: when a child's queue is full (MUX_CHILD_MAX, or MUX_TOTAL_MAX of all), the codec stops
  * in front of the frame (-EAGAIN) and the carrier is not read until there is room.  A child that takes
  * nothing for MUX_STALL while there are others is ended; one that is alone holds up nobody that is known,
- * and its peer waits as he would without a multiplexer.  A protocol with windows grants no more than
- * there is room for, so that it never comes to that.
+ * and its peer waits as he would without a multiplexer, for MUX_STALL_ALONE.  A protocol with windows
+ * grants no more than there is room for, so that it never comes to that.
  *
  * Forwards: children push straight into `out`, in turn, MUX_QUANTUM each, while it has less than
  * MUX_OUT_MAX.  Frames of the codec's own (answers, pings) may exceed that a little; then the carrier
@@ -33,6 +33,8 @@
 #define MUX_TOTAL_MAX (4 * 1024 * 1024)
 #define MUX_CHILDREN  4096
 #define MUX_STALL     (20 * NSEC_SEC)
+#define MUX_STALL_ALONE \
+	(5 * 60 * NSEC_SEC) /* of one that is alone: as long as any connection may be silent */
 #define MUX_STRAY \
 	(16 * 1024 * 1024) /* for children that have gone: what may be on its way to one */
 #define MUX_GLITCHES 500   /* per second */

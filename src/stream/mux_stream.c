@@ -151,11 +151,12 @@ static struct mux_stream *idlest(struct mux_core *m)
 	return worst;
 }
 
-/* What a server has not read yet may begin another one, which nobody can tell: that waits for it, as it
- * would at any other server, and the first is not lost for what may be nobody. */
-static bool is_alone(const struct mux_stream *ms)
+/* What a server has not read yet may begin another one, or end this one, which nobody can tell: that waits
+ * for it, and the first is not lost for what may be nobody.  But not for ever: however much it says
+ * itself meanwhile, what waits is lost otherwise. */
+static bool may_stall(const struct mux_stream *ms, nsec_t now)
 {
-	return ms->c.m->nchildren == 1 && ms->c.attached;
+	return ms->c.m->nchildren == 1 && ms->c.attached && now - ms->progress < MUX_STALL_ALONE;
 }
 
 void mux_stalled(struct mux_core *m, nsec_t now)
@@ -169,7 +170,7 @@ void mux_stalled(struct mux_core *m, nsec_t now)
 		mux_kick(m);
 		return;
 	}
-	if (is_alone(ms)) {
+	if (may_stall(ms, now)) {
 		m->stalled_since = now;
 		return;
 	}

@@ -672,7 +672,8 @@ static void a_child_that_takes_nothing_while_others_wait_is_ended_at_its_deadlin
 }
 
 /* Whatever is behind it is its own, as far as anybody can tell. */
-static void a_child_that_is_alone_may_take_nothing_for_as_long_as_it_likes(void **s)
+static void a_child_that_is_alone_may_take_nothing_for_as_long_as_a_connection_may_be_silent(
+	void **s)
 {
 	static uint8_t block[65535], got[7 * sizeof(block)];
 	struct bench b;
@@ -682,7 +683,7 @@ static void a_child_that_is_alone_may_take_nothing_for_as_long_as_it_likes(void 
 	open_child(&b, 1, NULL);
 	for (int i = 0; i < 6; i++)
 		say(&b, frame(1, MUXCOOL_KEEP, 0, NULL), block, sizeof(block));
-	let_pass(b.l, 30 * MUX_STALL);
+	let_pass(b.l, MUX_STALL_ALONE - NSEC_SEC);
 	hears_nothing(&b);
 	for (int i = 0; i < 20; i++) {
 		n += get_bytes(b.child[0], got, sizeof(got), NULL);
@@ -691,6 +692,31 @@ static void a_child_that_is_alone_may_take_nothing_for_as_long_as_it_likes(void 
 	assert_int_equal(n, 6 * sizeof(block));
 	open_child(&b, 2, "and goes on");
 	reads(b.child[1], "and goes on", -EAGAIN);
+	bench_close(&b);
+}
+
+/* What its peer opens behind it would never begin. */
+static void and_what_it_says_itself_meanwhile_is_no_reason_to_wait_longer(void **s)
+{
+	static uint8_t block[65535];
+	struct bench b;
+
+	bench_open(&b);
+	open_child(&b, 1, NULL);
+	for (int i = 0; i < 6; i++)
+		say(&b, frame(1, MUXCOOL_KEEP, 0, NULL), block, sizeof(block));
+	open_child(&b, 2, "behind it");
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(b.nchildren, 1);
+		put_bytes(b.child[0], "event", 5);
+		hears(&b, 1, MUXCOOL_KEEP, false, "event");
+		let_pass(b.l, MUX_STALL_ALONE / 10 - 1);
+	}
+	let_pass(b.l, 2 * MUX_STALL);
+	assert_int_equal(b.nchildren, 2);
+	reads(b.child[1], "behind it", -EAGAIN);
+	reads(b.child[0], "", -ERR_TIMEOUT);
+	hears(&b, 1, MUXCOOL_END, true, NULL);
 	bench_close(&b);
 }
 
@@ -1675,7 +1701,9 @@ int main(void)
 		cmocka_unit_test(no_choice_of_numbers_makes_a_long_list),
 		cmocka_unit_test(
 			a_child_that_takes_nothing_while_others_wait_is_ended_at_its_deadline),
-		cmocka_unit_test(a_child_that_is_alone_may_take_nothing_for_as_long_as_it_likes),
+		cmocka_unit_test(
+			a_child_that_is_alone_may_take_nothing_for_as_long_as_a_connection_may_be_silent),
+		cmocka_unit_test(and_what_it_says_itself_meanwhile_is_no_reason_to_wait_longer),
 		cmocka_unit_test(queues_of_little_are_bounded_by_the_memory_they_take),
 		cmocka_unit_test(a_queue_of_pieces_takes_about_twice_its_bytes),
 		cmocka_unit_test(a_reset_behind_an_end_wakes_who_waits_to_send),

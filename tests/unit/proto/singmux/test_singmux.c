@@ -279,7 +279,7 @@ static void a_slow_upload_holds_up_nobody_and_goes_on(void **state)
 }
 
 /* Nobody has to wait for it, and its client waits as for any other target. */
-static void a_stream_that_is_alone_is_waited_for_however_long_it_takes_nothing(void **state)
+static void a_stream_that_is_alone_is_waited_for_as_any_connection_is(void **state)
 {
 	for (uint8_t protocol = SINGMUX_SMUX; protocol <= SINGMUX_H2MUX; protocol++) {
 		struct loop *l = loop_new(LOOP_VIRTUAL, 7);
@@ -295,10 +295,10 @@ static void a_stream_that_is_alone_is_waited_for_however_long_it_takes_nothing(v
 		assert_non_null(h);
 		h->stuck = true;
 		many_start(l, h);
-		let_pass(l, 20 * MUX_STALL);
+		let_pass(l, MUX_STALL_ALONE / 2);
 		sent = h->p.st[0].sent;
 		assert_in_range(sent, MUX_CHILD_MAX - 1, MUX_CHILD_MAX + 128 * 1024);
-		let_pass(l, 20 * MUX_STALL);
+		let_pass(l, MUX_STALL_ALONE / 2 - NSEC_SEC);
 		assert_int_equal(h->p.st[0].sent, sent);
 		assert_int_equal(h->p.err, 0);
 		assert_false(h->closed);
@@ -1274,8 +1274,7 @@ int main(void)
 		cmocka_unit_test(many_streams_carry_what_is_theirs_both_ways),
 		cmocka_unit_test(more_than_a_window_goes_through),
 		cmocka_unit_test(a_slow_upload_holds_up_nobody_and_goes_on),
-		cmocka_unit_test(
-			a_stream_that_is_alone_is_waited_for_however_long_it_takes_nothing),
+		cmocka_unit_test(a_stream_that_is_alone_is_waited_for_as_any_connection_is),
 		cmocka_unit_test(it_can_be_let_go_at_any_turn),
 		cmocka_unit_test(who_must_pad_and_does_not_is_turned_away),
 		cmocka_unit_test(an_inbound_offers_it_to_all_to_who_pads_or_to_nobody),
