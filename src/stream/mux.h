@@ -82,6 +82,10 @@ size_t mux_load(const struct mux *m);
  * nothing of his is on its way then. */
 #define MUX_QUIET (40 * NSEC_SEC)
 
+/* Who is never quiet keeps what is drained no longer than that for children that are still to come: a
+ * goodbye is said to whoever knows the word, and else a pause of two seconds is enough. */
+#define MUX_DRAIN_MAX (10 * 60 * NSEC_SEC)
+
 /* What still comes is served where the peer cannot be told: it is over when it has had no child for
  * `quiet`, at once with 0.  Again: the shorter of the two. */
 static inline void mux_drain(struct mux *m, nsec_t quiet)

@@ -9,7 +9,8 @@
 
 #define READS	    4 /* of the carrier in a turn, before somebody else has his */
 #define SLOTS_MIN   8
-#define ORDERLY_END (-ERR_FIRST) /* no error has this number */
+#define ORDERLY_END (-ERR_FIRST)   /* no error has this number */
+#define HASTE	    (2 * NSEC_SEC) /* how quiet it has to be when it is overdue */
 
 static struct mux_core *of(struct mux *mux)
 {
@@ -378,15 +379,25 @@ static int read_some(struct mux_core *m)
 	return 1;
 }
 
+static bool is_overdue(const struct mux_core *m)
+{
+	return m->overdue && loop_now(m->mux.loop) >= m->overdue;
+}
+
+static nsec_t quiet_for(const struct mux_core *m)
+{
+	return is_overdue(m) ? MIN(m->quiet, HASTE) : m->quiet;
+}
+
 static bool is_quiet(const struct mux_core *m)
 {
-	return m->nchildren == 0 && loop_now(m->mux.loop) - m->idle_since >= m->quiet;
+	return m->nchildren == 0 && loop_now(m->mux.loop) - m->idle_since >= quiet_for(m);
 }
 
 /* Drained.  0: not over yet. */
 static int part(struct mux_core *m)
 {
-	int said = m->codec->go_away ? m->codec->go_away(m, is_quiet(m)) : 0;
+	int said = m->codec->go_away ? m->codec->go_away(m, is_quiet(m) || is_overdue(m)) : 0;
 	int err = said && said != -EAGAIN ? said : flush(m);
 
 	if (err || said || !is_quiet(m) || bufq_len(&m->out) != m->first)
@@ -473,6 +484,8 @@ static void core_drain(struct mux *mux, nsec_t quiet)
 {
 	struct mux_core *m = of(mux);
 
+	if (!m->draining)
+		m->overdue = loop_now(mux->loop) + MUX_DRAIN_MAX;
 	m->quiet = m->draining ? MIN(m->quiet, quiet) : quiet;
 	m->draining = true;
 	mux_kick(m);
@@ -492,7 +505,7 @@ static nsec_t stall_at(const struct mux_core *m)
 
 static nsec_t quiet_at(const struct mux_core *m)
 {
-	return m->draining && m->nchildren == 0 ? m->idle_since + m->quiet : 0;
+	return m->draining && m->nchildren == 0 ? m->idle_since + quiet_for(m) : 0;
 }
 
 static void arm(struct mux_core *m, nsec_t at)
@@ -514,6 +527,7 @@ static void arm_all(struct mux_core *m)
 	arm(m, stall_at(m));
 	arm_turn(m, quiet_at(m));
 	arm_turn(m, m->farewell);
+	arm_turn(m, m->overdue);
 }
 
 static void on_time(struct timer *t)

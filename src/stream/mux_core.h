@@ -68,8 +68,9 @@ struct mux_codec {
 	/* Of a client: the server wants no more children at once.  NULL: it has no word for that. */
 	bool (*full)(const struct mux_core *m);
 	/* Drained: tell the peer that no more children are welcome (M7).  Asked at each turn; `quiet`: there
-	 * is none, and has been none for as long as was to be waited.  0: all is said; -EAGAIN: not yet, and
-	 * what comes is welcome (`farewell`: when to ask at the latest); <0.  NULL: it cannot be told. */
+	 * is none, and has been none for as long as was to be waited, or it has taken MUX_DRAIN_MAX.  0: all
+	 * is said; -EAGAIN: not yet, and what comes is welcome (`farewell`: when to ask at the latest); <0.
+	 * NULL: it cannot be told. */
 	int (*go_away)(struct mux_core *m, bool quiet);
 	/* What the codec itself holds; the memory of the core goes afterwards.  May be NULL. */
 	void (*done)(struct mux_core *m);
@@ -100,10 +101,11 @@ struct mux_core {
 	unsigned glitches;
 	size_t stray; /* bytes for children that there are none, since the last one went */
 	nsec_t glitch_since, idle_since, stalled_since;
-	nsec_t asked;	 /* a child has said something, and nothing has come since; 0: it has */
-	nsec_t quiet;	 /* drained: without a child for so long, it is over */
-	nsec_t farewell; /* of go_away(), which sets it; 0: none */
-	size_t nparting; /* children that have nothing more to say, and listen */
+	nsec_t asked;	/* a child has said something, and nothing has come since; 0: it has */
+	nsec_t quiet;	/* drained: without a child for so long, it is over */
+	nsec_t overdue; /* when nothing is waited for any more that may be avoided; 0: not drained */
+	nsec_t farewell;	   /* of go_away(), which sets it; 0: none */
+	size_t nparting;	   /* children that have nothing more to say, and listen */
 	struct mux_child *stalled; /* the codec waits for its room */
 	int failed;		   /* found outside of the core's turn: ends the mux at the next */
 	bool open, draining, gone;

@@ -10,7 +10,7 @@
  * The server's goodbye has two steps (RFC 9113 section 6.8): that the end is near, and when the client has
  * had the time to hear that, which was the last stream; whatever it opened in between is served.  HTTP/2
  * of Go, as sing-mux uses it, ends the connection with all that is in it when it hears either: who names
- * himself so is told when his carrier has been quiet.
+ * himself so is told when his carrier has been quiet, or would not be for ten minutes.
  */
 #include <errno.h>
 #include <nghttp2/nghttp2.h>

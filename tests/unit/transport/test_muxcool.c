@@ -470,6 +470,27 @@ static void m7_a_drained_mux_is_kept_until_it_is_quiet(void **s)
 	bench_close(&b);
 }
 
+/* Or a reload would leave its old rules to who is never quiet for as long as he likes. */
+static void m7_a_drained_mux_that_is_never_quiet_ends_at_a_pause_in_the_end(void **s)
+{
+	struct bench b;
+	nsec_t until;
+	uint16_t id = 1;
+
+	bench_open(&b);
+	mux_drain(b.mux, MUX_QUIET);
+	for (until = loop_now(b.l) + MUX_DRAIN_MAX; loop_now(b.l) < until;) {
+		open_child(&b, id, "one more");
+		let_pass(b.l, MUX_QUIET);
+		say_end(&b, id++, false);
+		let_pass(b.l, 5 * NSEC_SEC);
+		assert_int_equal(b.closed, loop_now(b.l) >= until);
+	}
+	assert_int_equal(b.closed, 1);
+	assert_int_equal(b.mux->result, 0);
+	bench_close(&b);
+}
+
 static void m9_too_many_glitches_in_a_second_end_the_mux(void **s)
 {
 	static const uint8_t kinds[] = {MUXCOOL_KEEPALIVE, MUXCOOL_KEEP};
@@ -1693,6 +1714,7 @@ int main(void)
 		cmocka_unit_test(m5_children_take_turns_at_one_output_in_chunks),
 		cmocka_unit_test(m7_a_drained_mux_ends_with_its_last_child),
 		cmocka_unit_test(m7_a_drained_mux_is_kept_until_it_is_quiet),
+		cmocka_unit_test(m7_a_drained_mux_that_is_never_quiet_ends_at_a_pause_in_the_end),
 		cmocka_unit_test(m9_too_many_glitches_in_a_second_end_the_mux),
 		cmocka_unit_test(children_that_the_peer_has_ended_count_until_they_are_freed),
 		cmocka_unit_test(m9_to_end_what_was_never_answered_is_a_glitch),

@@ -844,6 +844,35 @@ static void an_h2mux_of_go_hears_goodbye_when_it_is_quiet(void **state)
 	hand_stop(&t);
 }
 
+/* Nor for ever: what it begins would follow the old rules. */
+static void an_h2mux_of_go_that_is_never_quiet_hears_goodbye_in_the_end(void **state)
+{
+	for (int all_ends = 0; all_ends <= 1; all_ends++) {
+		struct hand t;
+
+		hand_start(&t, &singmux_kind);
+		t.h.idle = true;
+		SAY(&t, HELLO_H2MUX PREFACE CONNECT_OF_GO("\1"));
+		mux_drain(t.h.mux, all_ends ? 0 : MUX_QUIET);
+		pass(&t, MUX_DRAIN_MAX - NSEC_SEC);
+		assert_int_equal(h2_goodbye(&t), 0);
+		SAY(&t, CONNECT_OF_GO("\3"));
+		assert_int_equal(t.h.nkids, 2);
+		pass(&t, 2 * NSEC_SEC);
+		assert_int_equal(h2_goodbye(&t), FOREVER);
+		SAY(&t, FAREWELL_ACK);
+		assert_int_equal(h2_goodbye(&t), 3);
+		SAY(&t, CONNECT_OF_GO("\5"));
+		assert_int_equal(t.h.nkids, 2);
+		end_both(&t, 0, END_OF("\1"));
+		assert_false(t.h.closed);
+		end_both(&t, 1, END_OF("\3"));
+		assert_true(t.h.closed);
+		assert_int_equal(t.h.mux->result, 0);
+		hand_stop(&t);
+	}
+}
+
 /* Whoever has nothing there is told as well, and answers or not. */
 static void an_h2mux_without_streams_ends_behind_its_goodbye(void **state)
 {
@@ -1293,6 +1322,7 @@ int main(void)
 		cmocka_unit_test(what_no_frame_begins_with_ends_the_carrier),
 		cmocka_unit_test(an_h2mux_says_goodbye_in_two_steps),
 		cmocka_unit_test(an_h2mux_of_go_hears_goodbye_when_it_is_quiet),
+		cmocka_unit_test(an_h2mux_of_go_that_is_never_quiet_hears_goodbye_in_the_end),
 		cmocka_unit_test(an_h2mux_without_streams_ends_behind_its_goodbye),
 		cmocka_unit_test(a_drained_h2mux_is_over_in_order),
 		cmocka_unit_test(an_h2_client_that_says_goodbye_ends_in_order),
