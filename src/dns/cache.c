@@ -10,7 +10,8 @@
 void dns_cache_init(struct dns_cache *c, uint64_t seed)
 {
 	*c = (struct dns_cache){.seed = seed};
-	list_init(&c->age);
+	for (int i = 0; i < DNS_STATES; i++)
+		list_init(&c->age[i]);
 }
 
 static void entry_free(struct dns_entry *e)
@@ -43,29 +44,59 @@ static size_t bucket_of(const struct dns_cache *c, const char *name)
 	return (h ^ h >> 32) & (DNS_BUCKETS - 1);
 }
 
+void dns_cache_state(struct dns_cache *c, struct dns_entry *e, enum dns_state state)
+{
+	if (state == DNS_ASKED)
+		e->since = ++c->turn;
+	e->state = state;
+	list_del(&e->age);
+	list_add_tail(&c->age[state], &e->age);
+}
+
+struct dns_entry *dns_cache_oldest(const struct dns_cache *c, enum dns_state state)
+{
+	const struct list_node *head = &c->age[state];
+
+	return list_empty(head) ? NULL : list_entry(head->next, struct dns_entry, age);
+}
+
 static void drop_oldest(struct dns_cache *c)
 {
-	struct list_node *pos, *tmp;
+	struct dns_entry *e = dns_cache_oldest(c, DNS_KNOWN), **at;
 
-	list_for_each_safe(pos, tmp, &c->age) {
-		struct dns_entry *e = list_entry(pos, struct dns_entry, age), **at;
-
-		if (e->busy)
-			continue;
-		at = &c->bucket[bucket_of(c, e->name)];
-		while (*at != e)
-			at = &(*at)->next;
-		*at = e->next;
-		entry_free(e);
-		c->n--;
+	if (!e)
 		return;
-	}
+	at = &c->bucket[bucket_of(c, e->name)];
+	while (*at != e)
+		at = &(*at)->next;
+	*at = e->next;
+	entry_free(e);
+	c->n--;
 }
 
 static void lower(char *out, const char *name)
 {
 	while ((*out++ = (char)tolower((unsigned char)*name++)))
 		;
+}
+
+static struct dns_entry *find(const struct dns_cache *c, size_t bucket, const char *key)
+{
+	struct dns_entry *e = c->bucket[bucket];
+
+	while (e && strcmp(e->name, key))
+		e = e->next;
+	return e;
+}
+
+struct dns_entry *dns_cache_find(const struct dns_cache *c, const char *name)
+{
+	char key[DEST_NAME_MAX + 1];
+
+	if (strlen(name) > DEST_NAME_MAX)
+		return NULL;
+	lower(key, name);
+	return find(c, bucket_of(c, key), key);
 }
 
 struct dns_entry *dns_cache_get(struct dns_cache *c, const char *name)
@@ -78,12 +109,11 @@ struct dns_entry *dns_cache_get(struct dns_cache *c, const char *name)
 		return NULL;
 	lower(key, name);
 	b = bucket_of(c, key);
-	for (e = c->bucket[b]; e; e = e->next) {
-		if (!strcmp(e->name, key)) {
-			list_del(&e->age);
-			list_add_tail(&c->age, &e->age);
-			return e;
-		}
+	e = find(c, b, key);
+	if (e) {
+		if (e->state == DNS_KNOWN)
+			dns_cache_state(c, e, DNS_KNOWN);
+		return e;
 	}
 	if (c->n >= DNS_CACHE_MAX)
 		drop_oldest(c);
@@ -94,16 +124,29 @@ struct dns_entry *dns_cache_get(struct dns_cache *c, const char *name)
 		return NULL;
 	memcpy(e->name, key, strlen(key) + 1);
 	list_init(&e->waiting);
-	list_add_tail(&c->age, &e->age);
+	dns_cache_state(c, e, DNS_KNOWN);
 	e->next = c->bucket[b];
 	c->bucket[b] = e;
 	c->n++;
 	return e;
 }
 
-struct dns_entry *dns_cache_oldest_of_full(const struct dns_cache *c)
+struct dns_entry *dns_cache_in_the_way(const struct dns_cache *c)
 {
-	return c->n < DNS_CACHE_MAX ? NULL : list_entry(c->age.next, struct dns_entry, age);
+	static const enum dns_state waited[] = {DNS_ASKED, DNS_DUE, DNS_AGAIN};
+	struct dns_entry *oldest = dns_cache_oldest(c, DNS_UNHEARD);
+
+	if (c->n < DNS_CACHE_MAX || dns_cache_oldest(c, DNS_KNOWN))
+		return NULL;
+	if (oldest)
+		return oldest;
+	for (size_t i = 0; i < ARRAY_LEN(waited); i++) {
+		struct dns_entry *e = dns_cache_oldest(c, waited[i]);
+
+		if (e && (!oldest || e->since < oldest->since))
+			oldest = e;
+	}
+	return oldest;
 }
 
 void dns_entry_set(struct dns_entry *e, const struct addr *addrs, int n, int err, nsec_t expires)

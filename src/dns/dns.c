@@ -17,9 +17,14 @@
 #define TRIES	   2
 #define SOCKETS	   16
 
+/* So many at once are asked for anew: more would not fit into a socket. */
+#define PORTION	      64
+#define PORTION_EVERY (2 * NSEC_MS)
+
 /* One struct resolve that waits for an entry. */
 struct dns_wait {
 	struct list_node link;
+	struct dns_entry *entry;
 	struct resolve *q;
 };
 
@@ -32,38 +37,37 @@ struct dns {
 	struct resolver resolver;
 	struct loop *loop;
 	ares_channel ares;
-	struct timer timer; /* when c-ares wants to be asked about its time-outs */
+	struct timer tick;    /* c-ares looks at its time-outs, while a question is out */
+	struct timer portion; /* the next of what is due */
 	struct dns_sock socks[SOCKETS];
 	struct dns_cache cache;
 	struct dns_options opt;
-	size_t given_up; /* questions of c-ares that nobody waits for */
+	size_t out;	 /* questions of c-ares */
+	size_t given_up; /* those of them that have no entry any more */
 	bool dying;
 };
 
-/* What an answer needs to find its entry again.  Entries under way are pinned in the cache. */
+/* What an answer needs to find its entry again, which is pinned in the cache until then. */
 struct dns_query {
 	struct dns *dns;
 	struct dns_entry *entry; /* NULL: it has been given up */
 };
 
-static void set_timer(struct dns *d)
+/* c-ares could say when its next time-out is, but looks through all that is out to know. */
+static void set_tick(struct dns *d)
 {
-	struct timeval tv, *next = ares_timeout(d->ares, NULL, &tv);
+	nsec_t try = (d->opt.try_ms ? d->opt.try_ms : TRY_MS) * NSEC_MS;
 
-	if (next)
-		timer_set(d->loop, &d->timer,
-			  loop_now(d->loop) + next->tv_sec * NSEC_SEC + next->tv_usec * NSEC_US +
-				  NSEC_MS);
-	else
-		timer_stop(&d->timer);
+	if (d->out && !timer_armed(&d->tick))
+		timer_set(d->loop, &d->tick, loop_now(d->loop) + try / 8);
 }
 
-static void on_timer(struct timer *t)
+static void on_tick(struct timer *t)
 {
-	struct dns *d = container_of(t, struct dns, timer);
+	struct dns *d = container_of(t, struct dns, tick);
 
 	ares_process_fd(d->ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-	set_timer(d);
+	set_tick(d);
 }
 
 static void on_socket(struct watch *w, unsigned ev)
@@ -73,7 +77,6 @@ static void on_socket(struct watch *w, unsigned ev)
 
 	ares_process_fd(d->ares, ev & IO_RD ? w->fd : ARES_SOCKET_BAD,
 			ev & IO_WR ? w->fd : ARES_SOCKET_BAD);
-	set_timer(d);
 }
 
 /* c-ares opens, changes (rd, wr) and is about to close (neither) one of its sockets. */
@@ -119,6 +122,14 @@ static void wake_waiting(struct dns *d, struct dns_entry *e)
 		loop_queue(d->loop, wait->q->waiter);
 		free(wait);
 	}
+}
+
+static void learn(struct dns *d, struct dns_entry *e, const struct addr *addrs, int n, int err,
+		  nsec_t ttl)
+{
+	dns_cache_state(&d->cache, e, DNS_KNOWN);
+	dns_entry_set(e, addrs, n, err, loop_now(d->loop) + ttl);
+	wake_waiting(d, e);
 }
 
 static int count_family(const struct ares_addrinfo *ai, int family)
@@ -168,7 +179,11 @@ static int err_of_status(int status)
 	}
 }
 
-static int ask(struct dns *d, struct dns_entry *e);
+/* Its channel went because there is another one. */
+static void lose_question(struct dns *d, struct dns_entry *e)
+{
+	dns_cache_state(&d->cache, e, list_empty(&e->waiting) ? DNS_KNOWN : DNS_DUE);
+}
 
 static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo *ai)
 {
@@ -180,17 +195,7 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 	int n = 0, err = 0;
 
 	free(query);
-	if (!e) {
-		d->given_up--;
-		if (ai)
-			ares_freeaddrinfo(ai);
-		return;
-	}
-	e->busy = false;
-	e->query = NULL;
-	/* Its channel went because there is another one: dns_reread(). */
-	if (status == ARES_EDESTRUCTION && !d->dying && ask(d, e) == 0)
-		return;
+	d->out--;
 	if (status == ARES_SUCCESS)
 		n = collect(ai, addrs, &ttl);
 	else
@@ -199,10 +204,14 @@ static void on_answer(void *arg, int status, int timeouts, struct ares_addrinfo 
 		ares_freeaddrinfo(ai);
 	if (n == 0 && !err)
 		err = -ERR_NO_ADDRESS;
-	if (d->dying)
-		return;
-	dns_entry_set(e, addrs, n, err, loop_now(d->loop) + (err ? TTL_FAILED : ttl));
-	wake_waiting(d, e);
+	if (e)
+		e->query = NULL;
+	if (!e)
+		d->given_up--;
+	else if (status == ARES_EDESTRUCTION)
+		lose_question(d, e);
+	else if (!d->dying)
+		learn(d, e, addrs, n, err, err ? TTL_FAILED : ttl);
 }
 
 static int ask(struct dns *d, struct dns_entry *e)
@@ -216,43 +225,69 @@ static int ask(struct dns *d, struct dns_entry *e)
 	query->dns = d;
 	query->entry = e;
 	e->query = query;
-	e->busy = true;
+	d->out++;
+	dns_cache_state(&d->cache, e, e->state == DNS_DUE ? DNS_AGAIN : DNS_ASKED);
 	ares_getaddrinfo(d->ares, e->name, NULL, &hints, on_answer, query);
-	set_timer(d);
+	set_tick(d);
 	return 0;
 }
 
-/* As if its time were up.  c-ares cannot take one question back, so once there are as many of these as
- * there are places, it is given up with all of them, and another one asked what is waited for.
- */
-static void give_up(struct dns *d, struct dns_entry *e)
+static void ask_portion(struct dns *d)
 {
-	if (d->given_up >= DNS_CACHE_MAX && dns_reread(d))
-		return;
-	if (!e->busy)
-		return; /* it has been answered on the way */
-	d->given_up++;
-	e->query->entry = NULL;
-	e->query = NULL;
-	e->busy = false;
-	dns_entry_set(e, NULL, 0, -ERR_RESOLVE, loop_now(d->loop));
-	wake_waiting(d, e);
+	struct dns_entry *e;
+
+	for (int i = 0; i < PORTION && (e = dns_cache_oldest(&d->cache, DNS_DUE)); i++) {
+		int err = ask(d, e);
+
+		if (err)
+			learn(d, e, NULL, 0, err, 0);
+	}
+	if (dns_cache_oldest(&d->cache, DNS_DUE))
+		timer_set(d->loop, &d->portion, loop_now(d->loop) + PORTION_EVERY);
 }
 
-/* Whoever asks for names that nobody answers shall not keep the others from asking: where all places are
- * taken by questions under way, the oldest of them gives way.
+static void on_portion(struct timer *t)
+{
+	ask_portion(container_of(t, struct dns, portion));
+}
+
+/* As if its time were up. */
+static void give_up(struct dns *d, struct dns_entry *e)
+{
+	if (e->query) {
+		d->given_up++;
+		e->query->entry = NULL;
+		e->query = NULL;
+	}
+	learn(d, e, NULL, 0, -ERR_RESOLVE, 0);
+}
+
+/* Whoever asks for names that nobody answers shall not keep the others from asking: where all places
+ * are taken by questions under way, one of them gives way.  c-ares cannot take one question back, so
+ * once as many as there are places have been given up, it goes with all of them, and another one is
+ * asked what is waited for.
  */
 static struct dns_entry *entry_of(struct dns *d, const char *name)
 {
-	struct dns_entry *e = dns_cache_get(&d->cache, name), *oldest;
+	struct dns_entry *old;
 
-	if (e || strlen(name) > DEST_NAME_MAX)
-		return e;
-	oldest = dns_cache_oldest_of_full(&d->cache);
-	if (!oldest)
-		return NULL; /* no memory */
-	give_up(d, oldest);
+	if (strlen(name) > DEST_NAME_MAX)
+		return NULL;
+	if (dns_cache_in_the_way(&d->cache) && !dns_cache_find(&d->cache, name)) {
+		if (d->given_up >= DNS_CACHE_MAX && dns_reread(d))
+			return NULL;
+		old = dns_cache_in_the_way(&d->cache);
+		if (old)
+			give_up(d, old);
+	}
 	return dns_cache_get(&d->cache, name);
+}
+
+/* The answer will be worth something to the next one who asks, unless there is no room for it. */
+static void if_unheard(struct dns *d, struct dns_entry *e)
+{
+	if (list_empty(&e->waiting))
+		dns_cache_state(&d->cache, e, e->query ? DNS_UNHEARD : DNS_KNOWN);
 }
 
 static int dns_start(struct resolver *r, struct resolve *q, const char *name)
@@ -264,18 +299,23 @@ static int dns_start(struct resolver *r, struct resolve *q, const char *name)
 	q->err = -ENOMEM;
 	if (!e)
 		return 0;
-	if (!e->busy && e->expires <= loop_now(d->loop) && ask(d, e))
+	if (e->state == DNS_KNOWN && e->expires <= loop_now(d->loop) && ask(d, e))
 		return 0;
-	if (!e->busy) { /* known, or answered from the hosts file just now */
+	if (e->state == DNS_KNOWN) { /* or answered from the hosts file just now */
 		answer(q, e);
 		return 0;
 	}
 	wait = calloc(1, sizeof(*wait));
-	if (!wait)
+	if (!wait) {
+		if_unheard(d, e);
 		return 0;
+	}
+	wait->entry = e;
 	wait->q = q;
 	q->query = wait;
 	list_add_tail(&e->waiting, &wait->link);
+	if (e->state == DNS_UNHEARD)
+		dns_cache_state(&d->cache, e, DNS_ASKED);
 	return -EAGAIN;
 }
 
@@ -284,6 +324,7 @@ static void dns_cancel(struct resolver *r, struct resolve *q)
 	struct dns_wait *wait = q->query;
 
 	list_del(&wait->link);
+	if_unheard(container_of(r, struct dns, resolver), wait->entry);
 	free(wait);
 	q->query = NULL;
 }
@@ -335,7 +376,8 @@ struct dns *dns_new_with(struct loop *l, const struct dns_options *opt)
 	}
 	d->resolver.ops = &dns_ops;
 	d->loop = l;
-	timer_init(&d->timer, on_timer);
+	timer_init(&d->tick, on_tick);
+	timer_init(&d->portion, on_portion);
 	loop_random(l, &seed, sizeof(seed));
 	dns_cache_init(&d->cache, seed);
 	return d;
@@ -349,8 +391,8 @@ int dns_reread(struct dns *d)
 	if (err)
 		return err;
 	d->ares = fresh;
-	ares_destroy(old); /* on_answer() asks again */
-	set_timer(d);
+	ares_destroy(old); /* on_answer() says what is due */
+	ask_portion(d);
 	return 0;
 }
 
@@ -373,10 +415,13 @@ void dns_free(struct dns *d)
 	if (!d)
 		return;
 	d->dying = true;
-	timer_stop(&d->timer);
+	timer_stop(&d->tick);
+	timer_stop(&d->portion);
 	ares_destroy(d->ares); /* calls on_answer for what is under way */
-	list_for_each(pos, &d->cache.age)
-		forget_waiting(list_entry(pos, struct dns_entry, age));
+	for (int i = 0; i < DNS_STATES; i++) {
+		list_for_each(pos, &d->cache.age[i])
+			forget_waiting(list_entry(pos, struct dns_entry, age));
+	}
 	dns_cache_done(&d->cache);
 	free(d);
 }

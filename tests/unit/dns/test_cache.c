@@ -54,11 +54,38 @@ static void what_is_being_asked_for_is_not_thrown_out(void **state)
 	dns_cache_init(&c, 1);
 	first = get(&c, 0);
 	for (unsigned i = 0; i < DNS_CACHE_MAX; i++)
-		get(&c, i)->busy = true;
+		dns_cache_state(&c, get(&c, i), DNS_ASKED);
 	assert_null(get(&c, DNS_CACHE_MAX));
-	first->busy = false;
+	assert_ptr_equal(get(&c, 0), first);
+	dns_cache_state(&c, first, DNS_KNOWN);
 	assert_non_null(get(&c, DNS_CACHE_MAX));
 	assert_int_equal(c.n, DNS_CACHE_MAX);
+	assert_null(dns_cache_find(&c, "name-0.test"));
+	dns_cache_done(&c);
+}
+
+static void who_is_not_waited_for_gives_way_first_then_the_oldest(void **state)
+{
+	struct dns_cache c;
+
+	dns_cache_init(&c, 1);
+	for (unsigned i = 0; i < DNS_CACHE_MAX; i++) {
+		assert_null(dns_cache_in_the_way(&c));
+		dns_cache_state(&c, get(&c, i), DNS_ASKED);
+	}
+	assert_ptr_equal(dns_cache_in_the_way(&c), get(&c, 0)); /* asking again changes nothing */
+	dns_cache_state(&c, get(&c, 0), DNS_DUE);
+	dns_cache_state(&c, get(&c, 1), DNS_DUE);
+	assert_ptr_equal(dns_cache_in_the_way(&c), get(&c, 0));
+	dns_cache_state(&c, get(&c, 0), DNS_AGAIN); /* it is as old as before */
+	assert_ptr_equal(dns_cache_in_the_way(&c), get(&c, 0));
+	dns_cache_state(&c, get(&c, 0), DNS_KNOWN);
+	dns_cache_state(&c, get(&c, 0), DNS_ASKED);
+	assert_ptr_equal(dns_cache_in_the_way(&c), get(&c, 1));
+	dns_cache_state(&c, get(&c, 3), DNS_UNHEARD);
+	assert_ptr_equal(dns_cache_in_the_way(&c), get(&c, 3));
+	dns_cache_state(&c, get(&c, 4), DNS_KNOWN);
+	assert_null(dns_cache_in_the_way(&c));
 	dns_cache_done(&c);
 }
 
@@ -103,6 +130,7 @@ int main(void)
 		cmocka_unit_test(a_name_has_one_entry_whatever_its_case),
 		cmocka_unit_test(the_oldest_goes_first_and_one_just_used_stays),
 		cmocka_unit_test(what_is_being_asked_for_is_not_thrown_out),
+		cmocka_unit_test(who_is_not_waited_for_gives_way_first_then_the_oldest),
 		cmocka_unit_test(a_name_that_no_name_can_be_has_no_entry),
 		cmocka_unit_test(an_answer_replaces_the_one_before),
 	};
