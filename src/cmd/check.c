@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "cmd/cmd.h"
 #include "cmd/config_cmd.h"
+#include "cmd/habit.h"
 #include "cmd/opt.h"
 #include "cmd/sections.h"
 #include "conf/print.h"
@@ -58,7 +59,7 @@ static int check(const char *file)
 	int status;
 
 	conf_report_init(&report);
-	conf = sections_load(file, CONFIG_API_V2SP, &sections, &report);
+	conf = sections_load(file, habit_of_name()->api_type, &sections, &report);
 	if (conf)
 		look_at_files(&report, conf);
 	conf_report_print(&report, stderr);
@@ -73,10 +74,11 @@ static int check(const char *file)
 
 static int run(const char *command, int argc, char **argv)
 {
-	const char *file = CONFIG_DEFAULT_PATH;
+	const struct habit *habit = habit_of_name();
+	const char *file = habit->path;
 	bool reference = false;
 	const struct opt opts[] = {
-		{"config", 'c', OPT_TEXT, &file, "FILE", "instead of " CONFIG_DEFAULT_PATH},
+		{"config", 'c', OPT_TEXT, &file, "FILE", habit->instead},
 		{"reference", 0, OPT_FLAG, &reference, NULL,
 		 "print the reference of all options, in Markdown"},
 		{0},

@@ -5,6 +5,7 @@
 #include "cmd/cmd.h"
 #include "cmd/config_cmd.h"
 #include "cmd/fetch.h"
+#include "cmd/habit.h"
 #include "cmd/opt.h"
 #include "conf/print.h"
 #include "node/config.h"
@@ -34,12 +35,14 @@ static int show(const struct config *c, unsigned flags)
 
 int cmd_config_show(int argc, char **argv)
 {
-	const char *file = CONFIG_DEFAULT_PATH;
+	const struct habit *habit = habit_of_name();
+	const struct config_env env = {.fetch = fetch_include, .api_type = habit->api_type};
+	const char *file = habit->path;
 	struct conf_report report;
 	struct config *conf;
 	bool all = false;
 	const struct opt opts[] = {
-		{"config", 'c', OPT_TEXT, &file, "FILE", "instead of " CONFIG_DEFAULT_PATH},
+		{"config", 'c', OPT_TEXT, &file, "FILE", habit->instead},
 		{"all", 'a', OPT_FLAG, &all, NULL, "defaults too"},
 		{0},
 	};
@@ -54,7 +57,7 @@ int cmd_config_show(int argc, char **argv)
 	if (n > 0)
 		return opt_wrong(&page, "no operands");
 	conf_report_init(&report);
-	conf = config_load(file, &(struct config_env){.fetch = fetch_include}, &report);
+	conf = config_load(file, &env, &report);
 	conf_report_print(&report, stderr);
 	status = conf ? show(conf, all ? CONF_PRINT_DEFAULTS : 0) : CMD_CONFIG;
 	config_free(conf);

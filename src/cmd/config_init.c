@@ -13,6 +13,7 @@
 #include "cmd/ask.h"
 #include "cmd/cmd.h"
 #include "cmd/config_cmd.h"
+#include "cmd/habit.h"
 #include "cmd/opt.h"
 
 struct plan {
@@ -204,7 +205,8 @@ static int init(struct plan *p)
 
 int cmd_config_init(int argc, char **argv)
 {
-	struct plan p = {.out = CONFIG_DEFAULT_PATH, .type = "", .api_type = ""};
+	const struct habit *habit = habit_of_name();
+	struct plan p = {.out = habit->path, .type = "", .api_type = ""};
 	const struct opt opts[] = {
 		{"url", 0, OPT_TEXT, &p.url, "URL", "address of the panel"},
 		{"key", 0, OPT_MANY, &p.keys, "TOKEN",
@@ -217,8 +219,7 @@ int cmd_config_init(int argc, char **argv)
 		 "dialect of the panel: v2sp (default), uniproxy, xboard2, v2node"},
 		{"auto-cert", 0, OPT_FLAG, &p.auto_cert, NULL,
 		 "certificates from an ACME authority, which this build does not ask yet"},
-		{"out", 'o', OPT_TEXT, &p.out, "FILE",
-		 "instead of " CONFIG_DEFAULT_PATH "; -: standard output"},
+		{"out", 'o', OPT_TEXT, &p.out, "FILE", habit->out},
 		{"interactive", 'i', OPT_FLAG, &p.interactive, NULL, "accepted; nothing is asked"},
 		{0},
 	};
@@ -230,7 +231,11 @@ int cmd_config_init(int argc, char **argv)
 		"owner only.  A file that was there is kept beside it.",
 		"weir config init --url https://panel.example.com/node --key s3cr3t --node 7",
 		opts};
-	int n = opt_parse(&page, argc, argv);
+	int n;
+
+	if (habit->api_type != CONFIG_API_V2SP)
+		p.api_type = config_api_name(habit->api_type);
+	n = opt_parse(&page, argc, argv);
 
 	if (n < 0)
 		return ~n;

@@ -9,6 +9,7 @@
 #include "cmd/ask.h"
 #include "cmd/cmd.h"
 #include "cmd/fetch.h"
+#include "cmd/habit.h"
 #include "cmd/link_cmd.h"
 #include "cmd/opt.h"
 #include "node/share_link.h"
@@ -110,11 +111,13 @@ static int make(const struct request *r, const struct config *c)
 
 int cmd_link_make(int argc, char **argv)
 {
-	struct request r = {.file = CONFIG_DEFAULT_PATH, .host = ""};
+	const struct habit *habit = habit_of_name();
+	const struct config_env env = {.fetch = fetch_include, .api_type = habit->api_type};
+	struct request r = {.file = habit->path, .host = ""};
 	struct conf_report report;
 	struct config *conf;
 	const struct opt opts[] = {
-		{"config", 'c', OPT_TEXT, &r.file, "FILE", "instead of " CONFIG_DEFAULT_PATH},
+		{"config", 'c', OPT_TEXT, &r.file, "FILE", habit->instead},
 		{"host", 0, OPT_TEXT, &r.host, "HOST", "where clients reach the node"},
 		{"qr", 0, OPT_FLAG, &r.qr, NULL, "and its QR code"},
 		{0},
@@ -133,7 +136,7 @@ int cmd_link_make(int argc, char **argv)
 	r.node = argv[1];
 	r.user = argv[2];
 	conf_report_init(&report);
-	conf = config_load(r.file, &(struct config_env){.fetch = fetch_include}, &report);
+	conf = config_load(r.file, &env, &report);
 	if (!conf)
 		conf_report_print(&report, stderr);
 	status = conf ? make(&r, conf) : CMD_CONFIG;

@@ -4,6 +4,7 @@
 
 #include "base/base.h"
 #include "cmd/cmd.h"
+#include "cmd/habit.h"
 
 static const struct cmd cmds[] = {
 	{"check", "everything that is wrong with a configuration", cmd_check},
@@ -31,15 +32,18 @@ static const char *const forerunners[] = {"ss-manager", "ssmanager", "ssserver",
 
 static const struct cmd_set weir = {"weir", cmds, ARRAY_LEN(cmds), NULL};
 
-/* One of them has commands: those that unit files and scripts call. */
+/* One of them has commands: those that unit files and scripts call, and those that read its file. */
 static const struct cmd v2bx_cmds[] = {
+	{"check", "everything that is wrong with a configuration", cmd_check},
+	{"config", "show, validate or make a configuration", cmd_config},
+	{"link", "share links: make them, show their parts, as QR codes", cmd_link},
 	{"server", "the node: serve what the configuration says", cmd_v2bx_server},
 	{"version", "print name, version and features", cmd_version},
 	{"x25519", "a new X25519 key pair", cmd_x25519},
 };
 
 static const struct cmd_set v2bx = {
-	"V2bX", v2bx_cmds, ARRAY_LEN(v2bx_cmds),
+	V2BX_NAME, v2bx_cmds, ARRAY_LEN(v2bx_cmds),
 	"This is weir under another name; the rest is `weir`, systemctl and journalctl.\n"};
 
 static char *name_of(char **argv)

@@ -4,14 +4,14 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "cmd/cmd.h"
+#include "cmd/habit.h"
 #include "cmd/opt.h"
 #include "cmd/program.h"
 #include "cmd/reload.h"
 #include "conf/report.h"
 
-/* Under its older names it is called from unit files that rely on the older places. */
+/* Under its older name it is called from unit files that rely on the older place. */
 #define SERVER_DEFAULT_PATH "/etc/v2sp/config.json"
-#define V2BX_DEFAULT_PATH   "/etc/V2bX/config.json"
 
 /* 0, or the exit status: whoever starts us again need not for a wrong file, but should for an Include
  * that was away.
@@ -81,8 +81,9 @@ int cmd_server(int argc, char **argv)
 	return run(SERVER_DEFAULT_PATH, CONFIG_API_V2SP, argc, argv);
 }
 
-/* Its files never say ApiType: it knew one. */
 int cmd_v2bx_server(int argc, char **argv)
 {
-	return run(V2BX_DEFAULT_PATH, CONFIG_API_UNIPROXY, argc, argv);
+	const struct habit *habit = habit_of_name();
+
+	return run(habit->path, habit->api_type, argc, argv);
 }

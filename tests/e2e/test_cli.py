@@ -285,11 +285,14 @@ class Board(BaseHTTPRequestHandler):
     """Knows a node by V2board's path alone."""
 
     def do_GET(self):
-        known = self.path.startswith("/api/v1/server/UniProxy/config?node_type=trojan&node_id=3&")
-        self.send_response(200 if known else 404)
+        says = {"config": {"server_port": 8443, "host": "t.example.com", "server_name": "t.example.com"},
+                "user": {"users": [{"id": 41, "uuid": "5d7e5e1a-6a52-4d4b-9b8b-0c6a3c1c9a11"}]}}
+        said = next((v for k, v in says.items()
+                     if self.path.startswith(f"/api/v1/server/UniProxy/{k}?node_type=trojan&node_id=3&")), None)
+        self.send_response(200 if said else 404)
         self.end_headers()
-        if known:
-            self.wfile.write(json.dumps({"server_port": 8443, "host": "t.example.com", "server_name": "t.example.com"}).encode())
+        if said:
+            self.wfile.write(json.dumps(said).encode())
 
     def log_message(self, *args):
         pass
@@ -353,5 +356,24 @@ def test_called_v2bx_it_is_server_and_asks_uniproxy_panels(weir_bin, tmp_path):
     assert word in run(link, "server", "-c", config).stderr
     assert word not in run(weir_bin, "server", "-c", config).stderr
     assert "/etc/V2bX/config.json" in run(link, "server").stderr and "V2bX/" not in run(weir_bin, "server").stderr
+    assert word in run(link, "check", "-c", config).stderr and word not in run(weir_bin, "check", "-c", config).stderr
+    assert word in run(link, "config", "show", "-c", config).stderr
+    assert "/etc/V2bX/config.json" in run(link, "check").stderr
     assert "x25519" in run(link, "-h").stdout and run(link, "run").returncode == 2
     assert run(link, "-V").stdout == run(weir_bin, "version").stdout
+
+
+def test_what_v2bx_serves_its_links_are_made_of(weir_bin, tmp_path):
+    link, config = tmp_path / "V2bX", tmp_path / "config.json"
+    link.symlink_to(weir_bin)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Board) as board:
+        threading.Thread(target=board.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{board.server_port}"
+        config.write_text(json.dumps({"Nodes": [{"ApiHost": url, "ApiKey": "k" * 16, "NodeID": 3, "NodeType": "trojan"}]}))
+        done = run(link, "link", "make", "-c", config, "3", "41")
+        other = run(weir_bin, "link", "make", "-c", config, "3", "41")
+        made = run(link, "config", "init", "--url", url, "--key", "k" * 16, "--node", "3", "--type", "trojan", "--out", "-")
+        board.shutdown()
+    assert done.stdout.startswith("trojan://5d7e5e1a-6a52-4d4b-9b8b-0c6a3c1c9a11@"), done.stderr
+    assert other.returncode == 1
+    assert json.loads(made.stdout)["Nodes"][0]["ApiType"] == "uniproxy", made.stderr
