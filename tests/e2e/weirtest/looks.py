@@ -11,6 +11,7 @@ import select
 import socket
 import statistics
 import time
+import warnings
 
 from . import SLOW
 from .tlsprobe import records
@@ -331,28 +332,34 @@ def differences(lanes, scripts, each=4, rounds=5, in_turn=False):
 
     `each` looks of either side, one after the other.  A shape that the target has not shown is one too many, unless it
     does show it when asked more often.  Times are measured afresh where they differ, up to `rounds` times: what is
-    always so stays so, a busy machine's do not.  Nor are shapes of a machine that is too busy believed before the last.
+    always so stays so, a busy machine's do not.  A round on a machine that is too busy judges nothing and is held again,
+    as many times; where none was calm the last one judges, and a warning says so.
     """
     def again(keys, ours=True):
         work = [(key, side, scripts[key]) for _ in range(each) for key in keys for side in range(1 + ours)]
         return look_at(lanes, work, in_turn)
 
-    own, strange, todo = collections.defaultdict(list), {}, list(scripts)
-    for left in reversed(range(rounds)):
+    own, strange, todo, late = collections.defaultdict(list), {}, list(scripts), {}
+    calm = 0
+    for left in reversed(range(2 * rounds)):
         seen = again(todo)
         width = spread([seen[key, 0] for key in todo])
-        late, odd = {}, []
         for key in todo:
             own[key] += seen[key, 0]
+        if width >= CALM and left:
+            continue
+        if width >= CALM:
+            warnings.warn(f"a busy machine: answers of the same server are {width * 1000:.0f} ms apart")
+        calm += 1
+        late = {}
+        for key in todo:
             wrong = different_times(seen[key, 0], seen[key, 1], width)
             if wrong:
                 late[key] = wrong
             if different_shapes(own[key], seen[key, 1]):
-                odd.append(key)
-                if width < CALM or not left:
-                    strange.setdefault(key, []).extend(seen[key, 1])
-        todo = [key for key in todo if key in late or key in odd and key not in strange]
-        if not todo:
+                strange.setdefault(key, []).extend(seen[key, 1])
+        todo = [key for key in todo if key in late]
+        if not todo or calm == rounds:
             break
     for _ in range(6 if strange else 0):
         for (key, _), looks in again(strange, False).items():
