@@ -1,6 +1,7 @@
 """Byte-exact accounting while it happens, in every case: long streams and associations of real clients run side by
 side, and at each moment the node has counted what a client has (it counts before it hands on) and no more than was
 sent; the panel follows while they run; in the end all three agree to the byte."""
+import contextlib
 import re
 import time
 
@@ -69,32 +70,40 @@ def watch_panel(site, lanes):
 @pytest.fixture(scope="module")
 def lanes(module_procs, cert, target):
     site, pace = Site(module_procs, cert, CASES), Pace(cert)
-    lanes = start_lanes(site, pace, target)
+    every = start_lanes(site, pace, target)
+    lanes = [lane for lane in every if not lane.error]  # of the others their own tests tell
     counted = Counted(site.node, [user.id for user in site.users])
     pace.watch = lambda: [lane.look(counted) for lane in lanes]
     watch_panel(site, lanes)
-    wait_until("enough to have been seen", lambda: all(lane.grew() >= 5 for lane in lanes), 20)
-    pace.stop()
+    with contextlib.suppress(AssertionError):
+        wait_until("enough to have been seen", lambda: pace.error or all(lane.grew() >= 5 for lane in lanes), 20)
+    late = pace.stop()
     pace.broke = set(pace.broken)
-    whole = {id(f) for lane in lanes for f in lane.flows if f.whole()}
+    whole = {id(f) for lane in lanes for f in lane.flows if f not in late and f.whole()}
     pace.close()
     for lane in lanes:
         lane.whole = all(id(f) in whole and f not in pace.broke for f in lane.flows)
         for f in lane.flows:
             lane.moved(f)
-    yield dict(zip(map(str, CASES), lanes))
+    yield dict(zip(map(str, CASES), every))
 
 
 @pytest.mark.parametrize("name", map(str, CASES))
 def test_every_byte_is_counted_before_it_arrives_and_billed_while_it_runs(lanes, name):
     lane = lanes[name]
-    assert lane.whole
+    assert not lane.error, lane.error
+    assert lane.whole and lane.grew() >= 5
     lane.assert_counted()
     assert lane.seen_after is not None, f"the panel did not follow within {SEEN * SLOW:.0f} s"
     lane.user.assert_billed()
     # Inside of a multiplexer a session's end takes its time.
     if lane.case.what == "tcp" and not lane.case.mux and not lane.case.multiplex:
-        line = re.compile(rf" user={lane.user.id} net=tcp dest=\S+ .*spliced=(\d+)")
-        text = lane.user.lab.node.proc.text
-        ended = wait_until("its sessions to end", lambda: len(n := line.findall(text())) > len(lane.flows) and n)
-        assert (max(map(int, ended)) > 0) == lane.case.spliced
+        line = re.compile(rf" user={lane.user.id} net=tcp dest=\S+ up=(\d+) .*spliced=(\d+)")
+        least = min(f.moved()[0] for f in lane.flows)
+
+        def spliced():
+            """Of the long ones: until a client was let in it may have tried more than once."""
+            return [int(n) for up, n in line.findall(lane.user.lab.node.proc.text()) if int(up) >= least]
+
+        ended = wait_until("its sessions to end", lambda: len(n := spliced()) >= len(lane.flows) and n)
+        assert (max(ended) > 0) == lane.case.spliced

@@ -216,25 +216,27 @@ def test_the_same_again_keeps_connections_and_another_password_ends_them(procs, 
     assert moved <= c.collect(port, moved + 1, 3) < moved + 200  # one account, over the change
 
 
-def test_a_hundred_additions_and_removals_a_second_cost_no_connection(procs, talk, cert):
-    """Beside streams and packets on ports that stay, whose bill is exact."""
+def test_additions_and_removals_by_the_hundred_cost_no_connection(procs, talk, cert):
+    """Fast ones, beside streams and packets on ports that stay, whose bill is exact."""
     m, pace = Manager(procs, method=METHOD), Pace(cert)
     c, stay = talk(m.socket), {free_port(): kind for kind in ("sslocal", "ss-local", "weir")}
     assert all(c.add(port, "secret") == "ok" for port in stay)
     flows = {port: [make(pace, way) for make in (Flow, Packets)]
              for port, kind in stay.items() for way in [through(procs, port, kind=kind)]}
-    wait_until("all to have begun", lambda: all(f.bounds()[2] for both in flows.values() for f in both))
-    for port in (others := [free_port() for _ in range(150)]):
+    wait_until("all to have begun", lambda: pace.error or all(f.bounds()[2] for both in flows.values() for f in both))
+    others, started = [free_port() for _ in range(150)], time.monotonic()
+    for port in others:
         began = time.monotonic()
         assert c.add(port, "x") == "ok"
         time.sleep(max(0.0, began + 0.01 - time.monotonic()))
     assert all(c.remove(port) == "ok" for port in others)
-    pace.stop()
+    assert time.monotonic() - started < 20 * SLOW  # a busy machine's; a quiet one needs two
+    assert not pace.stop()
     assert not pace.broken and all(f.whole() for both in flows.values() for f in both)
     pace.close()
     for port, both in flows.items():
-        moved = sum(sum(f.moved()) for f in both)
-        assert c.collect(port, moved) == moved
+        moved, lost = sum(sum(f.moved()) for f in both), sum(sum(f.perhaps) for f in both)
+        assert moved <= c.collect(port, moved) <= moved + lost
 
 
 def test_nothing_is_lost_or_doubled_over_kill_and_restart(procs, talk, target):

@@ -1,4 +1,5 @@
 """One node with an inbound for each of many cases, a user and a real client for each, and what runs through them."""
+import contextlib
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
@@ -99,7 +100,7 @@ class Lane:
 
     def __init__(self, case, user, way):
         self.case, self.user, self.way = case, user, way
-        self.flows, self.moments, self.seen_after = [], [], None
+        self.flows, self.moments, self.seen_after, self.error = [], [], None, None
 
     def open(self, site, pace, target):
         site.until_served(self.way, target, self.user)
@@ -116,8 +117,9 @@ class Lane:
 
     def moved(self, flow):
         """What is to be billed of a flow that is over."""
+        up, down = flow.perhaps
         # The clients of others end what they have copied with the alert of the outer connection, in the naked stream.
-        self.user.moved(flow.moved(), 24 if self.case.inner and self.case.client != "weir" else 0)
+        self.user.moved(flow.moved(), up + (24 if self.case.inner and self.case.client != "weir" else 0), down)
 
     def look(self, counted):
         up, down = (n - b for n, b in zip(counted.of(self.user.id), self.before))
@@ -134,13 +136,22 @@ class Lane:
 
 
 def start_lanes(site, pace, target):
-    """A Lane for each of the site's cases, when all of them are under way."""
+    """A Lane for each of the site's cases, when all of them are under way; of which that is not so has an `error`."""
     lanes = [Lane(*each) for each in zip(site.cases, site.users, site.ways())]
+
+    def begin(lane):
+        try:
+            lane.open(site, pace, target)
+        except (OSError, EOFError, AssertionError) as e:
+            lane.error = f"it was not opened: {e!r}"
+
     with ThreadPoolExecutor(16) as pool:
-        for done in [pool.submit(lane.open, site, pace, target) for lane in lanes]:
-            done.result()
-    try:
-        wait_until("all to have begun", lambda: all(lane.begun() for lane in lanes), 20)
-    except AssertionError as e:
-        raise AssertionError(f"{e}: {[(str(x.case), x.bounds()) for x in lanes if not x.begun()]}") from None
+        list(pool.map(begin, lanes))
+    opened = [lane for lane in lanes if not lane.error]
+    with contextlib.suppress(AssertionError):
+        wait_until("all to have begun", lambda: pace.error or all(lane.begun() for lane in opened), 20)
+    pace.check()
+    for lane in opened:
+        if not lane.begun():
+            lane.error = f"it has not begun: {lane.bounds()}"
     return lanes

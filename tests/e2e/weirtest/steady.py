@@ -3,6 +3,7 @@
 One thread moves all of it, so that whoever looks (`Pace.watch`) finds it standing still: what the client has and what
 the target has sent are numbers of one moment.  `Counted` are the node's own counters at that moment.
 """
+import contextlib
 import functools
 import glob
 import hashlib
@@ -24,6 +25,7 @@ from .proc import wait_until
 TICK = 0.2
 DOWN, UP = 32 * 1024, 4 * 1024  # of a stream, in a tick
 PACKETS, SIZE = 6, 1200         # of an association: answers to a question, and their size
+PATIENT = int(4 * SLOW)         # ticks until a question is asked again
 BLOCK = random.Random(1).randbytes(2 * DOWN)
 
 
@@ -151,7 +153,6 @@ class Flow:
         more = {"server_hostname": inner.name} if inner else {}
         self.near = End(sock, Tls(contexts(inner)[1], **more) if inner else Plain(), UP)
         self.greeted = False
-        # At once: Xray's client of VMess takes a silence of 100 ms for an end (docs/protocols/vmess.md).
         self.greet()
         pace.add(self, (self.near.sock, self.hear))
 
@@ -194,8 +195,14 @@ class Flow:
         far = self.far.received if self.far else 0, self.far.sent if self.far else 0
         return far[0], self.near.sent, self.near.received, far[1]
 
+    @property
+    def perhaps(self):
+        """What may have been counted beyond what has moved, up and down: nothing."""
+        return 0, 0
+
     def whole(self):
-        return (self.near.said.digest(), self.far.said.digest()) == (self.far.heard.digest(), self.near.heard.digest())
+        near, far = self.near, self.far
+        return far and (near.said.digest(), far.said.digest()) == (far.heard.digest(), near.heard.digest())
 
     @property
     def gap(self):
@@ -209,7 +216,8 @@ class Flow:
 
 
 class Packets:
-    """An association: a question, PACKETS answers, the next question."""
+    """An association: a question, PACKETS answers, the next question.  A datagram may get lost on any of its ways, in
+    front of who counts it or behind, so what has moved is what arrived."""
 
     def __init__(self, pace, way):
         self.number = pace.number(self)
@@ -222,6 +230,7 @@ class Packets:
         self.sources = set()
         self.turn, self.owed, self.waited = 0, 0, 0
         self.last, self.longest = time.monotonic(), 0.0
+        self.stirred = self.last  # when either end has had one
         pace.add(self, (self.far, self.answer), (self.udp.sock, self.hear))
 
     @staticmethod
@@ -232,7 +241,7 @@ class Packets:
     def tick(self):
         # Whoever is still connecting answers late; what is lost is asked for again.
         self.waited += 1
-        if self.owed and self.waited < 10:
+        if self.owed and self.waited < PATIENT:
             return
         self.turn, self.owed, self.waited = self.turn + 1, PACKETS, 0
         data = self.packet(self.turn, PACKETS)
@@ -244,6 +253,7 @@ class Packets:
             data, source = self.far.recvfrom(65536)
         except OSError:
             return True
+        self.stirred = time.monotonic()
         self.far_received += len(data)
         self.sources.add(source)
         turn = struct.unpack_from(">Q", data)[0]
@@ -257,7 +267,7 @@ class Packets:
             data, _ = self.udp.recvfrom()
         except OSError:
             return True
-        now = time.monotonic()
+        self.stirred = now = time.monotonic()
         self.longest, self.last = max(self.longest, now - self.last), now
         self.near_received += len(data)
         turn, i = struct.unpack_from(">QI", data)
@@ -269,10 +279,15 @@ class Packets:
         pass
 
     def standing(self):
-        return self.moved() == (self.far_received, self.far_sent)
+        """Nothing is on its way, or whatever was is lost."""
+        return self.perhaps == (0, 0) or time.monotonic() - self.stirred > SLOW
 
     def moved(self):
-        return self.near_sent, self.near_received
+        return self.far_received, self.near_received
+
+    @property
+    def perhaps(self):
+        return self.near_sent - self.far_received, self.far_sent - self.near_received
 
     def bounds(self):
         return self.far_received, self.near_sent, self.near_received, self.far_sent
@@ -307,6 +322,8 @@ class Pace:
     def __init__(self, cert):
         self.cert, self.plain, self.tls = cert, Door(), Door()
         self.flows, self.broken, self.watch = [], [], None
+        self.late = 0.0     # the longest that a step of the thread itself has waited for the processor
+        self.error = None   # what has ended the thread before its time
         self._numbers, self._named, self._new = itertools.count(1), {}, queue.SimpleQueue()
         self._run_on, self._going, self._stopped = True, True, threading.Event()
         self._wait = selectors.DefaultSelector()
@@ -366,6 +383,18 @@ class Pace:
             self._wait.unregister(key.fileobj)
 
     def _run(self):
+        try:
+            self._move_all()
+        except Exception as e:  # pylint: disable=broad-except
+            self.error = e  # for check()
+            self._stopped.set()
+
+    def check(self):
+        """It does run."""
+        if self.error:
+            raise AssertionError("the traffic has ended") from self.error
+
+    def _move_all(self):
         at = time.monotonic()
         while self._run_on:
             self._adopt()
@@ -373,6 +402,7 @@ class Pace:
                 self._heard(key)
             if time.monotonic() < at:
                 continue
+            self.late = max(self.late, time.monotonic() - at)
             at = time.monotonic() + TICK
             self._step()
 
@@ -392,11 +422,18 @@ class Pace:
             self.watch()
 
     def stop(self, seconds=20):
-        """Nothing new is said; what has been said arrives."""
+        """Nothing new is said; what has been said arrives.  Of which flows it does not."""
         self._going = False
         assert self._stopped.wait(seconds * SLOW)
-        wait_until("all to have arrived", lambda: all(f.standing() for f in list(self.flows) if f not in self.broken),
-                   seconds)
+        self.check()
+
+        def waiting():
+            return [f for f in self.flows if f not in self.broken and not f.standing()]
+
+        with contextlib.suppress(AssertionError):
+            wait_until("all to have arrived", lambda: self.error or not waiting(), seconds)
+        self.check()
+        return waiting()
 
     def close(self):
         if not self._run_on:
