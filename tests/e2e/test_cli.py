@@ -355,7 +355,8 @@ def test_called_v2bx_it_is_server_and_asks_uniproxy_panels(weir_bin, tmp_path):
     word = "most uniproxy panels want it"  # the one dialect that does
     assert word in run(link, "server", "-c", config).stderr
     assert word not in run(weir_bin, "server", "-c", config).stderr
-    assert "/etc/V2bX/config.json" in run(link, "server").stderr and "V2bX/" not in run(weir_bin, "server").stderr
+    if not any(map(os.path.exists, ("/etc/V2bX/config.json", "/etc/weir/config.json"))):  # it would run
+        assert "/etc/V2bX/config.json" in run(link, "server").stderr and "V2bX/" not in run(weir_bin, "server").stderr
     assert word in run(link, "check", "-c", config).stderr and word not in run(weir_bin, "check", "-c", config).stderr
     assert word in run(link, "config", "show", "-c", config).stderr
     assert "/etc/V2bX/config.json" in run(link, "check").stderr

@@ -5,12 +5,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from weirtest import SLOW, socks, traffic
+from weirtest import socks, traffic
 from weirtest.proc import wait_until
 from weirtest.site import MODES, Case, Site
 
 MIB = 1 << 20
-SHORT, FEW = (1000, 150) if SLOW == 1 else (100, 30)
+SHORT, FEW = 1000, 150
 NODES = ("vless-reality", "trojan-reality", "vless-tls-vision", "vless-reality-vision", "vmess-raw", "vmess-tls")
 CROWDED = [Case(node, c) for node in NODES for c in ("xray", "sing-box")]
 CROWDED += [Case("vless-random", "xray"), Case("vless-native-vision", "xray")]

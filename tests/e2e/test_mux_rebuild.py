@@ -110,10 +110,11 @@ def carriers(lab, user):
 def test_who_heeds_a_goodbye_goes_to_another_connection(lab, ways, target):
     name, user, way = ways[-1]
     assert name == "weir h2mux"
-    before = len(carriers(lab, user))
     with way.open(target) as s:
         s.sendall(b"ECHO\nlong")
         assert recv_exactly(s, 4) == b"long"
+        traffic.echo(way, target, b"beside it")  # names its carrier when it has ended
+        before = len(wait_until("the carrier of both", lambda: carriers(lab, user)))
         rebuild(lab, 2000)
 
         def moved():
