@@ -1,6 +1,6 @@
 /* TLS 1.2 that stays with libssl, and a peer that asks for new handshakes without end and reads no
- * answer.  The peer is a server of libssl, which may ask as often as it likes; what answers it is the
- * same for both roles.
+ * answer.  A server of libssl may ask as often as it likes; a client of libssl asks once and waits, so
+ * its one request is made of many records that begin like one each.
  */
 #include "unit.h"
 
@@ -10,14 +10,17 @@
 #include "stream/pair.h"
 #include "tls/client.h"
 #include "tls/self_signed.h"
+#include "tls/server.h"
 
 struct rig {
 	struct loop *loop;
-	struct tls_client_conf *conf;
+	struct tls_client_conf *conf; /* of one of both */
+	struct tls_server_conf *server;
 	struct stream *ours, *far;
 	SSL_CTX *ctx;
 	SSL *peer;
 	struct bufq q;
+	bool asks; /* a client that has shaken hands */
 };
 
 static SSL_CTX *server_ctx(void)
@@ -69,28 +72,77 @@ static void collect(struct rig *r)
 	BIO_write(SSL_get_rbio(r->peer), buf, (int)n);
 }
 
+static void shake_hands(struct rig *r)
+{
+	int done = 0;
+
+	r->peer = SSL_new(r->ctx);
+	SSL_set_bio(r->peer, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+	if (r->conf)
+		SSL_set_accept_state(r->peer);
+	else
+		SSL_set_connect_state(r->peer);
+	for (int i = 0; i < 10 && done != 1; i++) {
+		(void)!stream_open(r->ours);
+		collect(r);
+		done = done == 1 ? 1 : SSL_do_handshake(r->peer);
+		deliver(r);
+	}
+	assert_int_equal(done, 1);
+	assert_int_equal(stream_open(r->ours), 0);
+}
+
+static void pair_up(struct rig *r)
+{
+	*r = (struct rig){.loop = loop_new(LOOP_VIRTUAL, 1)};
+	assert_int_equal(pair_new(r->loop, 100000, &r->far, &r->ours), 0);
+	bufq_init(&r->q, loop_pool(r->loop), SIZE_MAX);
+}
+
 static void rig_up(struct rig *r)
 {
 	struct tls_client_options o = {.server_name = "one.example", .verify = TLS_VERIFY_NONE};
 	char why[200];
-	int done = 0;
 
-	r->loop = loop_new(LOOP_VIRTUAL, 1);
+	pair_up(r);
 	r->conf = tls_client_conf_new(&o, why, sizeof(why));
-	assert_int_equal(pair_new(r->loop, 100000, &r->far, &r->ours), 0);
 	r->ours = tls_client_new(r->ours, r->conf);
-	bufq_init(&r->q, loop_pool(r->loop), SIZE_MAX);
 	r->ctx = server_ctx();
-	r->peer = SSL_new(r->ctx);
-	SSL_set_bio(r->peer, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
-	SSL_set_accept_state(r->peer);
-	for (int i = 0; i < 10 && done != 1; i++) {
-		(void)!stream_open(r->ours);
-		collect(r);
-		done = SSL_do_handshake(r->peer);
-		deliver(r);
-	}
-	assert_int_equal(stream_open(r->ours), 0);
+	shake_hands(r);
+}
+
+/* The type of a ClientHello, over and over, in an extension that nobody knows. */
+static int add_ones(SSL *s, unsigned type, const unsigned char **out, size_t *len, int *al,
+		    void *arg)
+{
+	static unsigned char ones[20000];
+	const struct rig *r = arg;
+
+	memset(ones, SSL3_MT_CLIENT_HELLO, sizeof(ones));
+	*out = ones;
+	*len = sizeof(ones);
+	return r->asks;
+}
+
+static void rig_up_as_server(struct rig *r)
+{
+	struct tls_server_options o = {.certs = cert_store_new(), .max_version = TLS1_2_VERSION};
+	char *cert, *key, why[200];
+
+	pair_up(r);
+	assert_int_equal(self_signed_pem("one.example", &cert, &key), 0);
+	assert_int_equal(
+		cert_store_add_pem(o.certs, cert, strlen(cert), key, strlen(key), why, sizeof(why)),
+		0);
+	free(cert);
+	free(key);
+	r->server = tls_server_conf_new(&o, why, sizeof(why));
+	cert_store_put(o.certs);
+	r->ours = tls_server_new(r->ours, r->server);
+	r->ctx = SSL_CTX_new(TLS_client_method());
+	SSL_CTX_add_client_custom_ext(r->ctx, 65000, add_ones, NULL, r, NULL, NULL);
+	SSL_CTX_set_max_send_fragment(r->ctx, 512);
+	shake_hands(r);
 }
 
 static void rig_down(struct rig *r)
@@ -105,6 +157,7 @@ static void rig_down(struct rig *r)
 		;
 	loop_free(r->loop);
 	tls_client_conf_put(r->conf);
+	tls_server_conf_put(r->server);
 }
 
 /* One request to start again; what a pull says behind it. */
@@ -164,12 +217,49 @@ static void who_asks_now_and_then_is_not(void **state)
 	rig_down(&r);
 }
 
+/* The next record of the peer's alone; what a pull says behind it. */
+static ssize_t deliver_one(struct rig *r)
+{
+	BIO *out = SSL_get_wbio(r->peer);
+	struct bufq in;
+	uint8_t buf[5 + 1000];
+	size_t len;
+	ssize_t n;
+
+	assert_int_equal(BIO_read(out, buf, 5), 5);
+	assert_int_equal(buf[0], SSL3_RT_HANDSHAKE);
+	len = (size_t)buf[3] << 8 | buf[4];
+	assert_in_range(len, 512, 1000);
+	assert_int_equal(BIO_read(out, buf + 5, (int)len), len);
+	assert_int_equal(bufq_append(&r->q, buf, 5 + len), 0);
+	assert_int_equal(stream_push(r->far, &r->q), 5 + len);
+	bufq_init(&in, loop_pool(r->loop), SIZE_MAX);
+	n = stream_pull(r->ours, &in, 1000);
+	bufq_done(&in);
+	return n;
+}
+
+static void a_client_who_asks_without_end_is_left_too(void **state)
+{
+	struct rig r;
+
+	rig_up_as_server(&r);
+	r.asks = true;
+	assert_int_equal(SSL_renegotiate(r.peer), 1);
+	assert_int_equal(SSL_do_handshake(r.peer), -1); /* it has asked, and waits */
+	for (int i = 0; i < 16; i++)
+		assert_int_equal(deliver_one(&r), -EAGAIN);
+	assert_int_equal(deliver_one(&r), -ERR_TLS);
+	rig_down(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_few_requests_are_refused_and_the_connection_goes_on),
 		cmocka_unit_test(who_asks_without_end_is_left),
 		cmocka_unit_test(who_asks_now_and_then_is_not),
+		cmocka_unit_test(a_client_who_asks_without_end_is_left_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
