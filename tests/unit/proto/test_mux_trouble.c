@@ -204,7 +204,11 @@ static struct mux *only_carrier(const struct rig *r)
 		struct mux *mux;
 	};
 
-	return list_entry(r->pool.carriers.next, struct first_of_pooled, link)->mux;
+	const struct first_of_pooled *x =
+		list_entry(r->pool.carriers.next, struct first_of_pooled, link);
+
+	assert_ptr_equal(x->pool, &r->pool); /* it does begin so */
+	return x->mux;
 }
 
 /* The number of the next stream is the last one of its kind. */
