@@ -45,7 +45,7 @@ static int open_socket(const struct endpoint_conf *to, int *out, char why[ENDPOI
 	return 0;
 }
 
-/* 0, or -errno; -ETIMEDOUT: nothing. */
+/* 0 with it in `text`, or -errno; -ETIMEDOUT: nothing. */
 static int print_answer(int fd, char *text, int wait_ms)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -58,22 +58,46 @@ static int print_answer(int fd, char *text, int wait_ms)
 		return -errno;
 	while (n && text[n - 1] == '\n')
 		n--;
-	printf("%.*s\n", (int)n, text);
+	text[n] = '\0';
+	printf("%s\n", text);
 	return fflush(stdout) ? -errno : 0;
 }
 
+/* Quietly: whoever speaks is told what is moved from then on, and he who bills must not miss it for us. */
+static int send_quietly(int fd, const char *command, char *text)
+{
+	int word, len;
+
+	command += strspn(command, " \t\r\n");
+	word = (int)strcspn(command, ": \t\r\n");
+	len = snprintf(text, DATAGRAM_MAX, "%.*s quiet%s", word, command, command + word);
+	if (len >= DATAGRAM_MAX)
+		return -EMSGSIZE;
+	return send(fd, text, (size_t)len, 0) == len ? 0 : -errno;
+}
+
+static bool is_change(const char *command)
+{
+	struct command c;
+
+	command_parse(command, strlen(command), &c);
+	return c.word == COMMAND_ADD || c.word == COMMAND_REMOVE;
+}
+
+/* 0; -ECANCELED: it was answered, and not done. */
 static int say(int fd, const char *command, char *text)
 {
-	size_t len = strlen(command);
-	int err = send(fd, command, len, 0) == (ssize_t)len ? 0 : -errno;
+	int err = send_quietly(fd, command, text);
+	bool done;
 
 	if (!err)
 		err = print_answer(fd, text, ANSWER_MS);
 	if (err)
 		return err;
+	done = !is_change(command) || !strcmp(text, "ok");
 	while (print_answer(fd, text, MORE_MS) == 0)
 		;
-	return 0;
+	return done ? 0 : -ECANCELED;
 }
 
 /* What nobody would answer is not sent: the sender would wait in vain. */
@@ -94,6 +118,19 @@ static bool all_known(const struct opt_many *commands)
 	return true;
 }
 
+/* What is refused keeps none of the others from being said. */
+static int say_all(int fd, const struct opt_many *commands, char *text)
+{
+	int err = 0, result = 0;
+
+	for (size_t i = 0; i < commands->n && (!err || err == -ECANCELED); i++) {
+		err = say(fd, commands->v[i], text);
+		if (err)
+			result = err;
+	}
+	return result;
+}
+
 int manager_send(const struct endpoint_conf *to, const struct opt_many *commands)
 {
 	char why[ENDPOINT_WHY_MAX] = "", *text;
@@ -101,15 +138,17 @@ int manager_send(const struct endpoint_conf *to, const struct opt_many *commands
 
 	if (!all_known(commands))
 		return CMD_USAGE;
-	text = malloc(DATAGRAM_MAX);
+	text = malloc(DATAGRAM_MAX + 1);
 	err = text ? open_socket(to, &fd, why) : -ENOMEM;
-	for (size_t i = 0; i < commands->n && !err; i++)
-		err = say(fd, commands->v[i], text);
+	if (!err)
+		err = say_all(fd, commands, text);
 	if (fd >= 0)
 		close(fd);
 	free(text);
 	if (!err)
 		return CMD_OK;
+	if (err == -ECANCELED) /* the answer has said it */
+		return CMD_FAILED;
 	return fail(to->address, *why					  ? why
 				 : err == -ETIMEDOUT			  ? "no answer"
 				 : err == -ENOENT || err == -ECONNREFUSED ? "no manager runs there"

@@ -21,6 +21,33 @@ static const struct {
 	{"ping", COMMAND_PING}, {"stat", COMMAND_STAT},
 };
 
+static size_t letters(const char *text, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && text[n] >= 'a' && text[n] <= 'z')
+		n++;
+	return n;
+}
+
+static bool ends_at(const char *text, size_t len, size_t n)
+{
+	return n == len || text[n] == ':' || blank(text[n]);
+}
+
+static bool is_quiet(const char *text, size_t len)
+{
+	static const char word[] = "quiet";
+	size_t n;
+
+	while (len && blank(*text)) {
+		text++;
+		len--;
+	}
+	n = letters(text, len);
+	return n == sizeof(word) - 1 && !memcmp(text, word, n) && ends_at(text, len, n);
+}
+
 static enum command_word word_of(const char *text, size_t len)
 {
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
@@ -33,7 +60,7 @@ static enum command_word word_of(const char *text, size_t len)
 void command_parse(const char *text, size_t len, struct command *out)
 {
 	struct command c = {0};
-	size_t n = 0;
+	size_t n;
 
 	if (len && !text[len - 1])
 		len--;
@@ -41,10 +68,10 @@ void command_parse(const char *text, size_t len, struct command *out)
 		text++;
 		len--;
 	}
-	while (n < len && text[n] >= 'a' && text[n] <= 'z')
-		n++;
-	if (n == len || text[n] == ':' || blank(text[n]))
+	n = letters(text, len);
+	if (ends_at(text, len, n))
 		c.word = word_of(text, n);
+	c.quiet = is_quiet(text + n, len - n);
 	if (n < len)
 		c.json = memchr(text + n, '{', len - n);
 	if (c.json)

@@ -3,6 +3,7 @@
  *
  *     ping
  *     add: {"server_port":8001,"password":"7cd308cc059"}
+ *     list quiet
  *     stat: {"8001":11370}
  */
 #ifndef WEIR_MANAGER_COMMAND_H
@@ -24,11 +25,14 @@ enum command_word {
 
 struct command {
 	enum command_word word;
+	bool quiet;	  /* it asks for its answer alone, and for no report */
 	const char *json; /* from the first '{' on; NULL: there is none */
 	size_t len;
 };
 
-/* Blanks around it, a newline and a NUL at its end do not matter; words are in lower case. */
+/* Blanks around it, a newline and a NUL at its end do not matter; words are in lower case.  "quiet" behind
+ * the word is ours: other managers read over it, or give no answer.
+ */
 void command_parse(const char *text, size_t len, struct command *out);
 
 /* The object; what stands behind it is not looked at.  0, -ERR_MALFORMED, -ERR_MORE (cut short, or none

@@ -203,7 +203,7 @@ static void received(void *arg, char *text, size_t len, const struct peer *from)
 	if (m->closed)
 		return;
 	command_parse(text, len, &c);
-	if (c.word != COMMAND_UNKNOWN && c.word != COMMAND_STAT)
+	if (c.word != COMMAND_UNKNOWN && c.word != COMMAND_STAT && !c.quiet)
 		manager_heard(m, from);
 	switch (c.word) {
 	case COMMAND_ADD:

@@ -115,7 +115,7 @@ def test_a_word_to_a_manager_from_the_command_line(procs):
         assert said[0] == "ok" and json.loads(said[1])[0]["server_port"] == port and said[2:] == ["pong"]
         assert listens(port)
         assert send(m.address, 'remove: {"server_port":%d}' % port) == (0, "ok\n", "")
-        assert send(m.address, "add: {}")[:2] == (0, "err\n")
+        assert send(m.address, "add: {}", "ping")[:2] == (1, "err\npong\n")
         status, out, err = send(m.address, "lst")
         assert (status, out) == (2, "") and "--send 'lst': expected ping, list" in err
         m.proc.stop()

@@ -34,6 +34,29 @@ static void a_word_ends_at_a_colon_or_a_blank(void **state)
 	assert_int_equal(WORD("\xff\xfe"), COMMAND_UNKNOWN);
 }
 
+static void assert_quiet(const char *text, enum command_word word, bool quiet)
+{
+	struct command c;
+
+	command_parse(text, strlen(text), &c);
+	assert_int_equal(c.word, word);
+	assert_int_equal(c.quiet, quiet);
+}
+
+static void who_wants_no_reports_says_so_behind_the_word(void **state)
+{
+	assert_quiet("list quiet", COMMAND_LIST, true);
+	assert_quiet("ping  quiet\n", COMMAND_PING, true);
+	assert_quiet("add quiet: {\"a\":1}", COMMAND_ADD, true);
+	assert_quiet("add quiet{}", COMMAND_ADD, false);
+	assert_quiet("add: {\"quiet\":1}", COMMAND_ADD, false);
+	assert_quiet("add: {} quiet", COMMAND_ADD, false);
+	assert_quiet("list quietly", COMMAND_LIST, false);
+	assert_quiet("list", COMMAND_LIST, false);
+	assert_quiet("quiet", COMMAND_UNKNOWN, false);
+	assert_quiet("listquiet", COMMAND_UNKNOWN, false);
+}
+
 static int object_of(const char *text, struct arena *mem, const struct json_value **out)
 {
 	struct command c;
@@ -185,6 +208,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_word_ends_at_a_colon_or_a_blank),
+		cmocka_unit_test(who_wants_no_reports_says_so_behind_the_word),
 		cmocka_unit_test(what_stands_behind_the_object_is_not_looked_at),
 		cmocka_unit_test(every_beginning_of_a_command_asks_for_more),
 		cmocka_unit_test(a_report_is_read_leniently),

@@ -10,6 +10,7 @@
 #include "../yassp/fake_engine.h"
 #include "base/log.h"
 #include "manager/manager.h"
+#include "net/addr.h"
 
 #define STAT_EVERY (30 * NSEC_MS)
 
@@ -23,6 +24,7 @@ struct bed {
 	struct profile defaults;
 	const char *allowed;
 	enum manager_dialect dialect;
+	enum manager_subscribers subscribers;
 };
 
 static bool allow(void *arg, const char *plugin)
@@ -41,7 +43,7 @@ static void start(struct bed *b, const char *default_plugin)
 		.ledger_node = b->node,
 		.endpoint = {.address = b->address},
 		.dialect = b->dialect,
-		.subscribers = SUBSCRIBERS_ALL,
+		.subscribers = b->subscribers,
 		.stat_interval = STAT_EVERY,
 		.rules = {.defaults = &b->defaults, .plugin_allowed = allow, .plugin_arg = b},
 		.state_file = b->state,
@@ -56,7 +58,7 @@ static void start(struct bed *b, const char *default_plugin)
 static void open_bed(struct bed *b)
 {
 	log_set_level(LOG_NONE);
-	*b = (struct bed){.dir = "/tmp/weir-manager-XXXXXX"};
+	*b = (struct bed){.dir = "/tmp/weir-manager-XXXXXX", .subscribers = SUBSCRIBERS_ALL};
 	assert_non_null(mkdtemp(b->dir));
 	snprintf(b->address, sizeof(b->address), "%s/m.sock", b->dir);
 	snprintf(b->state, sizeof(b->state), "%s/state", b->dir);
@@ -351,6 +353,89 @@ static void another_has_its_path_while_it_ends_and_it_still_reports(void **state
 	close(fd);
 }
 
+/* One of 127.0.0.1, with the manager's address as where it sends to. */
+static int udp_client(const struct bed *b)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	struct addr at, here;
+
+	assert_int_equal(addr_parse(&at, b->address), 0);
+	assert_int_equal(addr_parse_ip(&here, "127.0.0.1", 0), 0);
+	assert_int_equal(bind(fd, &here.sa, here.len), 0);
+	assert_int_equal(connect(fd, &at.sa, at.len), 0);
+	return fd;
+}
+
+static int unix_client(const struct bed *b, int number)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	int fd = client(b, number);
+
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s", b->address);
+	assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	return fd;
+}
+
+static void say(struct bed *b, int fd, const char *command, const char *answer)
+{
+	char text[64] = "";
+
+	assert_int_equal(send(fd, command, strlen(command), 0), (ssize_t)strlen(command));
+	for (int i = 0; i < 5000 && recv(fd, text, sizeof(text) - 1, 0) < 0; i++)
+		pass(b, NSEC_MS);
+	assert_memory_equal(text, answer, strlen(answer));
+}
+
+static void free_udp_address(struct bed *b)
+{
+	struct addr at;
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	assert_int_equal(addr_parse_ip(&at, "127.0.0.1", 0), 0);
+	assert_int_equal(bind(fd, &at.sa, at.len), 0);
+	at.len = sizeof(at.in6);
+	assert_int_equal(getsockname(fd, &at.sa, &at.len), 0);
+	snprintf(b->address, sizeof(b->address), "127.0.0.1:%u", (unsigned)ntohs(at.in.sin_port));
+	close(fd);
+}
+
+/* More of them than a manager remembers, each gone as soon as it has its answer. */
+static void look_in_quietly(struct bed *b, bool udp)
+{
+	static const char *const says[] = {"list quiet", "ping quiet"};
+	static const char *const hears[] = {"[{", "pong"};
+
+	for (int i = 0; i < 18; i++) {
+		int fd = udp ? udp_client(b) : unix_client(b, 1);
+
+		say(b, fd, says[i % 2], hears[i % 2]);
+		close(fd);
+	}
+}
+
+static void who_asks_quietly_takes_no_report_from_who_bills(void **state)
+{
+	for (int i = 0; i < 4; i++) {
+		bool udp = i & 1;
+		struct bed b;
+		int fd;
+
+		open_bed(&b);
+		b.subscribers = i & 2 ? SUBSCRIBERS_ALL : SUBSCRIBERS_LAST;
+		if (udp)
+			free_udp_address(&b);
+		put(&b, 8001);
+		start(&b, NULL);
+		fd = udp ? udp_client(&b) : unix_client(&b, 0);
+		say(&b, fd, "ping", "pong");
+		look_in_quietly(&b, udp);
+		fake_engine_move(b.e, 8001, 1000, 234);
+		assert_told(&b, fd, 1234);
+		close(fd);
+		close_bed(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -359,6 +444,7 @@ int main(void)
 		cmocka_unit_test(while_all_are_away_it_waits_for_who_comes),
 		cmocka_unit_test(a_plugin_that_is_no_longer_allowed_is_not_restored),
 		cmocka_unit_test(totals_outlive_the_end_of_the_section),
+		cmocka_unit_test(who_asks_quietly_takes_no_report_from_who_bills),
 		cmocka_unit_test(another_has_its_path_while_it_ends_and_it_still_reports),
 	};
 
