@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "cmd/cmd.h"
+#include "cmd/daemon.h"
 #include "cmd/panel_cmd.h"
 #include "panel/panel.h"
 
@@ -26,6 +27,7 @@ static int serve(const struct panel_conf *conf)
 	pthread_sigmask(SIG_BLOCK, &stop, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
 
+	daemon_raise_files(); /* a connection is a descriptor */
 	err = panel_start(conf, &panel, &why);
 	if (err) {
 		fprintf(stderr, "weir panel serve: %s\n", why.text);

@@ -17,7 +17,7 @@
 
 #define ADMIN_NOTE   "admin_token_sha256"
 #define IDLE_S	     60	  /* a connection that says nothing */
-#define CONNECTIONS  4096 /* at most, half of one address; fewer where descriptors are short */
+#define CONNECTIONS  4096 /* at most; fewer where descriptors are short */
 #define HEADER_BYTES (32 * 1024)
 
 static int token_digest(const char *token, uint8_t out[TOKEN_DIGEST_LEN])
@@ -94,6 +94,18 @@ static unsigned connection_limit(void)
 	return (unsigned)(files.rlim_cur / 2);
 }
 
+/* Half; 0 is no limit: where we listen on loopback only, all that come may be those of one proxy. */
+static unsigned limit_of_one_address(const struct panel *p, unsigned limit)
+{
+	struct cidr four, six;
+	struct addr at;
+
+	if (addr_parse(&at, p->address) < 0 || cidr_parse(&four, "127.0.0.0/8") < 0 ||
+	    cidr_parse(&six, "::1") < 0)
+		return limit / 2;
+	return cidr_match(&four, &at) || cidr_match(&six, &at) ? 0 : limit / 2;
+}
+
 static int daemon_start(struct panel *p, struct fault *why)
 {
 	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC;
@@ -105,9 +117,9 @@ static int daemon_start(struct panel *p, struct fault *why)
 			flags, 0, NULL, NULL, http_on_request, p, MHD_OPTION_LISTEN_SOCKET,
 			p->listener, MHD_OPTION_THREAD_POOL_SIZE, p->conf.threads,
 			MHD_OPTION_CONNECTION_LIMIT, limit, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-			limit / 2, MHD_OPTION_NOTIFY_CONNECTION, callers_on_connection, p->callers,
-			MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
-			MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES,
+			limit_of_one_address(p, limit), MHD_OPTION_NOTIFY_CONNECTION,
+			callers_on_connection, p->callers, MHD_OPTION_CONNECTION_TIMEOUT,
+			(unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES,
 			MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, p, MHD_OPTION_END);
 	if (p->daemon)
 		return 0;
