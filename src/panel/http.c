@@ -196,8 +196,10 @@ static void page_answer(struct request *req)
 	struct MHD_Response *r = MHD_create_response_from_buffer(sizeof(page) - 1, (void *)page,
 								 MHD_RESPMEM_PERSISTENT);
 
-	if (!r)
+	if (!r) {
+		req->hang_up = true; /* without an answer it would go on as a node's request */
 		return;
+	}
 	MHD_add_response_header(r, "Content-Type", "text/html; charset=utf-8");
 	MHD_add_response_header(r, "Content-Security-Policy", "default-src 'none'");
 	request_decide(req, MHD_HTTP_OK, r);
