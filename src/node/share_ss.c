@@ -94,24 +94,86 @@ static int pair_of_keys(const struct node_info *info, const struct ss_method *m,
 	return l->credential ? 0 : -ENOMEM;
 }
 
-/* What clients call it: simple-obfs has a program for each side. */
+static bool is_one_of(const char *text, size_t len, const char *const *words)
+{
+	for (; *words; words++) {
+		if (strlen(*words) == len && !memcmp(*words, text, len))
+			return true;
+	}
+	return false;
+}
+
+/* What clients call it, wherever it lies on the node: some have a program for each side. */
 static const char *client_of(const char *plugin)
 {
-	return strcmp(plugin, "obfs-server") ? plugin : "obfs-local";
+	static const char *const sides[][2] = {
+		{"obfs-server", "obfs-local"},
+		{"ck-server", "ck-client"},
+		{"qtun-server", "qtun-client"},
+		{"kcptun-server", "kcptun-client"},
+	};
+	const char *slash = strrchr(plugin, '/'), *name = slash ? slash + 1 : plugin;
+
+	for (size_t i = 0; i < ARRAY_LEN(sides); i++) {
+		if (!strcmp(name, sides[i][0]))
+			return sides[i][1];
+	}
+	return name;
+}
+
+/* How far it is to `end`, or to the end of the text; what a backslash stands before ends nothing. */
+static size_t up_to(const char *at, char end)
+{
+	size_t n = 0;
+
+	while (at[n] && at[n] != end)
+		n += at[n] == '\\' && at[n + 1] ? 2 : 1;
+	return n;
+}
+
+/* Plugins that are one program for both sides hear from an option that they are the server, and from
+ * others where its certificate lies: a client would be a server, too.
+ */
+static const char *options_of_client(const char *name, const char *at, struct arena *a)
+{
+	static const char *const both[] = {"v2ray-plugin", "ss-v2ray-plugin", "xray-plugin",
+					   "gost-plugin", NULL};
+	static const char *const servers[] = {"server", "cert", "certRaw", "key", NULL};
+	char *out, *to;
+	size_t n;
+
+	if (!is_one_of(name, strlen(name), both))
+		return at;
+	out = to = arena_alloc(a, strlen(at) + 1);
+	if (!out)
+		return NULL;
+	for (; *at; at += at[n] ? n + 1 : n) {
+		n = up_to(at, ';');
+		if (!n || is_one_of(at, MIN(n, up_to(at, '=')), servers))
+			continue;
+		if (to != out)
+			*to++ = ';';
+		memcpy(to, at, n);
+		to += n;
+	}
+	*to = '\0';
+	return out;
 }
 
 static const char *plugin_of(const struct node_info *info, struct arena *a)
 {
-	const char *host = info->ss.obfs_host;
+	const char *host = info->ss.obfs_host, *name, *options;
 
 	if (info->ss.obfs)
 		return arena_printf(a, "obfs-local;obfs=%s%s%s", info->ss.obfs,
 				    host && *host ? ";obfs-host=" : "", host ? host : "");
 	if (!info->ss.plugin || !*info->ss.plugin)
 		return "";
-	if (!info->ss.plugin_opts || !*info->ss.plugin_opts)
-		return client_of(info->ss.plugin);
-	return arena_printf(a, "%s;%s", client_of(info->ss.plugin), info->ss.plugin_opts);
+	name = client_of(info->ss.plugin);
+	options = options_of_client(name, info->ss.plugin_opts ? info->ss.plugin_opts : "", a);
+	if (!options || !*options)
+		return options ? name : NULL;
+	return arena_printf(a, "%s;%s", name, options);
 }
 
 int share_ss_of_node(const struct node_info *info, struct arena *a, struct share_link *l,

@@ -150,6 +150,40 @@ static void a_shadowsocks_node_and_a_user_make_a_link(void **state)
 	node_info_put(info);
 }
 
+static void the_plugin_of_a_link_is_the_clients_side(void **state)
+{
+	static const struct {
+		const char *plugin, *options, *link;
+	} cases[] = {
+		{"/usr/bin/obfs-server", "obfs=tls", "obfs-local;obfs=tls"},
+		{"ck-server", NULL, "ck-client"},
+		{"v2ray-plugin", "server", "v2ray-plugin"},
+		{"v2ray-plugin", "server;mode=websocket", "v2ray-plugin;mode=websocket"},
+		{"/opt/v2ray-plugin", "tls;host=a.test;cert=/etc/c.pem;key=/etc/k.pem;server",
+		 "v2ray-plugin;tls;host=a.test"},
+		{"ss-v2ray-plugin", "server=1;path=/a\\;key\\=c",
+		 "ss-v2ray-plugin;path=/a\\;key\\=c"},
+		{"xray-plugin", "certRaw=MII\\=\\=;;serverName=s;mux=0",
+		 "xray-plugin;serverName=s;mux=0"},
+		{"xray-plugin", "path=\\", "xray-plugin;path=\\"},
+		{"kcptun-server", "key=secret;crypt=aes", "kcptun-client;key=secret;crypt=aes"},
+	};
+	struct node_info *info = node_info_new();
+	struct share_link l;
+
+	info->type = NODE_SHADOWSOCKS;
+	info->port = 8388;
+	info->host = "n.test";
+	info->ss.cipher = "aes-256-gcm";
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		info->ss.plugin = cases[i].plugin;
+		info->ss.plugin_opts = cases[i].options;
+		assert_int_equal(share_link_of_node(info, "p", "", "n", &arena, &l, &why), 0);
+		assert_string_equal(l.plugin, cases[i].link);
+	}
+	node_info_put(info);
+}
+
 static void what_is_emitted_parses_back(void **state)
 {
 	static const char *const links[] = {
@@ -376,6 +410,7 @@ int main(void)
 		cmocka_unit_test_teardown(shadowsocks_links_are_read_in_every_form, done),
 		cmocka_unit_test_teardown(vmess_links_have_two_forms_and_one_meaning, done),
 		cmocka_unit_test_teardown(a_shadowsocks_node_and_a_user_make_a_link, done),
+		cmocka_unit_test_teardown(the_plugin_of_a_link_is_the_clients_side, done),
 		cmocka_unit_test_teardown(what_is_emitted_parses_back, done),
 		cmocka_unit_test_teardown(unknown_parameters_are_named_not_fatal, done),
 		cmocka_unit_test_teardown(what_is_no_link_is_refused_with_a_reason, done),
