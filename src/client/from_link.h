@@ -38,6 +38,11 @@ bool link_plugin_is_built_in(const char *plugin);
  */
 bool link_plugin_is_known(const char *plugin);
 
+/* Are its options such as a link may give?  Of a program that is known to run, those that we know to reach
+ * beyond the connection that SIP003 asks for are refused.  0, -ERR_CONFIG with a sentence.
+ */
+MUST_CHECK int link_plugin_check_options(const char *plugin, char why[FROM_LINK_WHY]);
+
 /* In from_xray.c: an Xray outbound object into the same; the link's texts live in `mem`. */
 MUST_CHECK int link_of_xray(const struct json_value *outbound, struct arena *mem,
 			    struct share_link *link, struct link_trust *trust,

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/err.h"
 #include "client/outbound_proto.h"
@@ -34,7 +35,7 @@ bool link_plugin_is_built_in(const char *plugin)
 	return is;
 }
 
-/* Programs that do nothing but what SIP003 asks of them, under the names that they are installed by. */
+/* Plugins of SIP003 under the names that they are installed by. */
 bool link_plugin_is_known(const char *plugin)
 {
 	static const char *const known[] = {
@@ -49,6 +50,47 @@ bool link_plugin_is_known(const char *plugin)
 			return true;
 	}
 	return false;
+}
+
+/* What some of them take from their options before they look at what SIP003 says: where to listen and whom
+ * to call, which side they are, and files.  `key` is such a file, but kcptun's secret.
+ */
+static bool is_not_of_links(const char *key, bool kcptun)
+{
+	static const char *const never[] = {
+		"localAddr",  "localPort",  "localHost", "remoteAddr", "remotePort",
+		"remoteHost", "listenAddr", "server",	 "cert",       "log",
+		"snmplog",    "config",	    "c",	 "pprof",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(never); i++) {
+		if (!strcasecmp(key, never[i]))
+			return true;
+	}
+	return !kcptun && !strcasecmp(key, "key");
+}
+
+int link_plugin_check_options(const char *plugin, char why[FROM_LINK_WHY])
+{
+	size_t name = strcspn(plugin, ";");
+	bool kcptun = is_word(plugin, name, "kcptun") || is_word(plugin, name, "kcptun-client");
+	struct plugin_options o;
+	const char *what;
+	int err = 0;
+
+	if (!plugin[name])
+		return 0;
+	if (plugin_options_parse(plugin + name + 1, &o, &what))
+		return wrong(why, "options of the plugin: %s", what);
+	for (size_t i = 0; i < o.n && !err; i++) {
+		if (is_not_of_links(o.v[i].key, kcptun))
+			err = wrong(why,
+				    "the link gives its plugin the option %.20s, which is not a "
+				    "link's to say; if it is meant, name the plugin by --plugin",
+				    o.v[i].key);
+	}
+	plugin_options_done(&o);
+	return err;
 }
 
 /* Of the plugins one is built in. */

@@ -100,7 +100,8 @@ static int link_from_file(const char *path, struct arena *mem, struct share_link
 }
 
 /* A plugin that is a program of its own: kept for later, and no business of the outbound's.  A link
- * may come from anybody: it names plugins that are known, no other programs, and no files.
+ * may come from anybody: it names plugins that are known, no other programs, and none of
+ * the options of theirs that are known to do more than reach its server.
  */
 static int take_plugin(struct connect *c, struct share_link *link, char why[FROM_LINK_WHY])
 {
@@ -119,6 +120,8 @@ static int take_plugin(struct connect *c, struct share_link *link, char why[FROM
 			 "meant, name it by --plugin");
 		return -ERR_CONFIG;
 	}
+	if (!*c->args->plugin && link_plugin_check_options(link->plugin, why))
+		return -ERR_CONFIG;
 	if (*c->args->plugin)
 		snprintf(c->program, sizeof(c->program), "%s", c->args->plugin);
 	else

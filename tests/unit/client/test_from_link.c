@@ -181,6 +181,39 @@ static void what_is_wrong_is_named(void **state)
 	refused(text, "alpn");
 }
 
+static void a_link_does_not_say_where_its_plugin_listens_or_what_it_reads(void **state)
+{
+	static const char *const good[] = {
+		"v2ray-plugin",
+		"v2ray-plugin;",
+		"v2ray-plugin;tls;host=a.test;path=/a\\;server;mux=0",
+		"xray-plugin;mode=quic;serverName=server",
+		"kcptun;key=secret;crypt=aes",
+		"ck-client;UID=a\\=\\=;PublicKey=b\\=;ServerName=s",
+	};
+	static const char *const bad[][2] = {
+		{"v2ray-plugin;server", "server"},
+		{"v2ray-plugin;tls;localAddr=0.0.0.0;localPort=1080", "localAddr"},
+		{"v2ray-plugin;localPort=1080", "localPort"},
+		{"v2ray-plugin;remoteAddr=::1", "remoteAddr"},
+		{"v2ray-plugin;remotePort=22", "remotePort"},
+		{"v2ray-plugin;remote\\Port=22", "remotePort"},
+		{"xray-plugin;tls;cert=/etc/a;key=/etc/b", "cert"},
+		{"xray-plugin;key=/etc/b", "key"},
+		{"kcptun;localaddr=:1080", "localaddr"},
+		{"kcptun-client;key=a;log=/root/.profile", "log"},
+		{"v2ray-plugin;path=\\", "options of the plugin"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(good); i++)
+		assert_int_equal(link_plugin_check_options(good[i], why), 0);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		assert_int_equal(link_plugin_check_options(bad[i][0], why), -ERR_CONFIG);
+		if (!strstr(why, bad[i][1]))
+			fail_msg("\"%s\" does not speak of \"%s\"", why, bad[i][1]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,6 +222,7 @@ int main(void)
 		cmocka_unit_test_teardown(tls_is_pinned_named_or_believed, done),
 		cmocka_unit_test_teardown(reality_has_its_key_under_either_name, done),
 		cmocka_unit_test_teardown(what_is_wrong_is_named, done),
+		cmocka_unit_test(a_link_does_not_say_where_its_plugin_listens_or_what_it_reads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
