@@ -16,8 +16,9 @@ struct sections {
 	size_t nsites;
 };
 
-/* As config_load(), nodes that do not say it having `api_type`, with what Manager and Yassp say in *s, which is empty where the result is NULL.
- * INI files are part of the configuration: their mistakes are its mistakes.
+/* As config_load(), nodes that do not say it having `api_type`, with what Manager and Yassp say in *s,
+ * which is empty where the result is NULL.  INI files are part of the configuration: their mistakes are
+ * its mistakes.
  */
 struct config *sections_load(const char *path, int64_t api_type, struct sections *s,
 			     struct conf_report *report);

@@ -1,6 +1,5 @@
 #include "manager/profile_check.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,15 +7,7 @@
 #include "crypto/ct.h"
 #include "net/addr.h"
 
-PRINTF(2, 3) static int refuse(char *why, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(why, PROFILE_WHY_MAX, fmt, ap);
-	va_end(ap);
-	return -ERR_CONFIG;
-}
+#define refuse(why, ...) err_say(-ERR_CONFIG, why, PROFILE_WHY_MAX, __VA_ARGS__)
 
 static bool is_named(const struct ss_method *m, const struct json_list *named)
 {

@@ -45,7 +45,8 @@ struct vmess_asker {
 	int64_t wall; /* the same by the calendar, in seconds */
 };
 
-/* The user whose auth id of about this time it is.  0; -EAGAIN: not yet; -ERR_AUTH: nobody, or a stranger whose budget is used up; -ERR_CRYPTO.
+/* Whose auth id, of a time near `asker->wall`, is this?  0; -EAGAIN: not yet; -ERR_AUTH: nobody's, or that of
+ * a stranger whose budget is used up; -ERR_CRYPTO.
  */
 MUST_CHECK int vmess_find(struct vmess_finder *f, struct vmess_search *s,
 			  const struct vmess_asker *asker, const uint8_t id[VMESS_ID_LEN],
