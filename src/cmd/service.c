@@ -1,6 +1,7 @@
 #include "cmd/service.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -58,16 +59,7 @@ int service_open_state(struct service *s, const struct service_state *state)
 {
 	int err = lock_state(s);
 
-	if (!err)
-		err = open_ledger(s, state);
-	if (err)
-		return err;
-	err = daemon_make_run_dir(s->run_dir);
-	if (err)
-		log_msg(service_level(s), s->ops->area, "cannot use the folder %s: %s%s",
-			s->run_dir, err_text(err),
-			err == -EPERM ? ": it is a link, or not ours alone to write in" : "");
-	return err;
+	return err ? err : open_ledger(s, state);
 }
 
 struct engine_conf service_engine_conf(const struct service *s)
@@ -83,10 +75,26 @@ struct engine_conf service_engine_conf(const struct service *s)
 	};
 }
 
+/* What is built in puts nothing into the folder, and may run where none can be made. */
+int service_try_engine(struct service *s, const char *kind, const struct engine_conf *conf,
+		       char why[PROFILE_WHY_MAX])
+{
+	int err = strcmp(kind, "builtin") != 0 ? daemon_make_run_dir(s->run_dir) : 0;
+
+	if (err == -EPERM)
+		return err_say(err, why, PROFILE_WHY_MAX,
+			       "the folder %s is a link, or not ours alone to write in",
+			       s->run_dir);
+	if (err)
+		return err_say(err, why, PROFILE_WHY_MAX, "cannot use the folder %s: %s",
+			       s->run_dir, err_text(err));
+	return engine_new(kind, conf, &s->engine, why);
+}
+
 int service_start_engine(struct service *s, const char *kind, const struct engine_conf *conf)
 {
 	char why[PROFILE_WHY_MAX] = "";
-	int err = engine_new(kind, conf, &s->engine, why);
+	int err = service_try_engine(s, kind, conf, why);
 
 	if (err)
 		log_msg(service_level(s), s->ops->area, "the ports cannot be served: %s",

@@ -95,11 +95,15 @@ struct service_state {
 	const char *url, *type;
 };
 
-/* Both folders, which have been named, and the ledger.  0, or an error that has been logged. */
+/* The state folder, which has been named, and the ledger.  0, or an error that has been logged. */
 MUST_CHECK int service_open_state(struct service *s, const struct service_state *state);
 
-/* To be completed; then the engine itself.  0, or an error that has been logged. */
+/* To be completed; then the engine itself, and run_dir where it is another program's.  0, or an error that
+ * has been logged, or one with a sentence (or none) in `why`.
+ */
 struct engine_conf service_engine_conf(const struct service *s);
+MUST_CHECK int service_try_engine(struct service *s, const char *kind,
+				  const struct engine_conf *conf, char why[PROFILE_WHY_MAX]);
 MUST_CHECK int service_start_engine(struct service *s, const char *kind,
 				    const struct engine_conf *conf);
 

@@ -206,7 +206,7 @@ static int start_engine(struct site *s)
 	int err;
 
 	if (s->conf->fallback && s->conf->daemon != YASSP_BUILTIN) {
-		err = engine_new(kind, &c, &s->service.engine, why);
+		err = service_try_engine(&s->service, kind, &c, why);
 		if (!err)
 			return 0;
 		log_msg(LOG_WARN, "yassp", "%s cannot be used (%s): serving the ports ourselves",

@@ -124,6 +124,18 @@ def test_a_word_to_a_manager_from_the_command_line(procs):
     assert "localhost has no port" in send("localhost", "ping")[2]
 
 
+def test_a_folder_that_is_not_ours_keeps_only_other_programs_from_being_run(procs):
+    run = os.path.join(procs.folder, "manager.json.d", "run")
+    os.mkdir(os.path.dirname(run))
+    os.symlink(procs.folder, run)
+    m = Manager(procs, method=METHOD)
+    assert m.proc.alive()
+    m.proc.stop()
+    assert os.path.islink(run)
+    with pytest.raises(AssertionError, match=f"the folder {run} is a link, or not ours alone"):
+        Manager(procs, method=METHOD, server_mode="libev", executable=shadowsocks.program("ss-server"))
+
+
 @pytest.mark.quick
 def test_a_client_in_the_form_of_shadowsocks_rust(procs, talk, target, udp_target):
     """Totals in answer to a ping, answers that end in a newline, UDP beside TCP, and nothing unasked."""
