@@ -331,7 +331,8 @@ static const struct conf_row top_rows[] = {
 	 .fallback = "30",
 	 .max = 86400,
 	 .unit = "s",
-	 .help = "How long connections of a replaced inbound may go on."},
+	 .help = "How long connections of a node, manager or site that is no longer in the file may "
+		 "go on."},
 };
 const struct conf_schema config_schema =
 	CONF_SCHEMA("The file", TOP, top_rows, "One object with these keys.");
