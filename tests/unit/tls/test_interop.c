@@ -252,7 +252,7 @@ static struct stream *connect_to(int port, struct tls_client_conf *conf)
 	int err;
 
 	assert_int_equal(addr_parse_ip(&to, "127.0.0.1", (uint16_t)port), 0);
-	for (int i = 0; i < 200; i++) { /* until it listens */
+	for (int i = 0; i < 2000; i++) { /* until it listens */
 		assert_int_equal(tcp_connect(loop, &to, NULL, &tcp), 0);
 		s = tls_client_new(tcp, conf);
 		while ((err = stream_open(s)) == -EAGAIN)
