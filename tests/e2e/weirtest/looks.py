@@ -82,7 +82,7 @@ class Look:
 
     def __init__(self, crowd, port, script, done):
         self.crowd, self.script, self.done = crowd, script, done
-        self.todo = list(script.parts)
+        self.due = list(script.parts)
         self.end, self.ended, self.cut, self.over = None, 0.0, False, False
         self.turns, self.awaiting, self.behind = [], False, False
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=10 * SLOW)
@@ -105,8 +105,8 @@ class Look:
         return found
 
     def go_on(self):
-        while self.todo and not self.over:
-            part = self.todo.pop(0)
+        while self.due and not self.over:
+            part = self.due.pop(0)
             if part == ANSWER:
                 self.awaiting = True
                 self.crowd.at(FOR_SURE, self.answered, True)
@@ -183,7 +183,7 @@ class Look:
             return
         self.crowd.poll.modify(self.sock, 0)  # of a reset one is told in any case
         self.answered()
-        if not self.todo and not self.awaiting:
+        if not self.due and not self.awaiting:
             self.go_behind()
 
     def go_behind(self):
@@ -339,12 +339,12 @@ def differences(lanes, scripts, each=4, rounds=5, in_turn=False):
         work = [(key, side, scripts[key]) for _ in range(each) for key in keys for side in range(1 + ours)]
         return look_at(lanes, work, in_turn)
 
-    own, strange, todo, late = collections.defaultdict(list), {}, list(scripts), {}
+    own, strange, due, late = collections.defaultdict(list), {}, list(scripts), {}
     calm = 0
     for left in reversed(range(2 * rounds)):
-        seen = again(todo)
-        width = spread([seen[key, 0] for key in todo])
-        for key in todo:
+        seen = again(due)
+        width = spread([seen[key, 0] for key in due])
+        for key in due:
             own[key] += seen[key, 0]
         if width >= CALM and left:
             continue
@@ -352,14 +352,14 @@ def differences(lanes, scripts, each=4, rounds=5, in_turn=False):
             warnings.warn(f"a busy machine: answers of the same server are {width * 1000:.0f} ms apart")
         calm += 1
         late = {}
-        for key in todo:
+        for key in due:
             wrong = different_times(seen[key, 0], seen[key, 1], width)
             if wrong:
                 late[key] = wrong
             if different_shapes(own[key], seen[key, 1]):
                 strange.setdefault(key, []).extend(seen[key, 1])
-        todo = [key for key in todo if key in late]
-        if not todo or calm == rounds:
+        due = [key for key in due if key in late]
+        if not due or calm == rounds:
             break
     for _ in range(6 if strange else 0):
         for (key, _), looks in again(strange, False).items():
