@@ -6,6 +6,7 @@ import struct
 from concurrent.futures import ThreadPoolExecutor
 
 from . import socks
+from .proc import wait_until
 from .targets import CHUNK, digest, stream
 
 
@@ -92,14 +93,18 @@ def half_close_up(way, target, n, seed):
     return 4 + n, len(answer)
 
 
-def half_close_down(way, target, n, seed):
-    """The target ends its side; what the client sends afterwards must still arrive.  Returns its digest."""
+def half_close_by_target(way, target, n):
+    """The target ends its side; what the client sends afterwards must still arrive.  The bytes up and down."""
+    seed = random.randrange(1 << 40)
+    ask = f"TAIL {n} {seed}\n".encode()
     with way.open(target) as s:
-        s.sendall(f"TAIL {n} {seed}\n".encode())
+        s.sendall(ask)
         assert read_all(s) == (digest(stream(n, seed)), n)
         for chunk in stream(n, seed + 1):
             s.sendall(chunk)
-    return digest(stream(n, seed + 1)), n
+    wait_until("the target to see the end", lambda: target.tails.get(seed) is not None)
+    assert target.tails[seed] == (digest(stream(n, seed + 1)), n)
+    return len(ask) + n, n
 
 
 def short_connections(way, target, count, at_once=32):

@@ -201,7 +201,7 @@ static void a_link_does_not_say_where_its_plugin_listens_or_what_it_reads(void *
 		{"xray-plugin;tls;cert=/etc/a;key=/etc/b", "cert"},
 		{"xray-plugin;key=/etc/b", "key"},
 		{"kcptun;localaddr=:1080", "localaddr"},
-		{"kcptun-client;key=a;log=/root/.profile", "log"},
+		{"kcptun-client;key=a;log=some.file", "log"},
 		{"v2ray-plugin;path=\\", "options of the plugin"},
 	};
 

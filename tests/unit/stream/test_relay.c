@@ -370,18 +370,25 @@ static void an_answer_sent_ahead_of_a_reset_arrives(void **state)
 	}
 }
 
-static void a_side_that_takes_no_more_is_read_to_its_end_within_the_linger_time(void **state)
+/* The target takes so many bytes, and no more. */
+static void bed_open_cut(struct bed *t, size_t takes)
 {
 	struct dribble_conf cut = DRIBBLE(1);
+
+	bed_open(t, ENDS_PAIR);
+	cut.max = 60;
+	cut.cut_out = takes;
+	cut.cut_out_err = -EPIPE;
+	t->b = dribble_new(t->b, &cut);
+	bed_start(t);
+}
+
+static void a_side_that_takes_no_more_is_read_to_its_end_within_the_linger_time(void **state)
+{
 	struct bed t;
 	char text[64];
 
-	bed_open(&t, ENDS_PAIR);
-	cut.max = 60;
-	cut.cut_out = 3;
-	cut.cut_out_err = -EPIPE;
-	t.b = dribble_new(t.b, &cut);
-	bed_start(&t);
+	bed_open_cut(&t, 3);
 	push_text(t.user.s, "upload");
 	settle(t.l);
 	assert_int_equal(t.dones, 0);
@@ -395,16 +402,10 @@ static void a_side_that_takes_no_more_is_read_to_its_end_within_the_linger_time(
 /* All of it has gone, the end has not: a peer that has answered and left. */
 static void a_side_that_takes_no_end_is_read_to_its_own(void **state)
 {
-	struct dribble_conf cut = DRIBBLE(1);
 	struct bed t;
 	char text[64];
 
-	bed_open(&t, ENDS_PAIR);
-	cut.max = 60;
-	cut.cut_out = 6;
-	cut.cut_out_err = -EPIPE;
-	t.b = dribble_new(t.b, &cut);
-	bed_start(&t);
+	bed_open_cut(&t, 6);
 	push_text(t.user.s, "upload");
 	assert_int_equal(stream_shut(t.user.s), 0);
 	settle(t.l);
